@@ -1,13 +1,13 @@
 """Short-lived cloud tokens for Jupyter notebooks; no secret ever appears in the notebook.
 
-This module holds the public names. Each is imported when it is first used, so importing the package is cheap.
+This module has the public names. A name is imported when it is first used, so importing the package is cheap.
 """
 
 from __future__ import annotations
 
 from ._version import __version__
 
-# Type checkers know this name. Importing it from typing would be most of this module's import time.
+# Type checkers know this name. To import it from `typing` would take most of this module's import time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -63,21 +63,21 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Run by `%load_ext jupyter_tokens`: register the magics and switch redaction on."""
+    """Register the magics and start the redaction, for `%load_ext jupyter_tokens`."""
     from .kernel.magics import load  # noqa: PLC0415
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Run by `%unload_ext jupyter_tokens`: remove the magics, and stop refreshing tokens and redacting output."""
+    """Remove the magics, and stop refreshing tokens and redacting output, for `%unload_ext jupyter_tokens`."""
     from .kernel.magics import unload  # noqa: PLC0415
 
     unload(shell)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, object]]:
-    """Jupyter Server calls this to find the extension."""
+    """Return where the server extension is. Jupyter Server calls this function."""
     from .server.app import TokensExtension  # noqa: PLC0415
 
     return [{"module": "jupyter_tokens.server.app", "app": TokensExtension}]

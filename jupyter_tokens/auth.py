@@ -14,7 +14,7 @@ except ImportError:
     _AUTHS: tuple[type, ...] = (httpx.Auth,)
     _WHOLE: tuple[type, ...] = (httpx.ByteStream,)
 else:
-    # httpx2 accepts only subclasses of its own `Auth`. It can also be installed as `httpx`: then both are the same.
+    # httpx2 accepts only subclasses of its own `Auth`. If httpx2 is installed as `httpx`, both classes are the same.
     _AUTHS = tuple(dict.fromkeys((httpx.Auth, httpx2.Auth)))
     _WHOLE = (httpx.ByteStream, httpx2.ByteStream)
 
@@ -27,22 +27,23 @@ __all__ = ["TokenAuth"]
 
 
 class TokenAuth(*_AUTHS):  # type: ignore[misc]
-    """Authorises requests of httpx, httpx2 or requests (`auth=`): sends a fresh token, and a newer one after a 401.
+    """Authorises requests of httpx, httpx2 or requests (`auth=`): sends a fresh token, and a newer token after a 401.
 
     Parameters
     ----------
     profile, params
         The profile's name and the parameters of the call that fetched the token.
     renew : callable or None
-        `renew(None)` returns a fresh token, and `renew(refused)` a token newer than `refused`. If `renew` is None,
-        `token` is used for every request.
+        `renew(None)` returns a fresh token, and `renew(refused)` returns a token newer than the token `refused`. If
+        `renew` is None, `token` is used for every request.
     token : Token, optional
         Only used if `renew` is None.
 
     Notes
     -----
     After a 401, a request is repeated once, if `renew` is given and the body can be sent again. If many requests are
-    refused at the same time, the token is only refreshed once: each request needs a token newer than the refused one.
+    refused at the same time, the token is only refreshed once: all of them use the first token newer than the refused
+    token.
 
     A pickled `TokenAuth` contains the profile's name and the parameters, but no token. The process that unpickles it
     uses its own token source: see `docs/workers.md`.
@@ -71,7 +72,9 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._renew is None:
-            raise TypeError("This token was created and cannot be fetched again, so its auth cannot be pickled.")
+            raise TypeError(
+                "The auth of a token from create_token() cannot be pickled: the token cannot be fetched again."
+            )
         return _of_this_process, (self._profile, dict(self._params))
 
     def _fresh(self, refused: Token | None = None) -> Token:
@@ -101,7 +104,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                 yield request
 
     def __call__(self, request: Any) -> Any:
-        """Authorise one request of `requests`. After a 401, the request is sent once more with a newer token."""
+        """Authorise one request of `requests`. After a 401, the request is sent once more, with a newer token."""
         token = self._fresh()
         request.headers.update(token.headers())
         origin = urlsplit(request.url)[:2]
@@ -111,12 +114,12 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
             def answer(response: Any, **options: Any) -> Any:
                 nonlocal answered
-                # requests also runs this hook after a redirect, and the token must not go to another host.
+                # requests also calls this hook after a redirect, and the token must not be sent to another host.
                 elsewhere = urlsplit(response.request.url)[:2] != origin
                 if answered or elsewhere or response.status_code != httpx.codes.UNAUTHORIZED:
                     return response
                 answered = True
-                response.content  # noqa: B018 (read to its end, so that the connection can be used again)
+                response.content  # noqa: B018 (reads the whole body, so that the connection can be used again)
                 response.close()
                 newer = self._fresh(token)
                 again = response.request.copy()
@@ -125,8 +128,8 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                         return response
                     again.body.seek(rewind)
                 again.headers.update(newer.headers())
-                # If the second response is a redirect, requests follows it with a copy of the first request, which then
-                # needs the newer token.
+                # If the second response is a redirect, requests follows the redirect with a copy of the first request.
+                # So the first request needs the newer token too.
                 request.headers.update(newer.headers())
                 second = response.connection.send(again, **options)
                 second.history.append(response)
@@ -138,7 +141,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
         def stay(response: Any, **_: Any) -> Any:
             if response.is_redirect and urlsplit(urljoin(response.url, response.headers["location"]))[:2] != origin:
                 for name in token.headers().keys() - {"Authorization"}:
-                    # For another host, requests removes Authorization, but no other header.
+                    # For another host, requests itself removes Authorization, but no other header.
                     for sent in (request, response.request):
                         sent.headers.pop(name, None)
             return response
@@ -148,7 +151,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
 
 def _of_this_process(profile: str, params: Mapping[str, Any]) -> TokenAuth:
-    """Build a `TokenAuth` that was unpickled. It fetches no token before its first request."""
+    """Return the `TokenAuth` for a pickled `TokenAuth`. It fetches no token before its first request."""
 
     def renew(refused: Token | None) -> Token:
         from .client import shared_client  # noqa: PLC0415 (opened at the first request)

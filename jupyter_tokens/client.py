@@ -40,7 +40,7 @@ class Client:
     """Fetches and caches tokens by profile and parameters. Safe for threads and asyncio tasks.
 
     A profile's tokens come from the issuer of an installed handle, or else from the Jupyter server that started this
-    kernel. Without both, this process fetches tokens with its own profiles.
+    kernel. If there is neither, this process fetches the tokens with its own profiles.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ class Client:
         self._source: TokenSource | None = None
         self._handles: dict[str, Handle] = {}
         self.leases = Leases()
-        """The leases of the handles that were issued for this process."""
+        """The leases of the handles that this process has requested with `issue_handle`."""
         self._lock = threading.Lock()
         _clients.add(self)
 
     @property
     def source(self) -> TokenSource:
-        """The source of the tokens. It is only opened at first use, because opening imports the providers and httpx."""
+        """The source of the tokens. It is opened at first use, because opening imports the providers and httpx."""
         if self._source is None:
             from .sources.opening import open_source  # noqa: PLC0415 (see the docstring)
 
@@ -74,7 +74,7 @@ class Client:
 
     @property
     def opened(self) -> TokenSource | None:
-        """The source if it is already open, else None. Unlike `source`, this does not open it."""
+        """The source if it is already open, else None. Unlike `source`, this property does not open the source."""
         return self._source
 
     def get(self, profile: str, params: Mapping[str, Any] = _NONE, *, refresh: bool = False) -> Token:
@@ -89,11 +89,11 @@ class Client:
 
     @property
     def issued(self) -> list[Handle]:
-        """The handles that were issued for this process, as long as it renews their leases."""
+        """The handles that this process has requested, as long as it renews their leases."""
         return self.leases.handles
 
     def install(self, handle: Handle) -> None:
-        """Use a handle for its profile from now on. Does nothing if the handle was issued for this process."""
+        """Use a handle for its profile from now on. Does nothing if this process itself has requested the handle."""
         if self.leases.has(handle):
             return
         with self._lock:
@@ -113,21 +113,21 @@ class Client:
                 remove_handle(self._source, handle)
 
     def forget(self, key: Key) -> None:
-        """Remove the token of a key from the cache, and from the store if this process uses one."""
+        """Remove the token of a key from the cache, and from the store if this process uses a store."""
         self.source.forget(key)
 
     def keys(self) -> list[Key]:
-        """Return the keys that have a token (even an expired one) or whose last fetch failed."""
+        """Return the keys that have a token (even an expired token) or whose last fetch failed."""
         return self.source.keys()
 
     def after_fork(self) -> None:
-        """Start afresh in a forked child: threads, connections and locks belong to the parent."""
+        """Reset the client in a forked child, because threads, connections and locks belong to the parent."""
         self._source = None
         self._lock = threading.Lock()
         self.leases.after_fork()
 
     def close(self) -> None:
-        """Revoke the handles that were issued for this process, and close the connections. Tokens stay valid."""
+        """Revoke the handles that this process has requested, and close the connections. Tokens stay valid."""
         self.leases.end()
         if self._source is not None:
             self._source.close()
@@ -168,11 +168,11 @@ def get_token(
     profile : str
         Name of a profile in `jupyter_tokens_config`.
     refresh : bool, default False
-        Fetch a new token even if the cached one is fresh.
+        Fetch a new token even if the cached token is fresh.
     params : mapping, optional
-        Parameters of the API by the vendor's names, for example names that cannot be Python keyword arguments.
+        Parameters of the API by the vendor's names. Use it for names that cannot be Python keyword arguments.
     **named_params
-        Parameters of the API as keywords. `params` and keywords add to, or override, the parameters in the profile.
+        Parameters of the API as keyword arguments. They and `params` add to, or override, the profile's parameters.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def get_token(
     Raises
     ------
     TokenError
-        If the token cannot be fetched. The error holds the vendor's code and request id if there are any.
+        If the token cannot be fetched. The error contains the vendor's code and request id, if there are any.
     """
     return shared_client().get(profile, {**params, **named_params}, refresh=refresh)
 
@@ -190,12 +190,15 @@ def get_token(
 async def aget_token(
     profile: str, /, *, refresh: bool = False, params: Mapping[str, Any] = _NONE, **named_params: Any
 ) -> Token:
-    """Asynchronous `get_token`. Cancelling one call does not affect other callers that wait for the same token."""
+    """Do the same as `get_token` without blocking the event loop.
+
+    If a call is cancelled, other callers that wait for the same token are not affected.
+    """
     return await shared_client().aget(profile, {**params, **named_params}, refresh=refresh)
 
 
 def create_token(profile: str, /, *, params: Mapping[str, Any] = _NONE, **named_params: Any) -> Token:
-    """Create a new token, if the API has a call for that (Astra Control: `name=…`).
+    """Create a new token, if the API has a call that creates tokens (Astra Control: `name=…`).
 
     The token is neither cached nor kept fresh. It is valid until you revoke it.
 
@@ -264,14 +267,15 @@ def issue_handle(
     TokenError
         If the profile or a parameter is wrong, or the server cannot be reached.
     ConfigurationError
-        If the URL is no URL of an issuer, or workers would fetch tokens from another machine over plain HTTP.
+        If the issuer's URL has an unknown scheme, or if workers would fetch tokens from another machine over plain HTTP
+        and `allow_plain` is False.
     """
     client = shared_client()
     asked = {**params, **named_params}
     client.source.key(profile, asked)
     handle = client.source.issue(Handle.new(profile, asked), lease)
     if not handle.url:
-        _log.debug("%s: there is no issuer; the handle names the profile alone", profile)
+        _log.debug("%s: there is no issuer: the handle contains only profile and parameters", profile)
         return handle
     client.leases.add(handle, client.source, lease)
     try:
@@ -284,7 +288,7 @@ def issue_handle(
 
 
 def revoke_handle(handle: Handle) -> None:
-    """Revoke a handle that was issued for this process, so that workers get no further tokens with it.
+    """Revoke a handle from `issue_handle`, so that workers get no further tokens with the handle.
 
     Tokens that workers already have stay valid until they expire.
 

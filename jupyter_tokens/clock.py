@@ -15,10 +15,10 @@ class Clock(Protocol):
     """A wall clock and an interval clock, both in seconds."""
 
     def now(self) -> float:
-        """Wall clock, in seconds since the epoch: for signatures and for absolute times in responses."""
+        """Return the wall clock, in seconds since the epoch: for signatures and for absolute times in responses."""
 
     def elapsed(self) -> float:
-        """Interval clock, in seconds. It never goes back, and it also runs while the machine is suspended."""
+        """Return the interval clock, in seconds. It never goes back, and also runs while the machine is suspended."""
 
 
 def _elapsed_of_platform() -> Callable[[], float]:

@@ -1,7 +1,7 @@
 """The exceptions of the package's public functions. All are subclasses of `TokenError`.
 
-They never hold a token, a key or the body of a response. They describe what was wrong, where, and what to do, and
-they keep the code and request id that a vendor's support asks for.
+They never contain a token, a key or the body of a response. They describe what was wrong, where, and what to do, and
+they contain the code and request id that a vendor's support asks for.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class TokenError(Exception):
     Attributes
     ----------
     message : str
-        What was wrong, in one sentence, without any secret.
+        What was wrong, without any secret.
     hint : str
-        What to do about it, or "".
+        What the user can do, or "".
     code, request_id : str or None
         The API's own error code and request id.
     status : int or None
@@ -58,7 +58,7 @@ class TokenError(Exception):
     retryable : bool
         True if the same call may succeed later without a change by the user.
     retry_after : float or None
-        Seconds that the API asked to wait.
+        Seconds to wait before the next call, usually as the API asked; None if this is not known.
     unsent : bool
         True if it is certain that no request reached the API.
     provider, profile : str or None
@@ -106,7 +106,7 @@ class TokenError(Exception):
         return ", ".join(fact for fact in facts if fact)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the error as a JSON-compatible dict, which `from_dict` can read in another process.
+        """Return the error as a JSON-compatible dict, from which `from_dict` restores it in another process.
 
         Returns
         -------
@@ -118,18 +118,18 @@ class TokenError(Exception):
 
     @staticmethod
     def from_dict(facts: Mapping[str, Any]) -> TokenError:
-        """Return the error that `to_dict` has converted.
+        """Return the error from its JSON, the result of `to_dict`.
 
         Parameters
         ----------
         facts : Mapping
-            The JSON from another process. Missing fields and fields of a wrong type are ignored, so that the error
-            itself is never lost. An unknown `reason` gives a plain `TokenError`.
+            The JSON from another process. Missing fields and fields of a wrong type get their defaults, so that the
+            error itself is never lost.
 
         Returns
         -------
         TokenError
-            An instance of the class that `reason` names.
+            An instance of the class that `reason` names; for an unknown `reason`, a plain `TokenError`.
         """
         given = {
             name: facts[name]
@@ -139,7 +139,7 @@ class TokenError(Exception):
         }
         reason = facts.get("reason")
         kind = REASONS.get(reason, TokenError) if isinstance(reason, str) else TokenError
-        return kind(given.pop("message", "") or "The error has no message.", **given)
+        return kind(given.pop("message", "") or "The other process reported an error without a message.", **given)
 
     def __str__(self) -> str:
         subject = f"{self.profile}: " if self.profile else ""
@@ -147,10 +147,10 @@ class TokenError(Exception):
         return subject + self.message + facts + (f" {self.hint}" if self.hint else "")
 
     def copy(self) -> Self:
-        """Return a copy without the traceback, so that each of several waiting callers raises its own copy.
+        """Return a copy without the traceback. If several callers wait for one call, each raises its own copy.
 
-        A traceback keeps the frames of the call alive, and their local variables hold credentials. IPython's verbose
-        mode would print them.
+        A traceback keeps the frames of the call alive, and local variables of these frames contain credentials.
+        IPython's verbose mode would print these variables.
         """
         twin = type(self)(self.message)
         twin.__dict__.update(self.__dict__)
@@ -160,12 +160,12 @@ class TokenError(Exception):
 class ConfigurationError(TokenError):
     """A profile or another setting is wrong, or does not allow the call.
 
-    The message names the file, the profile and the key, as far as they are known.
+    The message names the file, the profile and the setting, as far as they are known.
 
     Attributes
     ----------
     setting : str
-        The key of the wrong setting, or "".
+        The name of the wrong setting, or "".
     """
 
     reason = "configuration"
@@ -201,11 +201,11 @@ class SecretError(TokenError):
     Attributes
     ----------
     setting : str
-        The setting that holds the reference, or "".
+        The setting that contains the reference, or "".
     problem : str
-        The message without the file, profile and setting at its beginning; "" if this text is not available.
+        The message without the file, profile and setting at its beginning; "" if there is no such text.
     missing : bool
-        True if the file or the keyring entry that the reference names does not exist.
+        True if the variable, file or keyring entry that the reference names does not exist.
     """
 
     reason = "secret"
@@ -221,7 +221,7 @@ class SecretError(TokenError):
 
 
 class NotGranted(TokenError):
-    """The hub's token service does not grant this profile to the user."""
+    """The hub's token service does not grant the profile to the user."""
 
     reason = "not_granted"
     default_unsent = True
@@ -235,13 +235,13 @@ class NetworkError(TokenError):
 
 
 class TimedOut(NetworkError):
-    """There was no complete response within the time limit."""
+    """The time limit was reached before there was a complete response."""
 
     reason = "timeout"
 
 
 class Busy(TokenError):
-    """Too many calls are waiting in this process (nothing was sent), or a service cannot reach its shared storage."""
+    """Too many calls are waiting in this process (nothing was sent), or a service cannot reach its shared records."""
 
     reason = "busy"
     default_retryable = True
@@ -254,7 +254,7 @@ class ResponseError(TokenError):
 
 
 class ApiError(TokenError):
-    """The API refused the call. Base class of the errors for specific reasons."""
+    """The API refused the call. Base class of the errors for specific refusals."""
 
     reason = "refused"
 
@@ -266,7 +266,7 @@ class InvalidRequest(ApiError):
 
 
 class Unauthorized(ApiError):
-    """The signature, key or login was refused. Never retried: vendors lock a key after a few refusals."""
+    """The signature, key or login was refused. Not retried automatically: vendors lock a key after a few refusals."""
 
     reason = "unauthorized"
 
@@ -296,14 +296,14 @@ class LoginNeeded(TokenError):
 
 
 class Throttled(ApiError):
-    """A rate limit or a maximum number was exceeded."""
+    """A rate limit or a quota was exceeded."""
 
     reason = "throttled"
     default_retryable = True
 
 
 class ServiceUnavailable(ApiError):
-    """The API failed (HTTP 5xx)."""
+    """The API failed or is not available, usually with HTTP 5xx."""
 
     reason = "unavailable"
     default_retryable = True
@@ -316,7 +316,7 @@ class UnusableToken(TokenError):
 
 
 class NoValue(TokenError):
-    """The token has no value to reveal: the API describes it, but never returns its value."""
+    """The token has no value to reveal: the API describes the token, but never returns its value."""
 
     reason = "no_value"
 
@@ -328,13 +328,13 @@ class ServerGone(NetworkError):
 
 
 class KernelUnknown(ServerGone):
-    """The Jupyter server answers, but it did not start this kernel, or does not run the extension."""
+    """The Jupyter server, or another issuer, answers, but does not know this process or does not run jupyter_tokens."""
 
     reason = "kernel_unknown"
 
 
 class ServerUntrusted(ServerGone):
-    """The Jupyter server is running, but it or this kernel does not accept the other side's certificate."""
+    """The Jupyter server, or another issuer, is running, but a certificate is missing or refused, or TLS failed."""
 
     reason = "server_untrusted"
     default_retryable = False
@@ -351,15 +351,15 @@ _IN_JSON: Mapping[str, type | UnionType] = {
     "provider": str,
     "profile": str,
 }
-"""The fields of an error's JSON apart from `reason`, and their types if they are not null."""
+"""The fields of an error's JSON except `reason`, and their types if they are not null."""
 
 
 @contextmanager
 def detached_errors() -> Iterator[None]:
     """Raise a `TokenError` of the `with` block as a copy, without the frames of the calls in the block.
 
-    A traceback keeps those frames alive, and their local variables hold credentials. IPython's verbose mode would
-    print them.
+    A traceback keeps these frames alive, and their local variables contain credentials. IPython's verbose mode would
+    print these variables.
     """
     try:
         yield
@@ -370,7 +370,7 @@ def detached_errors() -> Iterator[None]:
     try:
         raise error
     finally:
-        # Python has just chained the original error here, and its traceback would keep the frames alive.
+        # Python has chained the original error to the copy here. The original's traceback would keep the frames alive.
         error.__context__ = None
 
 

@@ -43,13 +43,13 @@ __all__ = [
 ]
 
 DEFAULT_USER = "oauth2"
-"""User name for a token in Basic authentication: GitLab and Gitea need this name, GitHub accepts any."""
+"""User name for a token in Basic authentication: GitLab and Gitea need this name, GitHub accepts any name."""
 EXEC_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 """API versions of ExecCredential; the first is the default."""
 GOOGLE_TYPES = ("urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token")
 """Types of Google's subject token; the first is the default."""
 UNKNOWN_SECONDS = 900.0
-"""Lifetime in seconds for SDKs that need an expiry, if the API reports none. They fetch again when it has passed."""
+"""Lifetime in seconds for SDKs that need an expiry, if the API reports none. The SDKs fetch again after this time."""
 
 
 class Asked(NamedTuple):
@@ -82,7 +82,7 @@ class Asked(NamedTuple):
 def google_failure(code: str, message: str) -> str:
     """Return a failure in the output format of Google's executables.
 
-    The executable must exit with 0 even after a failure. Otherwise google-auth does not show the reason.
+    Even after a failure, the executable must exit with 0. Otherwise google-auth does not show the reason.
     """
     return json.dumps({"version": 1, "success": False, "code": code, "message": message}) + "\n"
 
@@ -156,7 +156,7 @@ PROGRAMS: Mapping[str, Callable[[Token, Asked], str]] = {
 
 
 class Address(NamedTuple):
-    """Where an SDK in a kernel finds its credential.
+    """Where an SDK in a kernel gets its credential.
 
     Attributes
     ----------
@@ -179,7 +179,7 @@ class Address(NamedTuple):
 
 
 SECRET_FIELD = "key"  # noqa: S105 (a name)
-"""Name of the query parameter with the secret. Not `token`, because Jupyter's own authentication reads that name."""
+"""Name of the query parameter with the secret. Not `token`, because Jupyter's own authentication reads `token`."""
 Where = Literal["Authorization", "X-IDENTITY-HEADER", "query", "subject_token"]
 
 
@@ -189,18 +189,18 @@ class Sdk(NamedTuple):
     Attributes
     ----------
     variables : callable
-        Returns the environment variables by name; a value of None means the token itself.
+        Returns the values of the environment variables by name. The value None stands for the token itself.
     file : callable or None
-        Returns the content of the file at `Address.file`, or None for the token itself. If `file` is None, the SDK
+        Returns the content of the file at `Address.file`; None stands for the token itself. If `file` is None, the SDK
         reads no file.
     answer : callable or None
-        Returns the JSON of the endpoint. If `answer` is None, there is no endpoint.
+        Returns the JSON that the endpoint answers. If `answer` is None, there is no endpoint.
     shown : str
         Where a request contains the secret: in a header, in the query, or in a form.
     rivals : tuple of str
-        Variables and files that the SDK reads first, and that therefore override the token.
+        Variables and files that the SDK reads first, so that they override the token.
     needs : tuple of str
-        Further variables that the SDK needs.
+        Further variables that the user has to set for the SDK.
     """
 
     variables: Callable[[Address], Mapping[str, str | None]]
@@ -234,7 +234,7 @@ def _alibaba_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
 
 def _huawei_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
     key = access_key(token)
-    # The SDK needs a fraction of seconds.
+    # The SDK cannot parse a time without a fraction of seconds.
     ends = _ends(token, asked.now).astimezone(UTC)
     return {
         "credentials": {
@@ -258,11 +258,11 @@ def _google_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
 def _google_file(at: Address) -> str:
     facts = {
         "type": "external_account",
-        # Not in the form of Google's own audiences: with one of these, google-auth would send the token to Google.
+        # Not in the form of Google's own audiences: with such an audience, google-auth would send the token to Google.
         "audience": "jupyter-tokens",
         "subject_token_type": GOOGLE_TYPES[0],
         "token_url": at.url,
-        # google-auth reads the subject token from this same file. The endpoint accepts the secret as subject token.
+        # google-auth reads the subject token from this file itself. The endpoint accepts the secret as subject token.
         "credential_source": {"file": at.file, "format": {"type": "json", "subject_token_field_name": SECRET_FIELD}},
         SECRET_FIELD: at.secret,
     }
@@ -310,7 +310,7 @@ SDKS: Mapping[str, Sdk] = {
     "alibaba": Sdk(
         lambda at: {
             "ALIBABA_CLOUD_CREDENTIALS_URI": at.url_with_secret,
-            # The SDK tries the metadata service before the URI, which is slow outside the cloud.
+            # Otherwise, the SDK first tries the cloud's metadata service, which takes long outside the cloud.
             "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
         },
         answer=_alibaba_answer,
@@ -362,7 +362,7 @@ SDKS: Mapping[str, Sdk] = {
     "gh": _in_variable("GH_TOKEN"),
     "openai": _in_variable("OPENAI_API_KEY"),
 }
-"""The SDKs by the names of `%gettoken --sdk`."""
+"""The SDKs, by the names that `%gettoken --sdk` takes."""
 
 
 class Example(NamedTuple):
@@ -375,10 +375,9 @@ class Example(NamedTuple):
     imports : str
         Its imports.
     code : callable
-        Takes the base URL of the API, and returns the code after the imports. The URL is None if the profile does not
-        set one.
+        Takes the base URL of the API (None if the profile sets no base URL), and returns the code after the imports.
     takes_token : bool
-        Whether the code uses the variable `token`, a `Token`. If not, run `%gettoken --sdk` before it.
+        Whether the code uses the variable `token`, a `Token`. If not, the code needs `%gettoken --sdk` before it.
     """
 
     title: str
@@ -448,7 +447,7 @@ EXAMPLES: Mapping[str, Example] = {
     "dashscope": Example("DashScope SDK", "import dashscope", _dashscope),
     "openai": Example("OpenAI SDK", "from openai import OpenAI", _openai, takes_token=True),
 }
-"""Examples for SDKs that are Python packages, by the names of `SDKS`."""
+"""Examples for SDKs that are Python packages, by the names in `SDKS`."""
 
 
 class AccessKey(NamedTuple):
@@ -459,7 +458,7 @@ class AccessKey(NamedTuple):
     session: str
 
 
-# The names that APIs give to the fields, in lower case and without separators.
+# The names of the fields in the responses of APIs, in lower case and without underscores.
 _ID = ("accesskeyid", "access")
 _SECRET = ("accesskeysecret", "secretaccesskey", "secret")
 _SESSION = ("securitytoken", "sessiontoken", "ststoken")
@@ -472,7 +471,7 @@ def access_key(token: Token) -> AccessKey:
     if not all(found):
         raise ParameterError(
             "The token is not a temporary access key, which has an id, a secret and a session token.",
-            hint="Use a profile whose API returns one, such as AssumeRole.",
+            hint="Use a profile whose API returns temporary access keys, such as AssumeRole.",
             profile=token.profile,
             provider=token.provider,
         )
@@ -484,11 +483,13 @@ def _ends(token: Token, now: float) -> datetime:
 
 
 def _z(moment: datetime) -> str:
-    """Format in ISO 8601, in UTC and without fractions of seconds: some SDKs cannot parse fractions."""
+    """Return a time in ISO 8601, in UTC and without fractions of seconds: some SDKs cannot parse fractions."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _in_one_line(text: str) -> str:
     if any(character in text for character in "\n\r\0"):
-        raise ParameterError("The output of a credential helper must not contain a line break.")
+        raise ParameterError(
+            "git does not accept this user name or token: it contains a line break or a null character."
+        )
     return text

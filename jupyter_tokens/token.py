@@ -23,7 +23,7 @@ __all__ = ["Secret", "Token"]
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 _SINGLE = ""
-"""The name under which a token keeps its only value."""
+"""The field name under which a token stores its value if it has only one value."""
 
 
 class _Opaque:
@@ -51,11 +51,11 @@ class _Opaque:
         raise TypeError(problem + self._instead())
 
     def _instead(self) -> str:
-        """Return a hint about what to send to another process instead, or ""."""
+        """Return a hint, with a leading space, about what to send to another process instead; "" for none."""
         return ""
 
     def __getstate__(self) -> NoReturn:
-        # The default lists the values of the slots, and serialisers other than pickle call it.
+        # The default would return the values of the slots, and serialisers other than pickle call `__getstate__`.
         raise TypeError(f"A {type(self).__name__} cannot be serialised: its state is not accessible.")
 
 
@@ -66,7 +66,7 @@ class Secret(_Opaque):
     __value: Callable[[], str]
 
     def __init__(self, value: str) -> None:
-        # In a closure: a debugger or variable inspector that lists attributes shows a function.
+        # In a closure: a debugger or variable inspector that lists attributes shows only a function.
         object.__setattr__(self, "_Secret__value", lambda: value)
 
     def reveal(self) -> str:
@@ -95,11 +95,11 @@ class Token(_Opaque):
     Parameters
     ----------
     value : str, Mapping or None
-        The value, or the values by their names; None if the API never returns it.
+        The value, or several values by field name; None if the API never returns the value.
     scheme, header : str
         For `headers`: the authorization scheme before the value ("" for none), and the header's name.
     renew, params
-        See `renewed_by`.
+        See the method `renewed_by`.
 
     Attributes
     ----------
@@ -186,8 +186,8 @@ class Token(_Opaque):
         NoValue
             If the API never returns the value (Astra Control's stored tokens).
         ParameterError
-            If the token has several values and `field` is not the name of one, or if it has a single value and `field`
-            is given.
+            If the token has several values and `field` is not the name of one of them, or if the token has a single
+            value and `field` is given.
         """
         self._check_value()
         # No local variable holds a value: the frame is part of the error's traceback.
@@ -196,7 +196,7 @@ class Token(_Opaque):
         return self.__values()[field]
 
     def values(self) -> dict[str, str]:
-        """Return all values by the names of their fields; a single value has the empty name.
+        """Return all values by field name. The field name of a single value is the empty string.
 
         Raises
         ------
@@ -218,16 +218,16 @@ class Token(_Opaque):
     def _unnamed(self, field: str) -> ParameterError:
         names = self.fields
         if not names:
-            problem, hint = f"This token has a single value, and no field {field[:80]!r}.", "Call reveal()."
+            problem, hint = f"This token has a single value, and no field {field[:80]!r}.", "Leave the field out."
         else:
             given = f" and no field {field[:80]!r}" if field else ""
             problem = f"This token has {len(names)} values that belong together{given}: {', '.join(names)}."
-            hint = f"Name one of them, such as reveal({names[-1]!r}); a profile's env maps each to a variable."
+            hint = f"Name a value, such as reveal({names[-1]!r}), or let the profile's env map each to a variable."
         return ParameterError(problem, hint=hint, provider=self.provider, profile=self.profile)
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of the values that belong together, as the API spells them; empty for a single value."""
+        """The field names of a token with several values, as the API spells them; empty for a single value."""
         return tuple(name for name in self.__values() if name)
 
     @property
@@ -253,7 +253,7 @@ class Token(_Opaque):
         NoValue
             If the API never returns the value.
         ParameterError
-            If the token has several values, which are for signing requests and not for a header.
+            If the token has several values: they are used to sign requests, and do not fit into a header.
         """
         value = self.reveal()
         return {self.__header: f"{self.__scheme} {value}" if self.__scheme else value}
@@ -262,8 +262,10 @@ class Token(_Opaque):
     def auth(self) -> TokenAuth:
         """Authentication for httpx, httpx2 and requests: pass it as `auth=`.
 
-        Each request gets a fresh token. After a 401 the request is sent once more, with a newer token. A pickled `auth`
-        contains only the profile's name and the parameters: the process that unpickles it fetches its own token.
+        Each request gets a fresh token. After a 401, the request is sent once more, with a newer token.
+
+        A pickled `auth` contains only the profile's name and the parameters. The process that unpickles `auth` fetches
+        its own token.
         """
         from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
 
@@ -272,7 +274,7 @@ class Token(_Opaque):
     def as_callable(self, field: str = _SINGLE) -> Callable[[], str]:
         """Return a function that returns the value of a fresh token: `OpenAI(api_key=token.as_callable())`.
 
-        The function uses the cached token, and blocks only while a token is fetched. `field` and the errors are as in
+        The function uses the cached token, and blocks only while a token is fetched. For `field` and the errors, see
         `reveal`.
         """
         self.reveal(field)  # an error is raised now instead of at the first call
@@ -283,7 +285,7 @@ class Token(_Opaque):
 
         For example `AsyncOpenAI(api_key=token.as_async_callable())`.
 
-        A fetch runs on a thread and does not block the event loop. `field` and the errors are as in `reveal`.
+        A fetch runs on a thread and does not block the event loop. For `field` and the errors, see `reveal`.
         """
         self.reveal(field)
 
@@ -298,14 +300,14 @@ class Token(_Opaque):
         return self if self.__renew is None else self.__renew(None)
 
     def renewed_by(self, renew: Callable[[Token | None], Token], params: Mapping[str, Any] = _EMPTY) -> Token:
-        """Return a copy of the token that `auth` and the callables keep fresh by calling `renew`.
+        """Return a copy of the token. Its `auth` and its callables call `renew` to get a fresh token.
 
         Parameters
         ----------
         renew : callable
             `renew(None)` returns a fresh token, and `renew(token)` a token newer than `token`.
         params : mapping
-            The parameters of the call, so that another process can fetch the token.
+            The parameters of the call. With them, another process can fetch the token.
         """
         return Token(
             self.__values(),

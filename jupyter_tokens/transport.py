@@ -84,8 +84,8 @@ class Transport:
 
     Notes
     -----
-    The environment and the state of the CA bundles are checked for each request. A corrected proxy or certificate is
-    therefore used from the next call on.
+    The environment and the state of the CA bundles are checked for each request, so that a corrected proxy or
+    certificate is used from the next call on.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Transport:
         Raises
         ------
         TokenError
-            If the last attempt failed.
+            If all attempts failed.
         """
         deadline = self._clock.elapsed() + timeout
         attempt = 0
@@ -147,7 +147,7 @@ class Transport:
                         # This attempt had little time left, so the previous attempt's error is more useful.
                         raise failed from None
                     raise
-                # A copy has no traceback, whose frames hold credentials.
+                # The copy has no traceback, because the frames of a traceback contain credentials.
                 failed = error.copy()
             self._sleep(wait)
 
@@ -211,11 +211,11 @@ class Transport:
             ) from None
         except httpx.LocalProtocolError:
             raise ConfigurationError(
-                f"The request to {host} cannot be sent as it is.",
-                hint="Check the credential for characters that no header can hold, such as a line break.",
+                f"The request to {host} is not valid HTTP.",
+                hint="Check the credential for characters that an HTTP header cannot contain, such as a line break.",
             ) from None
         except (httpx.HTTPError, httpx.StreamError) as error:
-            # Only the type: the text of an httpx error may hold the URL.
+            # Only the type, because the text of an httpx error may contain the URL.
             raise NetworkError(
                 f"The call to {host} failed ({type(error).__name__}).", hint="Try again later."
             ) from None
@@ -269,7 +269,10 @@ def proxy_for(url: httpx.URL) -> str | None:
 
 
 def trust_of(verify: bool | str) -> ssl.SSLContext:
-    """Load the certificates to trust, from a profile's `verify` and the environment. Raises `NetworkError`."""
+    """Return a TLS context that trusts the certificates of a profile's `verify` and the environment.
+
+    Raises `NetworkError` if the certificates cannot be loaded.
+    """
     try:
         if isinstance(verify, str):
             return ssl.create_default_context(cafile=verify)
@@ -291,7 +294,7 @@ _PROXIES = ("http", "https", "socks5", "socks5h")
 
 
 def check_proxy(proxy: str) -> None:
-    """Raise `NetworkError` for an unknown kind of proxy, or for a SOCKS proxy if its package is not installed."""
+    """Raise `NetworkError` for an unknown kind of proxy, or for a SOCKS proxy if socksio is not installed."""
     kind = proxy.partition("://")[0].lower()
     problem, hint = "", _PROXY_HINT
     if kind not in _PROXIES:
@@ -324,7 +327,7 @@ def _open(proxy: str | None, trust: _Trust) -> httpx.BaseTransport:
     try:
         return _Pool(context, proxy)
     except (httpx.InvalidURL, OSError, ValueError) as error:
-        # Only the type: a proxy's URL may hold a password.
+        # Only the type, because a proxy's URL may contain a password.
         kind = type(error).__name__
     raise _unusable(kind, _PROXY_HINT)
 
@@ -342,7 +345,7 @@ class _Pool(httpx.BaseTransport):
     """Sends httpx's requests over httpcore's connections, within the deadline of the current call.
 
     httpx limits the time of each read, but not of the whole response: a server that sends a byte now and then never
-    exceeds that limit.
+    exceeds the limit of a read.
     """
 
     def __init__(self, trust: ssl.SSLContext, proxy: str | None) -> None:
@@ -400,7 +403,7 @@ class _Stream(httpx.SyncByteStream):
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """Convert errors of httpcore, and errors of socksio that httpcore does not convert, to httpx's of the same name."""
+    """Convert errors of httpcore, and of socksio that httpcore lets through, to httpx's errors of the same name."""
     try:
         yield
     except Exception as error:
@@ -411,7 +414,7 @@ def _as_httpx() -> Iterator[None]:
 
 
 def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
-    """Read the whole response. Raises `ResponseError` if it is larger than the limit."""
+    """Read the whole response. Raises `ResponseError` if the response is larger than `MOST_BYTES`."""
     answer.request = request
     check_head(answer)
     assert isinstance(answer.stream, httpx.SyncByteStream)
@@ -445,22 +448,22 @@ def check_head(answer: httpx.Response) -> None:
 
 
 def _host_of(answer: httpx.Response) -> str:
-    with suppress(httpx.InvalidURL, UnicodeError):  # idna raises the latter
+    with suppress(httpx.InvalidURL, UnicodeError):  # idna raises UnicodeError
         return answer.request.url.join(answer.headers["location"]).host or "nowhere"
     return "nowhere"
 
 
 def unwritable(error: Exception) -> ConfigurationError:
-    """Return the error for a request that cannot be built. It omits the text of `error`, which may hold secrets."""
+    """Return the error for a request that cannot be built, without the text of `error`, which may contain secrets."""
     return ConfigurationError(
         f"The request cannot be written ({type(error).__name__}).",
-        hint="Check the endpoint, and the credential for characters that no header can hold.",
+        hint="Check the endpoint, and the credential for characters that an HTTP header cannot contain.",
     )
 
 
-_TLS_HINT = "Check the endpoint; for a private CA set the profile's verify to its bundle."
+_TLS_HINT = "Check the endpoint. For a private CA, set the profile's verify to the path of the CA bundle."
 _CLOCK_HINT = "Check this machine's clock. If it is right, the certificate of the endpoint has to be renewed."
-_NAME_HINT = "Check the endpoint: it has to be the name that the certificate is for."
+_NAME_HINT = "Check the endpoint: its host has to be a name that the certificate is for."
 # By OpenSSL's X509_V_ERR_*: not yet valid, expired, another host, another address.
 _CERTIFICATE_HINTS = {9: _CLOCK_HINT, 10: _CLOCK_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
 
@@ -475,7 +478,7 @@ def connect_error(host: str, error: BaseException, proxy: str | None = None) -> 
     error : BaseException
         The httpx error, with its causes.
     proxy : str, optional
-        The proxy of the call. If given, and TLS did not fail, the error is that the proxy cannot be reached.
+        The proxy of the call. With a proxy, the error says that the proxy cannot be reached, unless TLS failed.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -490,7 +493,9 @@ def connect_error(host: str, error: BaseException, proxy: str | None = None) -> 
                 unsent=True,
             )
         if isinstance(cause, socket.gaierror) and proxy is None:
-            return NetworkError(f"There is no host {host}.", hint="Check endpoint and region.", unsent=True)
+            return NetworkError(
+                f"The host {host} cannot be found.", hint="Check the endpoint, the region and the network.", unsent=True
+            )
         cause = cause.__cause__ or cause.__context__
     if proxy is not None:
         return NetworkError(
@@ -523,7 +528,7 @@ def _within(timeout: float | None, late: type[Exception]) -> float | None:
 
 
 class _DeadlineBackend(httpcore.NetworkBackend):
-    """A network backend whose operations end with the deadline of the thread's current call."""
+    """A network backend whose operations end at the deadline of the thread's current call."""
 
     def __init__(self, inner: httpcore.NetworkBackend) -> None:
         self._inner = inner
@@ -541,7 +546,7 @@ class _DeadlineBackend(httpcore.NetworkBackend):
 
 
 class _DeadlineStream(httpcore.NetworkStream):
-    """A network stream whose operations end with the deadline of the thread's current call."""
+    """A network stream whose operations end at the deadline of the thread's current call."""
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
@@ -566,7 +571,7 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 class _NoAnswerHeaders(logging.Filter):
-    """Drops httpcore's debug records of our calls: they hold the response headers, and IAM's token is one of them."""
+    """Drops httpcore's debug records of our calls: they contain the response's headers, and IAM's token is a header."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return _current.deadline is None

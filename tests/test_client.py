@@ -507,7 +507,7 @@ class TestPickledAuth:
         assert copy.deepcopy({"auth": auth})["auth"] is auth
 
     def test_a_created_token_can_be_fetched_by_nobody(self, shared: Bench) -> None:
-        with pytest.raises(TypeError, match="created"):
+        with pytest.raises(TypeError, match="create_token"):
             pickle.dumps(create_token("stored", account_id="a", user_id="u", name="n").auth)
 
     def test_a_token_names_what_to_ship_instead(self, shared: Bench) -> None:

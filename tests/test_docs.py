@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.providers import alibaba, astra, dashscope, modelarts, oneaccess
@@ -49,3 +50,11 @@ def test_the_licences_are_of_what_is_installed() -> None:
     named = {re.split(r"[^\w-]", wanted)[0].replace("-", "_").lower() for wanted in project["dependencies"]}
     assert named <= licences.keys(), "make licences"
     assert "UNKNOWN" not in licences.values()
+
+
+def test_the_conda_package_has_the_same_programs() -> None:
+    root = DOCS.parent
+    scripts = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    recipe = yaml.safe_load((root / "packaging" / "conda-forge" / "recipe.yaml").read_text(encoding="utf-8"))
+    written = recipe["build"]["python"]["entry_points"]
+    assert dict(line.split(" = ") for line in written) == scripts

@@ -112,7 +112,7 @@ def test_json_of_an_unknown_reason_is_a_plain_error(reason: object) -> None:
 @pytest.mark.parametrize("wrong", [None, [], {}, b"x"])
 def test_fields_of_another_type_are_taken_as_not_given(wrong: object) -> None:
     error = TokenError.from_dict({**dict.fromkeys(FACTS, wrong), "reason": "throttled"})
-    plain = Throttled("The error has no message.")
+    plain = Throttled("The other process reported an error without a message.")
     assert vars(error) == vars(plain)
     assert vars(TokenError.from_dict({"reason": "throttled"})) == vars(plain)
 

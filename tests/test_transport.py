@@ -504,7 +504,7 @@ def test_a_host_that_does_not_exist(real: Transport, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     error = failed(real, "https://nowhere.invalid/")
-    assert "There is no host nowhere.invalid" in error.message
+    assert "The host nowhere.invalid cannot be found" in error.message
     assert error.unsent
 
 
@@ -731,14 +731,14 @@ def test_a_proxy_that_is_set_changed_or_removed_counts_from_the_next_call_on(
         socket, "getaddrinfo", lambda host, *more, **how: by_host.get(host, resolve)(host, *more, **how)
     )
     with loopback(proxied) as first, loopback(proxied) as second:
-        assert "There is no host" in failed(real, URL).message
+        assert "cannot be found" in failed(real, URL).message
         for proxy in (first, second):
             monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
             failed(real, URL, timeout=10 * BRIEF)
         calls = len(first.requests), len(second.requests)
         assert all(calls)
         monkeypatch.setenv("NO_PROXY", "api.example.com")
-        assert "There is no host" in failed(real, URL).message
+        assert "cannot be found" in failed(real, URL).message
         assert (len(first.requests), len(second.requests)) == calls
         real.close()
 

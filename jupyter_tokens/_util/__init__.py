@@ -1,1 +1,1 @@
-"""General code that is not specific to tokens: files, text, encodings and threads."""
+"""General code that is not specific to tokens: files, text, encodings, HTML and threads."""

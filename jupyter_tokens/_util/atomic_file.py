@@ -1,7 +1,8 @@
 """Replaces a file atomically: readers see either the old content or the new content, always complete.
 
-A killed process cannot clean up. Where the system supports this (Linux, on most file systems), the new file therefore
-has no name until it is complete. Elsewhere, the next process removes the temporary file of a killed process.
+A killed process cannot remove its temporary file. So on Linux, on most file systems, the new file has no name until it
+is complete, and disappears with its process. Elsewhere, the next process that replaces the file removes the temporary
+file.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def replace_file(file: Path, data: bytes, mode: int = 0o600) -> None:
     Raises
     ------
     OSError
-        If the file could not be replaced. It is then unchanged.
+        If the file could not be replaced. The old content is then unchanged.
     """
     remove_leftovers(file.parent, file.name)
     temporary = file.with_name(f".{file.name}.{os.urandom(8).hex()}.tmp")
@@ -71,14 +72,14 @@ def replace_file(file: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove the temporary files of killed processes; never fails. Files of running processes are left alone.
+    """Remove the temporary files of killed processes. Never fails. Files of running processes are left alone.
 
     Parameters
     ----------
     folder : Path
         The folder.
     name : str, optional
-        Name of the file that was being replaced; by default any file.
+        Only remove temporary files for this file name; by default, for any file.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -93,7 +94,7 @@ def _remove_unless_locked(file: Path) -> None:
     handle = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         seen = os.fstat(handle)
-        # An empty file holds no secret, and may be so new that it is not locked yet.
+        # An empty file contains no secret. It may be so new that its process has not locked it yet.
         if not stat.S_ISREG(seen.st_mode) or not seen.st_size:
             return
         if fcntl is not None:  # pragma: no branch (see above)
@@ -108,7 +109,7 @@ def _open(file: Path) -> IO[bytes]:
 
 
 def _open_unnamed(folder: Path) -> IO[bytes] | None:
-    """Open a file without a name, which disappears with its process; None if the system has no such files."""
+    """Open a file without a name, which disappears with its process. Return None if the system has no such files."""
     with suppress(AttributeError, OSError):
         if _OPEN_FILES.is_dir():
             return os.fdopen(os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600), "wb")
@@ -123,6 +124,6 @@ def _link(stream: IO[bytes], file: Path) -> None:
 def _lock(stream: IO[bytes]) -> None:
     """Lock the file until it is closed or the process is killed."""
     if fcntl is not None:  # pragma: no branch (see above)
-        # On a file system without locks, continue without one.
+        # Some file systems have no locks.
         with suppress(OSError):
             fcntl.flock(stream, fcntl.LOCK_EX)

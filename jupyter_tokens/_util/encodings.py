@@ -17,7 +17,7 @@ _HTML_SAFE = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&'="}
 
 
 def forms_of(value: str) -> frozenset[str]:
-    """Return all forms of a value to search for, including itself; empty for a value shorter than `SHORTEST`."""
+    """Return the value and its encoded forms, to search for; nothing for a value shorter than `SHORTEST`."""
     if len(value) < SHORTEST:
         return frozenset()
     return frozenset(form for form in _written(value) if len(form) >= SHORTEST)
@@ -45,7 +45,7 @@ def _json(value: str) -> Iterator[str]:
     for ensure_ascii in (True, False):
         once = json.dumps(value, ensure_ascii=ensure_ascii)[1:-1]
         yield once
-        # JSON inside a JSON string, as in messages of widgets.
+        # JSON inside a string of JSON, as in messages of widgets.
         yield json.dumps(once, ensure_ascii=ensure_ascii)[1:-1]
         # A legal escape, used to keep "</script>" out of HTML.
         yield once.replace("/", "\\/")

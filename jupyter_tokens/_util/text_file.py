@@ -14,7 +14,7 @@ class NotText(ValueError):
 
 
 def refuse_utf_16(data: bytes) -> None:
-    """Raise `NotText` if the data begins with the mark of UTF-16, in which some Windows tools save text."""
+    """Raise `NotText` if the data begins with the byte order mark of UTF-16. Some Windows tools save text as UTF-16."""
     if data.startswith(_UTF_16):
         raise NotText("is UTF-16 text; save it as UTF-8")
 
@@ -25,6 +25,6 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        # Not chained to the error below, because its attributes hold the data.
+        # `NotText` is raised below, outside this block, so that it is not chained to this error, which holds the data.
         pass
     raise NotText("is not UTF-8 text")

@@ -1,4 +1,4 @@
-"""Runs blocking calls on a bounded number of threads, so that a slow API delays neither other APIs nor the process."""
+"""Runs blocking calls on a limited number of threads, so that a slow API delays neither other APIs nor the process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["MOST_OF_ONE", "MOST_THREADS", "MOST_WAITING", "THREADS", "Threads", 
 MOST_THREADS = 128
 """Maximum number of threads for all owners together."""
 MOST_OF_ONE = 64
-"""Maximum number of threads for one owner. If the owner's API hangs, the rest of the threads serve other owners."""
+"""Maximum number of threads for one owner. If this owner's API hangs, the other threads still serve other owners."""
 MOST_WAITING = 1000
 """Maximum number of calls of one owner that may wait for a thread. Further calls fail immediately."""
 _RETRY_SECONDS = 5.0
@@ -30,8 +30,8 @@ _T = TypeVar("_T")
 class Threads:
     """A pool of daemon threads. Owners take turns, and the calls of an owner start in order.
 
-    If no thread is free within the limits, a call waits. It fails with `Busy` if `most_waiting` calls of its owner are
-    waiting already. The threads are daemons because an interpreter that exits must not wait for an API that hangs.
+    If no thread is free within the limits, a call waits. A call fails with `Busy` if `most_waiting` calls of its owner
+    are waiting already. The threads are daemons because an interpreter that exits must not wait for an API that hangs.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Threads:
         self.reset()
 
     def reset(self) -> None:
-        """Start afresh in a forked child, which has none of its parent's threads."""
+        """Start without threads and calls, as a forked child must: it has none of its parent's threads."""
         self._lock = threading.Lock()
         self._threads = 0
         self._idle: list[SimpleQueue[tuple[str, Work]]] = []
@@ -67,14 +67,14 @@ class Threads:
         self._waiting: dict[str, deque[Work]] = {}
 
     def start(self, owner: str, work: Work) -> None:
-        """Run `work` on a thread, now or as soon as one is free.
+        """Run `work` on a thread, now or as soon as a thread is free.
 
         Parameters
         ----------
         owner : str
             The name under which the limits are counted, usually a profile.
         work : callable
-            Must handle its own errors: its outcome is ignored.
+            Has to handle its own errors. Its result is ignored, and an error is only printed.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class Threads:
             waiting = self._waiting.setdefault(owner, deque())
             if len(waiting) >= self._most_waiting:
                 raise Busy(
-                    f"{self._most_waiting} calls are already waiting for a thread.",
+                    f"Too many calls at the same time: {self._most_waiting} calls are already waiting.",
                     hint=f"Try again in {_RETRY_SECONDS:g} s.",
                     unsent=True,
                     retry_after=_RETRY_SECONDS,
@@ -115,7 +115,7 @@ class Threads:
             try:
                 work()
             except BaseException as error:
-                # Report the error as threading does, but keep the thread for waiting calls.
+                # Report the error as `threading` does, but keep the thread for the calls that wait.
                 facts = (type(error), error, error.__traceback__, threading.current_thread())
                 threading.excepthook(threading.ExceptHookArgs(facts))
             # An idle thread must not keep the results of its last call alive.
@@ -123,7 +123,7 @@ class Threads:
             following = self._next(owner)
 
     def _next(self, done: str) -> tuple[str, Work] | None:
-        """Return this thread's next call, or None after `idle_seconds` without a call. `done` owned the last call."""
+        """Return this thread's next call, or None after `idle_seconds`. `done` is the owner of the last call."""
         with self._lock:
             self._free(done)
             following = self._take()
@@ -139,7 +139,7 @@ class Threads:
                     self._idle.remove(mine)
                     self._threads -= 1
                     return None
-            # `start` has taken this thread just now, so a call will come.
+            # `start` has just chosen this thread, so a call will come.
             return mine.get()
 
     def _free(self, owner: str) -> None:
@@ -192,7 +192,7 @@ async def on_a_thread(work: Callable[[], _T], owner: str = "") -> _T:
         else:
             outcome.set_result(result)
 
-    # Not cancellable: otherwise it would be unknown whether the API created a token.
+    # From here on, the call cannot be cancelled: otherwise nobody would know whether the API has created a token.
     outcome.set_running_or_notify_cancel()
     THREADS.start(owner, run)
     return await asyncio.wrap_future(outcome)

@@ -35,16 +35,16 @@ __all__ = ["AddApp", "SetSecretApp"]
 
 
 class AddApp(Action):
-    """Prompt for missing values and check the profile before writing: a run that is stopped changes nothing."""
+    """Prompt for missing values, check the profile, then write it. Stopping at a prompt changes nothing."""
 
     name = "jupyter-tokens-add"
     description = """Add the profile NAME to your configuration. Prompts for missing values; secrets are hidden.
 
-    If --provider is missing and NAME is the id of a provider or of a well-known login issuer (github, entra and so on),
-    that one is used. A secret is never an argument: you type it at a hidden prompt, and it is stored in the keyring
+    If NAME is the id of a provider or of a well-known login issuer (github, entra and so on), --provider can be left
+    out. A secret is never an argument: you type it at a hidden prompt, and it is stored in the keyring
     (with --store file: in a file of mode 0600 next to the configuration). Or the profile refers to a secret that you
-    keep elsewhere (--from-env, --from-file, --set SETTING=keyring:SERVICE/USER). On a terminal the new profile is
-    tested: it fetches one token."""
+    keep elsewhere (--from-env, --from-file, --set SETTING=keyring:SERVICE/USER). On a terminal, the command then
+    tests the new profile by fetching one token, unless you have to log in first."""
     examples = """
     jupyter tokens add oneaccess
     jupyter tokens add acme --provider oneaccess --set endpoint=https://acme.huaweioneaccess.com --set client_id=abc
@@ -63,11 +63,12 @@ class AddApp(Action):
     ).tag(config=True)
     params = List(Unicode(), help="PARAMETER=VALUE for every call, by the vendor's own name.").tag(config=True)
     from_env = List(
-        Unicode(), help="SETTING=VARIABLE: the process that fetches reads it from this environment variable."
+        Unicode(),
+        help="SETTING=VARIABLE: the process that fetches tokens reads the setting from this environment variable.",
     ).tag(config=True)
-    from_file = List(Unicode(), help="SETTING=PATH: read it from this file, which only you may be able to read.").tag(
-        config=True
-    )
+    from_file = List(
+        Unicode(), help="SETTING=PATH: read the setting from this file. Other users must not be able to read it."
+    ).tag(config=True)
     store = Enum(
         ("keyring", "file"),
         default_value="keyring",
@@ -99,12 +100,12 @@ class AddApp(Action):
         if name in profiles:
             self.fail(2, f"there is a profile {name!r} in {profiles.file(name)}: remove it first, or change it there")
         draft = self._draft(name)
-        check(name, draft.written(), programs=True)
+        check(name, draft.written(), owner=True)
         store = self.store
         if draft.pending:
             store = _place_for_secrets(store)
             draft.ask_secrets()
-        put(name, draft.whole(store), profiles, programs=True)
+        put(name, draft.whole(store), profiles, owner=True)
         say(f"The profile {name} is in {path()}." + "".join(f" {_stored(key, store)}" for key in draft.secrets))
         if load_profiles()[name].provider.logs_in:
             say(f"Log in: jupyter tokens login {name}")
@@ -181,7 +182,8 @@ class SetSecretApp(Action):
 
     KEY can be left out if the profile has one secret. The secret is stored where `add` stored the current one. If the
     profile refers to a secret that you keep elsewhere (env:, command:, your own file or keyring entry), change it
-    there, or give --store to replace the reference. On a terminal the profile is then tested: it fetches one token."""
+    there, or give --store to replace the reference. On a terminal, the command then tests the profile
+    by fetching one token."""
     examples = """
     jupyter tokens set-secret acme
     jupyter tokens set-secret lab access_key_secret --store file
@@ -193,7 +195,7 @@ class SetSecretApp(Action):
         ("keyring", "file"),
         default_value=None,
         allow_none=True,
-        help="Where the secret is stored: keyring, or file (mode 0600); by default where it is now.",
+        help="Where the secret is stored: keyring, or file (mode 0600); by default where the current secret is.",
     ).tag(config=True)
     test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(config=True)
 
@@ -231,7 +233,7 @@ class SetSecretApp(Action):
             secret = Secret(typed) if typed else None
         if secret is None:
             raise ParameterError("The secret is empty; nothing was changed.")
-        put(name, {**settings, key: {"value": secret.reveal(), "store": store}}, profiles, programs=True)
+        put(name, {**settings, key: {"value": secret.reveal(), "store": store}}, profiles, owner=True)
         say(_stored(key, store))
         return _test(name) if self.test and is_interactive() else 0
 
@@ -242,7 +244,11 @@ class SetSecretApp(Action):
             self.fail(2, f"takes a KEY, because the profile has several secrets or none: {', '.join(used or fields)}")
         if given[0] not in fields:
             # The argument is not shown: it may be the secret.
-            self.fail(2, f"takes one of these as KEY: {', '.join(fields)}; you are prompted for the secret itself")
+            self.fail(
+                2,
+                f"takes one of these as KEY: {', '.join(fields)}; type the secret at the prompt, or send it through a "
+                "pipe",
+            )
         return given[0]
 
     def _place(self, key: str, reference: object) -> str:
@@ -253,7 +259,8 @@ class SetSecretApp(Action):
         if not str(reference).startswith((f"keyring:{SERVICE}/", f"file:{FOLDER}/")):
             raise ConfigurationError(
                 f"The profile reads {key} from a reference of your own ({kind}:).",
-                hint="Change the secret there, or give --store keyring or --store file to replace the reference.",
+                hint="Change the secret in the place that the reference names, or give --store keyring or --store file "
+                "to replace the reference.",
             )
         return kind
 
@@ -297,7 +304,7 @@ def _from_env(variable: str) -> str:
             "--from-env takes SETTING=VARIABLE, where VARIABLE is the name of an environment variable."
         )
     if variable not in os.environ:
-        say(f"{variable} is not set in this shell; it must be set where tokens are fetched.")
+        say(f"{variable} is not set in this shell. It must be set in the processes that fetch tokens.")
     return f"env:{variable}"
 
 

@@ -32,7 +32,7 @@ class CommandApp(JupyterApp):
 
     version = __version__
     classes = [TokenProfiles]  # noqa: RUF012 (traitlets declares it as an instance variable)
-    """What --help-all describes in addition to the command itself."""
+    """Classes whose options --help-all describes in addition to the command's own options."""
 
     completer: ClassVar[Any] = None
     """Called by argcomplete to complete the arguments that are not options."""
@@ -86,7 +86,9 @@ class CommandApp(JupyterApp):
             if section == TokenProfiles.__name__:
                 # The value is not shown: it may contain a secret.
                 self.fail(
-                    2, "profiles cannot be options: write them to jupyter_tokens_config, or run `jupyter tokens add`"
+                    2,
+                    "settings of TokenProfiles cannot be options: write them into jupyter_tokens_config.py or .json, "
+                    "or add a profile with `jupyter tokens add`",
                 )
             many = isinstance(traits[target], Container)
             self.cli_config[section][name] = DeferredConfigList(given) if many else DeferredConfigString(given[-1])
@@ -132,7 +134,10 @@ class _UsageError(Exception):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Raise `_UsageError` instead of printing the usage, without an unknown option's value: it may be a secret."""
+        """Raise `_UsageError` instead of printing the usage.
+
+        The error does not show the value of an unknown option, because the value may be a secret.
+        """
         raise _UsageError(message.partition("=")[0] if "unrecognized arguments" in message else message)
 
 
@@ -150,8 +155,8 @@ def _wanted(trait: TraitType[Any, Any]) -> str:
 class Action(CommandApp):
     """A command that does one thing and exits.
 
-    The exit code is 0; 1 for an error of the API or the network; 2 for wrong usage, an invalid profile or a missing
-    secret.
+    The exit code is 0; 2 for wrong usage, an invalid profile or a missing secret; 1 for any other error, such as an
+    error of the API or the network.
     """
 
     def start(self) -> None:

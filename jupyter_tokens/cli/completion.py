@@ -20,13 +20,13 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def profile_names(**_: Any) -> list[str]:
-    """The names of the profiles."""
-    # What is wrong with a file is not reported here, but by the command when it runs.
+    """Return the names of the profiles."""
+    # Errors in the files are not reported here: the command itself reports them when it runs.
     return list(load_written().profiles)
 
 
 def provider_names(**_: Any) -> list[str]:
-    """The ids of the providers."""
+    """Return the ids of the providers."""
     return provider_ids()
 
 
@@ -52,7 +52,7 @@ def profile_then_params(parsed_args: Any, prefix: str = "", **_: Any) -> list[st
 
 
 def _listed(profile: str, name: str, written: list[str]) -> list[str]:
-    from ..sources.local import LocalSource  # noqa: PLC0415 (httpx, which no other completion needs)
+    from ..sources.local import LocalSource  # noqa: PLC0415 (slow to load, and other completions do not need it)
 
     given = dict(word.split("=", 1) for word in written if "=" in word)
     with closing(LocalSource()) as source:
@@ -60,7 +60,7 @@ def _listed(profile: str, name: str, written: list[str]) -> list[str]:
 
 
 def shells(**_: Any) -> list[str]:
-    """The names of the supported shells."""
+    """Return the names of the supported shells."""
     return list(SHELLS)
 
 

@@ -26,7 +26,7 @@ from .terminal import coloured, confirm, is_interactive, one_line, say, table
 __all__ = ["ListApp", "RemoveApp"]
 
 _LOCAL = {"env", "file"}
-"""References that can be resolved without a keyring and without running a program."""
+"""Kinds of references that `list` resolves, because they need neither a keyring nor a program."""
 
 _REVOKED = {
     None: "",
@@ -42,9 +42,9 @@ class ListApp(Action):
     name = "jupyter-tokens-list"
     description = """List the profiles: provider, environment variable, state, file.
 
-    The state is "configured", "no secret" (the environment variable or file of a secret is missing) or "wrong" (the
-    profile has no provider). No API is called, no keyring opened and no command run; `jupyter tokens doctor` checks
-    more."""
+    The state is "configured", "no secret" (the environment variable or file of a secret is missing, or cannot be used)
+    or "wrong" (the profile has no provider). No API is called, no keyring opened and no command run; `jupyter tokens
+    doctor` checks more."""
     examples = "jupyter tokens list\njupyter tokens list --json"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
@@ -115,11 +115,11 @@ def _missing(name: str, written: Mapping[str, Any], file: Path) -> str | None:
 
 
 class RemoveApp(Action):
-    """Remove a profile, after a confirmation."""
+    """Remove a profile, after a confirmation unless --yes is given."""
 
     name = "jupyter-tokens-remove"
-    description = """Remove the profile NAME from your configuration, with the secrets that `add` stored for it and
-    your login, which the server revokes if it can. Your own files, variables and keyring entries stay."""
+    description = """Remove the profile NAME from your configuration, the secrets that `add` stored for it, and your
+    login. The server revokes the login if it supports that. Your own files, variables and keyring entries stay."""
     examples = "jupyter tokens remove acme\njupyter tokens remove acme --yes"
     completer = staticmethod(profile_names)
 

@@ -1,7 +1,7 @@
 """The credential helpers `git-credential-jupyter-tokens` and `docker-credential-jupyter-tokens`.
 
-A token is only sent to a host that the profile lists in `hosts`. If a profile lists none, git's own configuration can
-name the profile for a host. The helpers store nothing that git or docker passes to them.
+A token is only sent to a host that the profile lists in `hosts`. If a profile lists no hosts, git's own configuration
+can name the profile for a host. The helpers store nothing that git or docker passes to them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .terminal import one_line
 
 __all__ = ["docker", "git", "host_of"]
 
-# docker recognises a missing login by this text, and then pulls without one.
+# docker recognises a missing login by this text, and then pulls without a login.
 _DOCKER_HAS_NONE = "credentials not found in native keychain\n"
 
 
@@ -37,7 +37,7 @@ def docker() -> None:
 
 
 def host_of(written: str) -> str:
-    """Return the host of a URL as `host:port` in lower case; text without a scheme is read as host:port."""
+    """Return the host of a URL in lower case, with its port if there is one. The URL may lack the scheme."""
     text = written.strip()
     return urlsplit(text if "://" in text else f"//{text}").netloc.rpartition("@")[2].lower()
 
@@ -59,7 +59,9 @@ def _run(name: str, helper: Callable[[LocalSource, list[str]], None]) -> None:
 
 def _git(source: LocalSource, arguments: list[str]) -> None:
     if not arguments:
-        raise ParameterError("git runs this program with the arguments [PROFILE [name=value …]] get|store|erase.")
+        raise ParameterError(
+            "An argument is missing: git runs this program with [PROFILE [name=value …]] get|store|erase."
+        )
     *words, operation = arguments
     if operation not in {"get", "erase"}:
         # git requires unknown operations to be ignored. `store` is ignored too: the next `get` returns a token anyway.
@@ -77,7 +79,7 @@ def _answer_git(source: LocalSource, words: list[str], operation: str, asked: Ma
     protocol, host = asked.get("protocol", ""), asked.get("host", "").lower()
     if protocol != "https" and not (protocol == "http" and is_loopback(f"http://{host}")):
         raise ParameterError(
-            f"Tokens are only sent over https, but the URL of {host[:200] or 'this host'} has {protocol[:20] or '?'}.",
+            f"Tokens are only sent over https, but {host[:200] or 'the host'} is used over {protocol[:20] or '?'}.",
             hint="Change the remote's URL: git remote set-url.",
         )
     profiles = source.profiles()
@@ -85,14 +87,15 @@ def _answer_git(source: LocalSource, words: list[str], operation: str, asked: Ma
     user = profile.user_at(host)
     if profile.hosts and user is None:
         raise ParameterError(
-            f"The profile {profile.name!r} does not have {host[:200]} in its hosts.", hint="Add the host there."
+            f"The profile {profile.name!r} does not have {host[:200]} in its hosts.",
+            hint="Add the host to the hosts of the profile.",
         )
     key = source.key(profile.name, dict(map(param, words[1:])))
     if operation == "get":
         user = asked.get("username") or user or DEFAULT_USER
         sys.stdout.write(PROGRAMS["git"](source.get(key), Asked(now=time.time(), server=host, user=user)))
     elif TokenStore.configured().url != "none" and source.get(key).reveal() == asked.get("password"):
-        # The host refused the token: the next run has to fetch another one.
+        # The host refused the token: the next run has to fetch a new token.
         source.forget(key)
 
 
@@ -109,8 +112,8 @@ def _docker(source: LocalSource, arguments: list[str]) -> None:
     server = sys.stdin.read().strip()
     if operation == "store":
         raise ParameterError(
-            "Logins are not stored here: the token of a profile is the login.",
-            hint="Name this program in credHelpers only for the hosts of profiles: jupyter tokens sdk docker NAME.",
+            "This program does not store logins: it logs in with the token of a profile.",
+            hint="Name this program in credHelpers only for hosts of profiles: jupyter tokens sdk docker NAME.",
         )
     if operation == "erase":
         return
@@ -125,7 +128,10 @@ def _docker(source: LocalSource, arguments: list[str]) -> None:
 
 
 def _profile_for(profiles: Profiles, host: str) -> Profile:
-    """Return the only profile for a host. Raises `ParameterError`, or `ConfigurationError` if there are several."""
+    """Return the only profile for a host.
+
+    Raises `ParameterError` if there is no such profile, or `ConfigurationError` if there are several.
+    """
     found = []
     for name in profiles:
         try:
@@ -136,10 +142,10 @@ def _profile_for(profiles: Profiles, host: str) -> Profile:
         if profile.user_at(host) is not None:
             found.append(profile)
     if not found:
-        raise ParameterError(f"No profile has the host {host[:200]!r}.", hint="Add it to the hosts of a profile.")
+        raise ParameterError(f"No profile has the host {host[:200]!r}.", hint="Add the host to the hosts of a profile.")
     if len(found) > 1:
         names = ", ".join(profile.name for profile in found)
         raise ConfigurationError(
-            f"Several profiles have the host {host[:200]!r}: {names}.", hint="Keep it in one of them only."
+            f"Several profiles have the host {host[:200]!r}: {names}.", hint="Keep the host in only one of them."
         )
     return found[0]

@@ -1,4 +1,4 @@
-"""`jupyter tokens demo`: starts the sandbox, and JupyterLab with five profiles on the first tutorial."""
+"""`jupyter tokens demo`: starts the sandbox and JupyterLab with five profiles, and opens the first tutorial."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STOP_SECONDS = 10.0
 
 
 class DemoApp(CommandApp):
-    """Run until Ctrl-C, or until JupyterLab is shut down."""
+    """Start the demo, and run until Ctrl-C or until JupyterLab is shut down."""
 
     name = "jupyter-tokens-demo"
     description = "Start the sandbox and JupyterLab with five profiles, and open the first tutorial. No account needed."
@@ -54,13 +54,13 @@ class DemoApp(CommandApp):
     }
 
     def start(self) -> None:
-        """Serve until JupyterLab ends."""
+        """Serve until JupyterLab ends, then exit."""
         super().start()
         for package in ("jupyterlab", "ipykernel"):
             if find_spec(package) is None:
                 self.fail(1, f"the demo needs {package}; install it: pip install 'jupyter_tokens[demo]'")
         if self.port and not _is_free(self.port):
-            self.fail(1, f"port {self.port} is taken; choose another with --port, or leave it out")
+            self.fail(1, f"port {self.port} is taken or not allowed; choose another with --port, or leave out --port")
         with _interruptible():
             try:
                 status = self._serve()
@@ -138,7 +138,7 @@ def notebooks_folder() -> Path:
 
 
 def copy_notebooks(folder: Path) -> Path:
-    """Copy the tutorials into a folder, except existing files; return the absolute path."""
+    """Copy the tutorials into a folder, without overwriting files; return the folder's absolute path."""
     folder.mkdir(parents=True, exist_ok=True)
     for source in sorted(notebooks_folder().glob("*.ipynb")):
         target = folder / source.name
@@ -150,7 +150,7 @@ def copy_notebooks(folder: Path) -> Path:
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         if os.name == "posix":
-            # As the server does: connections that have just ended do not block a port.
+            # As in the server: otherwise, connections that have just ended would block the port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -174,7 +174,10 @@ def _interruptible() -> Iterator[None]:
 
 
 def _hold_interruptions() -> Callable[[], None]:
-    """Delay Ctrl-C and similar signals; return a function that ends this, and raises KeyboardInterrupt if one came."""
+    """Delay Ctrl-C and similar signals; return a function that ends the delay.
+
+    The function raises KeyboardInterrupt if a signal came in the meantime.
+    """
     held: list[int] = []
     before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in _ENDINGS}
 

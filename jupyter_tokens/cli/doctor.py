@@ -31,8 +31,9 @@ class DoctorApp(Action):
     description = """Check the installation and the profiles. Each line: `ok`, `warn` or `fail`, result - what to do.
 
     It resolves the profiles' secrets: a keyring may ask for its password, and programs (command:, or the provider
-    command) are run. It signs a call with them, but does not send it. It sends one request without a credential to
-    each endpoint. With --live it also fetches a token with each profile. Exit code: 1 if a check fails, else 0."""
+    command) are run. It signs a call with each profile's credential, but does not send the call. Without --offline, it
+    also sends one request without a credential to each endpoint; with --live, it fetches a token with each profile.
+    Exit code: 1 if a check fails, else 0."""
     examples = "jupyter tokens doctor\njupyter tokens doctor --live\njupyter tokens doctor --offline --json"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of lines.").tag(config=True)

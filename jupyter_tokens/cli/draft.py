@@ -75,7 +75,8 @@ class Draft:
         ]
         if key not in references:
             raise ParameterError(
-                f"{key[:80]!r} is not a setting that can be read from elsewhere.", hint=closest(key, references)
+                f"{key[:80]!r} is not a setting that can be read from a variable or file.",
+                hint=closest(key, references),
             )
         if key in self.settings:
             raise ParameterError(f"{key} is given twice.")
@@ -177,9 +178,9 @@ class Draft:
     def _refuse_literal(self, key: str, text: str) -> None:
         if self.kind.settings()[key].secret and SecretRef.parse(text, origin=key).kind == "literal":
             raise ParameterError(
-                f"{key} is a secret, and command lines are saved in the shell's history and visible to other users: "
-                "revoke this one.",
-                hint=f"Leave it out to be prompted, or give --from-env {key}=VARIABLE or --from-file {key}=PATH.",
+                f"{key} is a secret, but command lines are saved in the shell's history and visible to other users: "
+                "revoke this secret.",
+                hint=f"Leave {key} out to be prompted, or give --from-env {key}=VARIABLE or --from-file {key}=PATH.",
             )
 
 

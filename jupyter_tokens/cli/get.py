@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import warnings
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from traitlets import Bool, Enum
@@ -37,9 +38,10 @@ class GetApp(Action):
     name = "jupyter-tokens-get"
     description = """Fetch the token of a PROFILE and print it, and nothing else, on standard output.
 
-    Parameters (name=value) have the vendor's own names; they add to or override the profile's. The command calls the
-    API itself with this user's profiles and secrets, whether or not a Jupyter server is running. Exit code: 0; 1 for an
-    error of the API or the network; 2 for wrong usage, an invalid profile or a missing secret."""
+    Parameters (name=value) have the vendor's own names; they add to or override the profile's parameters. The command
+    fetches the token itself, with this user's profiles and secrets, whether or not a Jupyter server is running. A fresh
+    token in the store that your processes share is used without a call to the API. Exit code: 0; 2 for wrong usage, an
+    invalid profile or a missing secret; 1 for any other error, such as an error of the API or the network."""
     examples = """
     jupyter tokens get oneaccess
     jupyter tokens get pai-dlc TargetType=job TargetId=dlc1a2b3 ExpireTime=3600
@@ -85,20 +87,17 @@ class GetApp(Action):
         name, *written = self.extra_args
         # Before the fetch: if kubectl or Google requests something unsupported, no token is fetched.
         asked = self._asked()
-        source = LocalSource()
-        profile = source.profiles()[name]
-        if self.form == "env" and profile.env is None:
-            raise ConfigurationError(
-                f"The profile {name!r} has no environment variable (env).",
-                hint=f'Add env to it, or write: export NAME="$(jupyter tokens get {name})"',
-            )
-        key = source.key(name, dict(map(param, written)))
-        try:
+        with closing(LocalSource()) as source:
+            profile = source.profiles()[name]
+            if self.form == "env" and profile.env is None:
+                raise ConfigurationError(
+                    f"The profile {name!r} has no environment variable (env).",
+                    hint=f'Add env to the profile, or write: export NAME="$(jupyter tokens get {name})"',
+                )
+            key = source.key(name, dict(map(param, written)))
             with progress(f"asking {profile.provider.title}"):
                 token = source.get(key, refresh=self.refresh)
-        finally:
-            source.close()
-        # The formats keyring and docker include a user name: use the user name of the profile's first host.
+        # The formats git, docker and keyring include a user name: use the one in the profile's first host, if any.
         users = [user for user, _, _ in (host.rpartition("@") for host in profile.hosts[:1]) if user]
         asked = asked._replace(user=users[0]) if users else asked
         program = PROGRAMS.get(self.form)
@@ -125,7 +124,7 @@ def param(written: str) -> tuple[str, str]:
 
 
 def _exec_version() -> str:
-    """Return the ExecCredential version that kubectl requests, by default the current one. Raises `ParameterError`."""
+    """Return the ExecCredential version that kubectl requests, by default v1. Raises `ParameterError`."""
     info = os.environ.get(_EXEC_INFO)
     if not info:
         return EXEC_VERSIONS[0]
@@ -136,14 +135,14 @@ def _exec_version() -> str:
         version = None
     if version not in EXEC_VERSIONS:
         raise ParameterError(
-            f"{_EXEC_INFO} requests an unknown version of ExecCredential.",
+            f"{_EXEC_INFO} does not request a known version of ExecCredential.",
             hint=f"Set apiVersion in the kubeconfig to one of {', '.join(EXEC_VERSIONS)}.",
         )
     return str(version)
 
 
 def _google_type() -> str:
-    """Return the type of token that google-auth requests, by default the usual one. Raises `ParameterError`."""
+    """Return the type of token that google-auth requests, by default a JWT. Raises `ParameterError`."""
     asked = os.environ.get(_GOOGLE_TYPE) or GOOGLE_TYPES[0]
     if asked not in GOOGLE_TYPES:
         raise ParameterError(
@@ -177,7 +176,7 @@ def _plain(value: Any) -> str:
 
 
 def _told(token: Token) -> dict[str, Any]:
-    """Return what `%gettoken --format json` writes, and the token's metadata, including any secrets in it."""
+    """Return what `%gettoken --file PATH --format json` writes, and also the token's metadata with its secrets."""
     return {
         "profile": token.profile,
         "provider": token.provider,

@@ -53,14 +53,19 @@ class _Asking(Action):
         def exchange() -> Driven[httpx.Response]:
             return (yield httpx.Request(method, f"{url}/jupyter-tokens/{path}", json=body, headers=headers))
 
-        gone = f"The Jupyter server at {url} cannot be reached"
         try:
             with _open(cert) as pool, closing(Transport(transport=pool)) as transport:
                 answer = transport.run(exchange, timeout=_SECONDS, attempts=1)
         except NetworkError as error:
-            raise ServerGone(f"{gone}: {error.message}") from None
+            raise ServerGone(
+                f"No answer from the Jupyter server at {url}: {error.message}",
+                hint="Check that it is running, or give the URL of another with --server.",
+            ) from None
         except OSError as error:
-            raise ServerGone(f"{gone}: its certificate {cert} cannot be loaded ({type(error).__name__}).") from None
+            raise ServerGone(
+                f"The Jupyter server at {url} cannot be reached: its certificate {cert} cannot be loaded "
+                f"({type(error).__name__})."
+            ) from None
         if answer.is_success:
             return answer.json() if answer.content else None
         facts: Any = None
@@ -75,7 +80,10 @@ class _Asking(Action):
 
 
 def _open(cert: str | None) -> AbstractContextManager[httpx.BaseTransport | None]:
-    """Open connections to the server that has this certificate, as kernels do; None for the usual connections."""
+    """Open connections to the server that has this certificate, as kernels do.
+
+    Without a certificate, return None: httpx's default connections are used.
+    """
     import httpx  # noqa: PLC0415 (as above)
 
     if cert is None:
@@ -85,9 +93,9 @@ def _open(cert: str | None) -> AbstractContextManager[httpx.BaseTransport | None
 
 
 def _server(wanted: str) -> tuple[str, str, str | None]:
-    """Return URL, token, and path of the own certificate (if any) of a server of this user.
+    """Return the URL and token of the server to ask, and the path of its own certificate (None if it is not known).
 
-    Raises `ConfigurationError` if the user has not chosen a server, and none or several are running.
+    Raises `ConfigurationError` if neither `wanted` nor this terminal names a server, and none or several are running.
     """
     from jupyter_server.serverapp import list_running_servers  # noqa: PLC0415 (as above)
 
@@ -123,8 +131,8 @@ class HandleApp(_Asking):
     description = """Get a handle for PROFILE from the running Jupyter server, and write it to a file of mode 0600.
 
     With a handle, a job gets the profile's tokens until the lease ends; the handle contains neither a token nor a
-    secret. Its lease is not renewed, so choose one as long as the job. The job finds the handle through the environment
-    variable JUPYTER_TOKENS_HANDLE. The job cannot change parameters (name=value) given here."""
+    secret. The lease is not renewed, so choose a lease as long as the job. The job finds the handle through the
+    environment variable JUPYTER_TOKENS_HANDLE. The job cannot change parameters (name=value) given here."""
     examples = """
     jupyter tokens handle oneaccess --lease 8h --file job.handle
     JUPYTER_TOKENS_HANDLE=job.handle python job.py
@@ -169,12 +177,12 @@ class HandleApp(_Asking):
 def _seconds(text: str) -> float:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh]?)", text.strip())
     if match is None:
-        raise ParameterError(f"{text[:20]!r} is not a duration: write 90s, 15m or 8h.")
+        raise ParameterError(f"{text[:20]!r} is not a duration: write, for example, 90s, 15m or 8h.")
     return float(match[1]) * _UNITS[match[2]]
 
 
 def _check(path: Path) -> None:
-    """Raise `ParameterError` if the file exists and is not a handle: a mistyped path must not overwrite a file."""
+    """Raise `ParameterError` unless the file is new, empty or a handle: a mistyped path must not overwrite a file."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise ParameterError(f"{path} is not a regular file.", hint="Choose another path.")
     if path.exists() and path.stat().st_size:
@@ -190,8 +198,8 @@ class HandlesApp(_Asking):
     """List handles or revoke one."""
 
     name = "jupyter-tokens-handles"
-    description = """List the active handles of the running Jupyter server, or revoke one: workers then get no further
-    tokens with it, but the tokens that they have stay valid until they expire."""
+    description = """List the active handles of the running Jupyter server, or revoke a handle. Workers then get no
+    further tokens with this handle, but the tokens that they have stay valid until they expire."""
     examples = "jupyter tokens handles\njupyter tokens handles revoke 0123456789abcdef0123456789abcdef"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)

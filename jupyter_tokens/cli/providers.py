@@ -50,7 +50,7 @@ class ProvidersApp(Action):
 
 
 def loaded(ids: list[str]) -> Iterator[type[Provider]]:
-    """Yield the providers with these ids; print a line for one that cannot be loaded."""
+    """Yield the providers with these ids; print a line for each provider that cannot be loaded."""
     for provider_id in ids:
         try:
             yield provider_class(provider_id)

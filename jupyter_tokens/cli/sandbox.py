@@ -32,7 +32,7 @@ class SandboxApp(CommandApp):
     """Serve until SIGINT or SIGTERM; print one JSON line with the URL and profiles when ready."""
 
     name = "jupyter-tokens-sandbox"
-    description = "Serve the token APIs on loopback, as strict as the real ones, for demos, tutorials and tests."
+    description = "Serve imitations of the token APIs on loopback, as strict as the real APIs, for demos and tests."
     examples = "jupyter tokens sandbox --port 8899 --life 60"
 
     port = Integer(0, min=0, max=65535, help="Port to serve on; 0, the default, takes a free one.").tag(config=True)
@@ -67,7 +67,7 @@ class SandboxApp(CommandApp):
     }
 
     def start(self) -> None:
-        """Serve; exit with 2 for wrong usage and 1 if the port is taken."""
+        """Serve; exit with 2 for wrong usage and 1 if the port cannot be used."""
         super().start()
         try:
             sandbox = self._sandbox()
@@ -118,7 +118,7 @@ def _clock(instant: str) -> Callable[[], float]:
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
     def handle(*_: object) -> None:
-        # A second Ctrl-C may come when the loop has ended already.
+        # A second Ctrl-C may come after the loop has ended.
         if not loop.is_closed():
             loop.call_soon_threadsafe(stop)
 

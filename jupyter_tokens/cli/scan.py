@@ -1,4 +1,4 @@
-"""`jupyter tokens scan`: finds tokens and keys in notebooks before they are committed or sent, without showing them."""
+"""`jupyter tokens scan`: finds tokens and keys in notebooks, for example before a commit. Never shows a value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ _MOST_SKIPPED = 5
 
 
 class ScanApp(CommandApp):
-    """Scan; exit with 0 if nothing was found, 1 if something was (redacted or not), 2 if a file could not be read."""
+    """Scan notebooks.
+
+    The exit code is 2 if a file cannot be read or is not a notebook, else 1 if something was found (even if it was
+    redacted), else 0.
+    """
 
     name = "jupyter-tokens-scan"
     description = """Find tokens and keys in notebooks: in sources, outputs, metadata, attachments and widget state.
@@ -113,9 +117,9 @@ class ScanApp(CommandApp):
         if left:
             clean = any(finding.place.may_change for result in found for finding in result.left)
             says.append(
-                "--fix redacts outputs"
+                "--fix redacts outputs and widget state"
                 if clean
-                else "remove the others by hand: --fix redacts only outputs and widget state"
+                else "--fix redacts only outputs and widget state: remove values in other places by hand"
             )
         says.append("a value that was shared or committed must be revoked")
         sys.stderr.write(f"{self.name}: {'; '.join(says)}\n")

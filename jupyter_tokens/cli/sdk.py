@@ -41,7 +41,7 @@ class _Configuration(NamedTuple):
 def _program(name: str = "jupyter-tokens") -> str:
     """Return the absolute path of a program of this installation, because SDKs may have another PATH.
 
-    If the file does not exist, return the name.
+    If there is no such file, return `name`.
     """
     path = Path(sysconfig.get_path("scripts"), name)
     return str(path) if path.exists() else name
@@ -78,7 +78,7 @@ def _aws(profile: Profile, _: str) -> _Configuration:
 
 
 def _azure(profile: Profile, _: str) -> _Configuration:
-    text = _script("# Every az command but this one fails.", _CHECK_AZ, f"exec {shlex.join(_get(profile, 'az'))}")
+    text = _script("# Only account get-access-token works here.", _CHECK_AZ, f"exec {shlex.join(_get(profile, 'az'))}")
     return _Configuration(
         text,
         "This is a script: save it as az, executable, in a folder of its own, and put that folder first on PATH. "
@@ -93,7 +93,7 @@ def _docker(profile: Profile, host: str) -> _Configuration:
     hosts = [host_of(host)] if host else [host_of(written) for written in profile.hosts]
     left = [host for host in hosts if profile.user_at(host) is None]
     if left or not hosts:
-        raise _no_hosts(profile, left[0] if left else "registry.example.com")
+        raise _no_hosts(profile, *left[:1])
     return _Configuration(
         json.dumps({"credHelpers": dict.fromkeys(hosts, "jupyter-tokens")}, indent=2) + "\n",
         "Merge it into ~/.docker/config.json. docker looks for docker-credential-jupyter-tokens on PATH "
@@ -132,7 +132,7 @@ def _google(profile: Profile, audience: str) -> _Configuration:
     return _Configuration(
         json.dumps(facts, indent=2) + "\n",
         "Save it, and set GOOGLE_APPLICATION_CREDENTIALS to the file, GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES to 1, "
-        "and GOOGLE_CLOUD_PROJECT: without a project, google-auth sends the token to the resource manager to find one.",
+        "and GOOGLE_CLOUD_PROJECT: without it, google-auth sends the token to the Resource Manager to find a project.",
     )
 
 
@@ -147,7 +147,9 @@ def _kubectl(profile: Profile, _: str) -> _Configuration:
     lines = [f"        {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in plugin.items()]
     text = "\n".join(("users:", f"  - name: {json.dumps(profile.name)}", "    user:", "      exec:", *lines)) + "\n"
     return _Configuration(
-        text, "Merge it into the kubeconfig, and name this user in a context. kubectl sends a token over https only."
+        text,
+        "Add the user to the kubeconfig (if that has users: already, without the first line), and name this user in a "
+        "context. kubectl sends a token over https only.",
     )
 
 
@@ -230,7 +232,7 @@ class SdkApp(Action):
     hosts of the profile; google takes the audience of the workload identity provider. The configuration is on standard
     output and holds no token; what to do with it is on standard error."""
     examples = """
-    jupyter tokens sdk kubectl acme >> kubeconfig.yaml
+    jupyter tokens sdk kubectl acme > user.yaml
     jupyter tokens sdk git acme https://git.example.com >> ~/.gitconfig
     jupyter tokens sdk pip acme https://packages.example.com > ~/keyring-shim/keyring
     """
@@ -248,10 +250,10 @@ class SdkApp(Action):
 
 
 def _urls(profile: Profile, given: str) -> list[str]:
-    """Return the base URLs to which the token may be sent: the given one, or one for each of the profile's hosts."""
+    """Return the base URLs to which the token may be sent: the given URL, or a URL for each of the profile's hosts."""
     written = [given] if given else [host.rpartition("@")[2] for host in profile.hosts]
     if not written:
-        raise _no_hosts(profile, "git.example.com")
+        raise _no_hosts(profile)
     return [_url(text) for text in written]
 
 
@@ -270,9 +272,11 @@ def _url(written: str) -> str:
 _HOST = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
-def _no_hosts(profile: Profile, host: str) -> ConfigurationError:
+def _no_hosts(profile: Profile, host: str = "") -> ConfigurationError:
+    problem = f"does not have {host} in its hosts" if host else "has no hosts"
+    host = host or "HOST"
     return ConfigurationError(
-        f"The profile {profile.name!r} does not have {host} in its hosts.",
+        f"The profile {profile.name!r} {problem}.",
         hint=f'Add it: "hosts": ["{host}"], or ["USER@{host}"] if the host needs a user name.',
     )
 

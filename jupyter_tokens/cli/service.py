@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ class ServiceApp(Action):
     examples = "jupyter tokens service --port 8889\njupyter tokens service --socket /run/jupyter-tokens/service.sock"
 
     ip = Unicode("127.0.0.1", help="Address to serve on.").tag(config=True)
-    port = Integer(None, min=0, max=65535, allow_none=True, help="Port to serve on; 0: a free one.").tag(config=True)
+    port = Integer(None, min=0, max=65535, allow_none=True, help="Port to serve on; 0: a free port.").tag(config=True)
     socket = Unicode("", help="Absolute path of a unix socket to serve on, with or without a port.").tag(config=True)
     managed = Bool(default_value=False, help="Exit when the hub that started this process has ended.").tag(config=True)
 
@@ -58,7 +59,9 @@ class ServiceApp(Action):
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
         if not os.environ.get("JUPYTERHUB_API_URL"):
             self.fail(
-                2, "JUPYTERHUB_API_URL is not set: set it to the hub's URL, for example http://127.0.0.1:8081/hub/api"
+                2,
+                "JUPYTERHUB_API_URL is not set: set it to the URL of the hub's API, for example "
+                "http://127.0.0.1:8081/hub/api",
             )
         if self.socket and not Path(self.socket).is_absolute():
             self.fail(2, "--socket must be an absolute path")
@@ -80,7 +83,10 @@ class ServiceApp(Action):
         return 0
 
     def _address(self) -> tuple[str, int | None]:
-        """Return IP address and port: as given, as the hub expects, or by default; the port is None without TCP."""
+        """Return the IP address and the port, from the options, else from the hub, else the defaults.
+
+        The port is None if only a unix socket is served.
+        """
         told = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", ""))
         if self.port is not None:
             return self.ip, self.port
@@ -120,6 +126,12 @@ class HubConfigApp(Action):
         if self.extra_args:
             self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
         grants = load_settings("TokenService").get("grants", {})
+        if not grants:
+            warnings.warn(
+                "c.TokenService.grants was not found, so these lines contain no scopes of grants: run this as a user "
+                "who can read the service's configuration, with JUPYTER_CONFIG_DIR set to its folder",
+                stacklevel=1,
+            )
         sys.stdout.write(hub_config(self.url, grants, external=self.external))
         return 0
 

@@ -30,7 +30,7 @@ class StoreApp(Action):
     show: list the entries with age, remaining time and size. Their names are hashes, and their values stay encrypted.
     clear: empty the store; the next fetch calls the API.
     rekey: add a new key and use it from now on. Existing entries are still decrypted with the old key, and encrypted
-    with the new one when they are next written. If others may have seen the old key, clear the store as well."""
+    with the new key when they are next written. If others may have seen the old key, clear the store as well."""
     examples = "jupyter tokens store show\njupyter tokens store clear\njupyter tokens store rekey"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
@@ -47,7 +47,7 @@ class StoreApp(Action):
         settings = TokenStore.configured()
         store = settings.open()
         if store is None:
-            raise ConfigurationError("There is no store: TokenStore.url is none.")
+            raise ConfigurationError("There is no store: TokenStore.url is none, or this system cannot lock files.")
         try:
             if self.extra_args[0] == "show":
                 self._show(store)

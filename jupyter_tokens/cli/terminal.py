@@ -22,7 +22,7 @@ def is_interactive() -> bool:
 
 
 def one_line(text: str) -> str:
-    """Remove line breaks and control characters: a vendor's message must not move the terminal's cursor."""
+    """Replace line breaks and control characters by spaces: a vendor's message must not move the terminal's cursor."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
@@ -57,7 +57,7 @@ def ask_hidden(question: str) -> Secret | None:
     except getpass.GetPassWarning:
         problem = ParameterError(
             "This terminal cannot hide what is typed; nothing was changed.",
-            hint="Use --from-env or --from-file.",
+            hint="With `add`, use --from-env or --from-file. With `set-secret`, send the secret through a pipe.",
         )
     else:
         return Secret(typed) if typed else None
@@ -111,4 +111,4 @@ def _width(cell: str) -> int:
 
 
 def _ended() -> ParameterError:
-    return ParameterError("The input has ended; nothing was changed.")
+    return ParameterError("The input ended before the question was answered; nothing was changed.")

@@ -22,8 +22,8 @@ class ValuesApp(Action):
 
     name = "jupyter-tokens-values"
     description = """List the values that a PARAMETER of a PROFILE can have: instances of ModelArts and PAI-DSW, and
-    application tokens of EIAM. It prints only ids and names, no token. Your account needs the permission to list them.
-    Without a PARAMETER, it prints the parameters whose values the API can list."""
+    application tokens of EIAM. Only ids and names are printed, no token. Your account needs the permission to list the
+    values. Without a PARAMETER, the parameters whose values the API can list are printed."""
     examples = """
     jupyter tokens values modelarts instance_id
     jupyter tokens values eiam ApplicationTokenId ApplicationId=app_…
@@ -39,7 +39,7 @@ class ValuesApp(Action):
 
     def run(self) -> int:
         if not self.extra_args:
-            self.fail(2, "takes the name of a PROFILE and of a PARAMETER")
+            self.fail(2, "takes the name of a PROFILE, and the PARAMETER whose values to list; see --help")
         name, *rest = self.extra_args
         with closing(LocalSource()) as source:
             provider = source.profiles()[name].provider

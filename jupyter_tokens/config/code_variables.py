@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
@@ -13,9 +14,9 @@ LOADS_CODE: Mapping[str, str] = {
     "PATHEXT": "Windows uses it to decide which files are programs",
     "COMSPEC": "Windows starts it as the shell",
     "SHELL": "terminals and editors start it",
-    "BASH_ENV": "bash runs the file before each script",
-    "ENV": "sh runs the file when it starts",
-    "ZDOTDIR": "zsh runs the start-up files in it",
+    "BASH_ENV": "bash runs the file that it names before each script",
+    "ENV": "sh runs the file that it names",
+    "ZDOTDIR": "zsh runs the start-up files in the folder that it names",
     "PROMPT_COMMAND": "bash runs it before each prompt",
     "PS4": "bash expands it when tracing, and runs the commands in it",
     "BASH_FUNC_*": "bash defines a function from it",
@@ -23,15 +24,15 @@ LOADS_CODE: Mapping[str, str] = {
     "LD_*": "the dynamic linker uses it to find and load libraries",
     "DYLD_*": "the dynamic linker of macOS uses it to find and load libraries",
     "GCONV_PATH": "the C library loads converters from it",
-    "OPENSSL_CONF": "OpenSSL loads the engines that the file names",
+    "OPENSSL_CONF": "OpenSSL loads the engines that are listed in the file that it names",
     "OPENSSL_ENGINES": "OpenSSL loads engines from it",
     "OPENSSL_MODULES": "OpenSSL loads providers from it",
     # Python and Jupyter
-    "PYTHON*": "Python reads it when it starts",
-    "IPYTHONDIR": "IPython runs the start-up files in it",
-    "JUPYTER_CONFIG_*": "Jupyter runs the configuration files in it",
-    "JUPYTER_DATA_DIR": "Jupyter starts the kernels that it describes",
-    "JUPYTER_PATH": "Jupyter starts the kernels that it describes",
+    "PYTHON*": "Python reads it at its start",
+    "IPYTHONDIR": "IPython runs the start-up files in the folder that it names",
+    "JUPYTER_CONFIG_*": "Jupyter runs the configuration files in the folders that it names",
+    "JUPYTER_DATA_DIR": "Jupyter starts the kernels that are described there",
+    "JUPYTER_PATH": "Jupyter starts the kernels that are described there",
     "MPLBACKEND": "matplotlib imports the module that it names",
     "PYSPARK_*": "Spark starts the program or uses the arguments that it names",
     "PYTEST_*": "pytest loads the plugins that it names",
@@ -48,7 +49,7 @@ LOADS_CODE: Mapping[str, str] = {
     "RUBYOPT": "ruby loads the libraries that it names",
     "RUBYLIB": "ruby looks for libraries there",
     "GEM_*": "ruby looks for libraries there",
-    "R_*": "R runs the profile or looks for packages there",
+    "R_*": "R runs a start-up file or looks for packages there",
     "JULIA_*": "Julia looks for packages and start-up files there",
     "LUA_*": "lua runs it, or looks for modules there",
     "PHPRC": "PHP reads its configuration there",
@@ -91,11 +92,17 @@ LOADS_CODE: Mapping[str, str] = {
 }
 """Environment variables that make some program load or start code, with the reason. `*` matches any suffix.
 
-A token in such a variable is useless at best. At worst, an endpoint returns the path of a file, which is then run.
+Few programs read a token from such a variable, and the names of those variables say so, as UV_PUBLISH_TOKEN does. An
+endpoint could return the path of a file instead of a token, and the program would then run that file.
 """
+
+_HOLDS_A_SECRET = re.compile(r".*_(TOKEN|KEY|KEY_ID|AK|SK|SECRET|PASSWORD|CREDENTIALS?)")
 
 
 def loads_code(name: str) -> str | None:
-    """Return why a token must not be put into this variable; None if no program loads or starts code because of it."""
+    """Return why a token must not be put into this variable; None if it may."""
     # Names are case-insensitive on Windows.
-    return next((why for pattern, why in LOADS_CODE.items() if fnmatchcase(name.upper(), pattern)), None)
+    name = name.upper()
+    if _HOLDS_A_SECRET.fullmatch(name):
+        return LOADS_CODE.get(name)
+    return next((why for pattern, why in LOADS_CODE.items() if fnmatchcase(name, pattern)), None)

@@ -1,4 +1,4 @@
-"""Reads and writes profiles in `jupyter_tokens_config.json` in the user's folder. Secrets are stored elsewhere."""
+"""Reads and writes profiles in the user's `jupyter_tokens_config.json`. `secret_store` stores the new secrets."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from .._util.atomic_file import replace_file
 from .._util.text_file import NotText, decode
 from ..errors import ConfigurationError, ProfileRefused, UnknownProfile
 from ..providers.catalogue import provider_class
-from ..providers.fields import Program
 from . import secret_store
 from .files import CONFIG_NAME
 from .profiles import COMMON, Profiles, Raw
-from .secrets import SecretRef
 
 if TYPE_CHECKING:
     from .profiles import Profile
     from .secret_store import Deposit
+    from .secrets import SecretRef
 
 __all__ = ["Change", "check", "draft", "editable", "path", "put", "remove"]
 
@@ -37,15 +36,15 @@ _lock = threading.Lock()
 def path() -> Path:
     """Return the path of the file to edit. Raises `ConfigurationError` if JUPYTER_NO_CONFIG is set."""
     if os.environ.get("JUPYTER_NO_CONFIG"):
-        # Then Jupyter uses a temporary folder.
+        # With this variable, Jupyter's configuration folder is a temporary folder.
         raise ConfigurationError(
-            "JUPYTER_NO_CONFIG is set: Jupyter reads no configuration, and a profile would be lost.",
+            "JUPYTER_NO_CONFIG is set: Jupyter reads no configuration, so profiles cannot be changed.",
             hint="Unset JUPYTER_NO_CONFIG.",
         )
     return Path(jupyter_config_dir()) / f"{CONFIG_NAME}.json"
 
 
-def check(name: str, settings: Mapping[str, Any], *, programs: bool = False) -> None:
+def check(name: str, settings: Mapping[str, Any], *, owner: bool = False) -> None:
     """Check a profile before it is written.
 
     Parameters
@@ -54,63 +53,62 @@ def check(name: str, settings: Mapping[str, Any], *, programs: bool = False) -> 
         Name of the profile.
     settings : mapping
         Its settings.
-    programs : bool
-        Whether the profile may name a program to run. Only the owner of the file may add such a profile, not a client
-        of the server.
+    owner : bool
+        Whether the owner of the file makes the change, on the command line. A client of the server may write neither
+        literal secrets nor programs (`command:` references and settings of type `Program`).
 
     Raises
     ------
     ProfileRefused
-        The profile is invalid.
+        The profile is invalid, or contains a literal secret or a program that is not allowed.
     """
     if not _NAME.fullmatch(name):
-        raise ProfileRefused("The name of a profile must have 1 to 80 letters, digits, dots, hyphens and underscores.")
+        raise ProfileRefused(
+            "The name of a profile must have 1 to 80 letters (A to Z, a to z), digits, dots, hyphens and underscores, "
+            "and begin with a letter or digit."
+        )
     try:
         profile = Profiles.of({name: settings})[name]
     except ConfigurationError as error:
         raise ProfileRefused(error.message, hint=error.hint, setting=error.setting) from None
-    for key, reference in profile.references.items():
-        _check_reference(profile, key, reference, programs=programs)
+    if not owner:
+        for key, reference in profile.references.items():
+            _check_reference(profile, key, reference)
 
 
-def _check_reference(profile: Profile, key: str, reference: SecretRef, *, programs: bool) -> None:
-    setting = profile.provider.settings()[key]
-    if setting.secret and reference.kind == "literal":
+def _check_reference(profile: Profile, key: str, reference: SecretRef) -> None:
+    if reference.kind == "literal" and profile.provider.settings()[key].secret:
         raise ProfileRefused(
-            f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME, or say where "
-            'the server is to store it: {"value": SECRET, "store": "keyring" or "file"}.',
+            f"The field {key!r} must be a reference, such as keyring:SERVICE/USER, file:PATH or env:NAME. Over REST it "
+            'can also be {"value": SECRET, "store": "keyring" or "file"}; the server then stores the secret.',
             setting=key,
         )
-    if isinstance(setting, Program):
-        if not programs:
-            raise ProfileRefused(
-                f"The field {key!r} names a program, which must not be set over REST.",
-                hint="Add this profile with `jupyter tokens add`, or write it into the configuration file.",
-                setting=key,
-            )
-    elif reference.kind == "command":
-        # Users who may write profiles could run programs as the server.
+    if reference.kind == "command":
+        # Otherwise, users who may write profiles could run programs as the server.
         raise ProfileRefused(
-            f"The field {key!r} may be a command: reference only in the configuration file.", setting=key
+            f"The field {key!r} names a program, so it cannot be set over REST.",
+            hint="Add this profile with `jupyter tokens add`, or write it into the configuration file.",
+            setting=key,
         )
 
 
 def editable(name: str, profiles: Profiles) -> dict[str, Any]:
     """Return a profile for a form: its settings without secrets, and the keys of its secrets. Blocks.
 
-    Raises `UnknownProfile`, or `ConfigurationError` if the profile cannot be read or is in another file.
+    Raises `UnknownProfile`, or `ConfigurationError` if the file cannot be read, another file defines the profile, or
+    the provider is not installed.
     """
     _check_place(name, profiles)
     with _lock:
         _, written = _read()
     settings = _settings(written, name)
     if settings is None:
-        raise UnknownProfile(f"There is no profile {name[:80]!r}.")
+        raise UnknownProfile(f"There is no profile {name[:80]!r} in {path()}.")
     try:
         known = provider_class(settings["provider"]).settings()
     except (KeyError, TypeError):
         raise ConfigurationError(
-            f"The provider of the profile {name!r} is not installed.", hint="Edit the profile in its file."
+            f"The profile {name!r} names no installed provider.", hint=f"Edit the profile in {path()}."
         ) from None
     secret = {key for key, setting in known.items() if setting.secret}
     # Only known settings: an unknown setting may be a misplaced secret.
@@ -123,7 +121,10 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
 
 
 Change = Callable[[Mapping[str, Any], Mapping[str, Any], Collection[str]], None]
-"""A function that checks a change. Called with the settings before and after it, and references to the new secrets."""
+"""A function that checks a change of a profile. It raises an error to refuse the change.
+
+Its arguments are the settings before the change, the settings after it, and the references to the new secrets.
+"""
 
 
 def put(
@@ -132,7 +133,7 @@ def put(
     profiles: Profiles,
     allow: Change | None = None,
     *,
-    programs: bool = False,
+    owner: bool = False,
 ) -> bool:
     """Check a profile, store its new secrets and write it. Blocks.
 
@@ -144,9 +145,9 @@ def put(
         Its settings.
     profiles : Profiles
         The current profiles.
-    allow : callable
-        Raises an error if the user may not make this change.
-    programs : bool
+    allow : callable, optional
+        Called before anything is stored or written. Raises an error if the user may not make this change.
+    owner : bool
         See `check`.
 
     Returns
@@ -158,13 +159,13 @@ def put(
     ------
     ProfileRefused, ConfigurationError
         If the profile was not written: the file is then unchanged. Also `ConfigurationError` if the profile was written
-        but an old secret could not be removed; the message says so.
+        but an old secret could not be removed; the message then names this secret.
     """
     _check_place(name, profiles)
     folder = path().parent
     with _lock:
         config, written = _read()
-        before, described, wanted = _planned(name, settings, written, allow, programs=programs)
+        before, described, wanted = _planned(name, settings, written, allow, owner=owner)
         created = name not in written
         written[name] = described
         try:
@@ -216,14 +217,17 @@ def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = la
     UnknownProfile
         If the file does not define the profile.
     ConfigurationError
-        If another file defines the profile, the file cannot be read or written, or a secret cannot be removed.
+        If another file defines the profile, or the file cannot be read or written: the file is then unchanged. Also if
+        a secret cannot be removed: the profile has then been removed already.
     """
     _check_place(name, profiles)
     with _lock:
         config, written = _read()
         if name not in written:
-            raise UnknownProfile(f"There is no profile {name[:80]!r}.")
+            raise UnknownProfile(f"There is no profile {name[:80]!r} in {path()}.")
         before = _settings(written, name) or {}
+        # If the file cannot be written, this raises an error before the caller logs the person out.
+        _write(config)
         before_that()
         del written[name]
         _write(config)
@@ -232,12 +236,12 @@ def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = la
 
 
 def _planned(
-    name: str, settings: Mapping[str, Any], written: Mapping[str, Any], allow: Change | None, *, programs: bool = False
+    name: str, settings: Mapping[str, Any], written: Mapping[str, Any], allow: Change | None, *, owner: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any], list[Deposit]]:
-    """Check a change: return the settings before and after it, and the secrets to store. See `put`."""
+    """Check a change. Return the settings before the change, the settings after it, and the secrets to store."""
     before = _settings(written, name) or {}
     described, wanted = secret_store.deposits(name, settings, before)
-    check(name, described, programs=programs)
+    check(name, described, owner=owner)
     if allow is not None:
         allow(before, described, [reference for reference, _ in wanted])
     return before, described, wanted
@@ -265,11 +269,11 @@ def _read() -> tuple[dict[str, Any], dict[str, Any]]:
         raise ConfigurationError(f"{file} cannot be read: it {error}.") from None
     except (OSError, ValueError, RecursionError) as error:
         # Only the type: the error's text may contain a line of the file.
-        raise ConfigurationError(f"{file} cannot be read ({type(error).__name__}).") from None
+        raise ConfigurationError(f"{file} cannot be read as JSON ({type(error).__name__}).") from None
     section = config.setdefault("TokenProfiles", {}) if isinstance(config, dict) else None
     written = section.setdefault("profiles", {}) if isinstance(section, dict) else None
     if not isinstance(written, dict):
-        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.")
+        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping of names to profiles.")
     return config, written
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -63,8 +64,8 @@ class TokenProfiles(Configurable):
     mode = Enum(
         MODES,
         default_value=MODES[0],
-        help="How a kernel gets its tokens: auto (from the server that started it, if any, else with the profiles in "
-        "its own process), server, or direct.",
+        help="How a kernel gets its tokens: server (the Jupyter server that started the kernel fetches them), direct "
+        "(the kernel fetches them itself, with its own configuration), or auto (server if possible, else direct).",
     ).tag(config=True)
 
 
@@ -76,12 +77,14 @@ class Written(NamedTuple):
 
 
 def config_files(path: Sequence[str | os.PathLike[str]] | None = None) -> list[Path]:
-    """Return the existing configuration files; later files override earlier ones.
+    """Return the existing configuration files. Later files override earlier files.
+
+    If a folder cannot be searched, the files that may be in it are returned too.
 
     Parameters
     ----------
     path : sequence of str, optional
-        Folders, the one with the highest priority first; by default Jupyter's configuration path.
+        Folders, in order of decreasing priority; by default Jupyter's configuration path.
     """
     folders = [Path(folder) for folder in (jupyter_config_path() if path is None else path)]
     candidates = [folder / f"{CONFIG_NAME}.{end}" for folder in reversed(folders) for end in ("json", "py")]
@@ -90,7 +93,10 @@ def config_files(path: Sequence[str | os.PathLike[str]] | None = None) -> list[P
 
 def _may_be_there(file: Path) -> bool:
     try:
-        return file.is_file()
+        # Not `is_file`: from Python 3.14 on, it returns False if the folder cannot be searched.
+        return stat.S_ISREG(file.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError:
         # The folder cannot be searched. Reading the file will raise the error.
         return True
@@ -107,7 +113,7 @@ def remove_leftovers() -> None:
 
 
 def stamp(files: Sequence[Path]) -> Stamp:
-    """Return a fingerprint of the files: path, mtime and size of each."""
+    """Return a fingerprint of the files: path, mtime and size of each file that exists."""
     told = []
     for file in files:
         try:
@@ -119,9 +125,9 @@ def stamp(files: Sequence[Path]) -> Stamp:
 
 
 def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
-    """Read the profiles of all files, to be checked when looked up. The last file that defines a profile counts.
+    """Read the profiles of all files. If several files define a profile, the last of these files counts.
 
-    A file that cannot be read is left out, with one warning. The other files are still used.
+    Each profile is checked when it is looked up. A file that cannot be read is left out, with one warning.
     """
     from .profiles import Profiles, Raw  # noqa: PLC0415 (loads httpx, which `jupyter tokens list` does without)
 
@@ -160,7 +166,8 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
     Returns
     -------
     str
-        "auto" (default): from the server that started the kernel, or directly if there is none; "server"; "direct".
+        "server": the Jupyter server that started the kernel fetches them. "direct": the kernel's own process does.
+        "auto" (default): "server" if possible, else "direct".
 
     Raises
     ------
@@ -171,7 +178,7 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
         try:
             mode = _of(file, _mode_in)
         except ConfigurationError:
-            # `load_profiles` warns about it.
+            # `load_profiles` warns about this file.
             continue
         if mode is None:
             continue
@@ -184,10 +191,13 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
 
 
 def load_settings(name: str, files: Sequence[Path] | None = None) -> dict[str, Any]:
-    """Return the settings of class `name` from all files; later files override. Ignores files that cannot be read."""
+    """Return the settings of class `name` from all files; later files override earlier files.
+
+    Ignores files that cannot be read.
+    """
     settings: dict[str, Any] = {}
     for file in config_files() if files is None else files:
-        # `load_profiles` warns about it.
+        # `load_profiles` warns about this file.
         with suppress(ConfigurationError), detached_errors():
             settings |= _section(file, name)
     return settings
@@ -205,7 +215,7 @@ def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
         with suppress(TypeError, ValueError):
             profiles = profiles.get_value({})
     if not isinstance(profiles, Mapping):
-        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping by name.")
+        raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping of names to profiles.")
     return profiles
 
 
@@ -221,8 +231,10 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
     except (Exception, SystemExit) as error:
         # A line of the file may hold a secret, so only the place of a syntax error is shown.
         line = getattr(error, "lineno", None)
-        place = f"line {line}" if line else getattr(error, "strerror", None) or type(error).__name__
-        raise ConfigurationError(f"{file} cannot be read: {place}.", hint="Correct the file.") from None
+        place = f"error in line {line}" if line else getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigurationError(
+            f"{file} cannot be read: {place}.", hint="Correct the file or its permissions."
+        ) from None
     section = config.get(name, Config())
     if not isinstance(section, Mapping):
         raise ConfigurationError(f"{file}: {name} must be a mapping.", hint="Correct the file.")
@@ -231,7 +243,7 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
 
 def _read(file: Path) -> Config:
     if file.suffix == ".json":
-        # Not read by traitlets' loader, which depends on the locale and rejects a byte order mark.
+        # traitlets' own loader depends on the locale, and rejects a byte order mark.
         written = json.loads(decode(file.read_bytes()))
         if not isinstance(written, dict):
             raise TypeError("an object is expected")

@@ -1,4 +1,4 @@
-"""Finds credentials that the user already has, by variable and file names. Opens no file and returns no value."""
+"""Finds credentials that the user already has, by variable and file names. Opens no file and returns no secret."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Found(NamedTuple):
     profile : str
         A suggested name for the profile.
     settings : Mapping
-        The profile's settings: a reference to the credential, or the credential chain that finds the credential.
+        The profile's settings. They contain a reference to the variable or file, or a value of `credentials` with which
+        the provider finds the file.
     """
 
     title: str
@@ -34,7 +35,7 @@ class Found(NamedTuple):
 
 
 def found(environ: Mapping[str, str] = os.environ) -> list[Found]:
-    """Return the credentials: variables sorted by name, then existing files of the vendors' own tools."""
+    """Return what was found: variables sorted by name, then existing files of the vendors' own tools."""
     # Unlike Path.home(), this does not raise if there is no home folder.
     home = Path(os.path.expanduser("~"))  # noqa: PTH111
     return [*_variables(environ), *_files(environ, home)]

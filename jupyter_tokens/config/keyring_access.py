@@ -27,11 +27,11 @@ class Backend(NamedTuple):
     Attributes
     ----------
     name : str
-        Module and class.
+        Module and class, or a text that says why no backend can be loaded.
     usable : bool
-        Whether it can store anything.
+        Whether the backend can store secrets.
     encrypts : bool
-        False if it is known to store plain text.
+        False if the backend is known to store plain text, or cannot be loaded.
     """
 
     name: str
@@ -70,23 +70,23 @@ _current: _Question | None = None
 
 
 def ask_keyring(question: Callable[[Any], _T], *, seconds: float, same: Hashable = None) -> _T:
-    """Call `question` with the module `keyring`, on a thread of its own.
+    """Call `question` with the module `keyring`, on a new thread.
 
     Parameters
     ----------
     question : callable
         The call. It may block for any time.
     seconds : float
-        Time limit, measured from the start of the call that the keyring is busy with. So a dialog that nobody answers
-        costs this time once, not once for each caller.
+        Time limit for this call, and for an earlier call that has to end first. Each is measured from the start of the
+        call itself. So while a dialog stays unanswered, later callers do not wait for the whole limit again.
     same : hashable, optional
         Callers with an equal value share the result of a running call. None if the result must not be shared.
 
     Raises
     ------
     KeyringWaits
-        The keyring has not answered in time. The call goes on, and no other call is made before it ends. So a keyring
-        that hangs blocks one thread, not one thread for each call.
+        The keyring has not answered in time. The running call goes on, and no other call is made before it ends. So a
+        keyring that hangs blocks one thread, not one thread for each call.
     Exception
         Whatever the keyring raises.
     """
@@ -149,7 +149,7 @@ def _echo_kept() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        # If another program controls the terminal now, changing it would stop this process.
+        # If another program controls the terminal now, a change of the terminal's settings would stop this process.
         if before is not None and os.tcgetpgrp(0) == os.getpgrp():
             import termios  # noqa: PLC0415 (Windows has none)
 

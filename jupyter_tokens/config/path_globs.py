@@ -17,9 +17,9 @@ _ANY = "**"
 
 
 def normalised(path: str) -> str | None:
-    """Normalise a path below the server's root: remove `.`, `..`, empty segments and leading and trailing slashes.
+    """Normalise a path below the server's root: resolve `.` and `..`, and remove superfluous slashes.
 
-    Returns None for the root itself, for a path outside the root, and for a path that is too long.
+    Returns None for the root itself, for a path outside the root, and for a path of more than 4096 characters.
     """
     inside = posixpath.normpath(path.strip("/"))
     return None if inside in {".", ".."} or inside.startswith("../") or len(path) > _LONGEST_PATH else inside

@@ -1,4 +1,4 @@
-"""Checks the profiles from Jupyter's configuration. May read files, but never uses the network.
+"""Checks the profiles from Jupyter's configuration. A check reads no secret and does not use the network.
 
 Each profile is checked when it is looked up, so that an invalid profile does not affect the others.
 """
@@ -72,7 +72,7 @@ class _Fixed(Names):
         try:
             super().check(key, value)
         except SettingProblem:
-            raise SettingProblem(key, "must be true, false or a list of parameters") from None
+            raise SettingProblem(key, "must be true, false or a list of parameter names") from None
 
 
 class _Globs(Names):
@@ -104,7 +104,7 @@ COMMON: Mapping[str, Field] = {
     "provider": Setting("Id of the provider.", label="Provider"),
     "params": _Table("Request parameters, by the vendor's own names.", label="Request parameters"),
     "fixed_params": _Fixed(
-        "Parameters that no call can change: true for all those in params, or a list of names.",
+        "Parameters that no call can change: true for all parameters in params, or a list of names.",
         label="Fixed parameters",
         advanced=True,
     ),
@@ -129,14 +129,14 @@ COMMON: Mapping[str, Field] = {
         advanced=True,
     ),
     "sdk": Setting(
-        "SDK that finds the token without a change of code, unless options of %gettoken put it elsewhere.",
+        "SDK that finds the token without a change of code, unless an option of %gettoken puts the token elsewhere.",
         label="SDK",
         choices=tuple(SDKS),
         advanced=True,
     ),
     "hosts": _Hosts(
         "Hosts that credential helpers (git, docker, pip) return the token for: HOST, HOST:PORT or USER@HOST; USER "
-        "is the user name to send with it. By default none.",
+        "is the user name to send with the token. By default none.",
         label="Hosts",
         advanced=True,
     ),
@@ -146,13 +146,13 @@ COMMON: Mapping[str, Field] = {
         read_only=True,
     ),
 }
-"""The settings of every profile, independent of its provider."""
+"""The settings that every profile can have, whatever its provider is."""
 _NULL_IS_UNSET = frozenset({"env", "kernels", "notebooks", "hosts", "sdk", "fixed_params"})
 
 
 @dataclass(frozen=True)
 class Raw:
-    """An unchecked profile, and the file that defines it. The file is None if a program gave the profile."""
+    """An unchecked profile, and the file that defines it. The file is None if the profile comes from a program."""
 
     settings: Mapping[str, Any] = field(repr=False)
     file: Path | None = None
@@ -183,7 +183,8 @@ class Profile:
     verify : bool or str
         True, or the path of a CA bundle; False only for loopback.
     kernels, notebooks : tuple of str or None
-        Names of the kernels, and globs of the notebooks, that may get the token from a server; None for all.
+        Names of the kernels, and globs for the paths of the notebooks, that may get the token from a server; None for
+        all.
     inject_at_start : bool
         Whether the variable is set in new local kernels of a server before their first cell runs.
     fixed_params : frozenset of str
@@ -219,7 +220,10 @@ class Profile:
     may_reveal: bool = True
 
     def user_at(self, host: str) -> str | None:
-        """Return the user name for a host; "" if the profile names none, None if the profile is not for this host."""
+        """Return the user name for a host (in lower case); "" if the profile gives no user name.
+
+        Returns None if the host is not in the profile's `hosts`.
+        """
         users = (user for user, _, own in (written.rpartition("@") for written in self.hosts) if own.lower() == host)
         return next(users, None)
 
@@ -230,7 +234,7 @@ class Profile:
         return self.notebooks is None or any(matches(glob, path) for path in paths for glob in self.notebooks)
 
     def check_env(self, env: Env) -> None:
-        """Raise `ParameterError` if a call names too few or too many environment variables for the token's values."""
+        """Raise `ParameterError` if the variables in `env` do not match the values of the token."""
         try:
             _check_env(self.provider, env)
         except ParameterError as error:
@@ -242,7 +246,7 @@ class Profile:
         return any(reference.is_personal for reference in self.references.values())
 
     def of_user(self, user: str) -> Profile:
-        """Return the profile with a user's own secrets. Raises `SecretError` if a reference cannot contain the name."""
+        """Return the profile with a user's own secrets. Raises `SecretError` if the name is not safe in a reference."""
         return replace(self, references={key: reference.of_user(user) for key, reference in self.references.items()})
 
     @property
@@ -251,7 +255,7 @@ class Profile:
         return {key: reference.target for key, reference in self.references.items() if reference.kind == "profile"}
 
     def secrets(self) -> dict[str, Secret]:
-        """Read the secrets of the profile now, except `subjects`. Blocks. Raises `SecretError`."""
+        """Read the values of the profile's references now, except `subjects`. Blocks. Raises `SecretError`."""
         others = self.subjects
         return {key: reference.resolve() for key, reference in self.references.items() if key not in others}
 
@@ -266,7 +270,7 @@ class Profile:
             known = f"It can list: {', '.join(lists)}." if lists else ""
             raise self._named(ParameterError(f"The API has no list of values for {name[:80]!r}.", hint=known))
         needed = {key: replace(self.provider.params[key], required=True) for key in lists[name]}
-        # As in `call_params`, a call cannot override fixed parameters.
+        # A call cannot override fixed parameters: they are ignored here, and refused by `call_params`.
         free = {key: value for key, value in given.items() if key not in self.fixed_params}
         merged = {key: value for key, value in {**self.params, **free}.items() if key in needed}
         try:
@@ -286,7 +290,9 @@ class Profile:
         """
         if self.create_is_off:
             raise self._named(
-                ConfigurationError("The profile does not allow creating tokens.", hint="Set allow_create: true in it.")
+                ConfigurationError(
+                    "The profile does not allow creating tokens.", hint="Set allow_create: true in the profile."
+                )
             )
         return self._parse({**self.provider.params, **self.provider.create_params}, given)
 
@@ -385,10 +391,10 @@ class Profiles(Mapping[str, Profile]):
         ]
 
     def changed_from(self, before: Profiles) -> set[str]:
-        """Return the names of the profiles whose settings have changed. Their state, such as tokens, must be dropped.
+        """Return the names of the profiles that were added, changed or removed. The caller must drop their tokens.
 
-        Checked profiles of `before` that have not changed are taken over. Profiles of a file that cannot be read now,
-        perhaps because it is being edited, are not returned, so that their fresh tokens stay in use.
+        The profiles of `before` that were checked and have not changed are not checked again. Profiles of a file that
+        cannot be read now, perhaps because it is being edited, are not returned, so that their tokens stay in use.
         """
         unknown = {name for name, raw in before._raw.items() if raw.file in self.problems and name not in self._raw}
         same = {name for name, raw in self._raw.items() if before._raw.get(name) == raw}
@@ -414,12 +420,13 @@ def _missing() -> str:
         return ""
     return (
         "Neither HOME nor JUPYTER_CONFIG_DIR is set in this process, so your configuration is not found. A kernel "
-        "behind a gateway only gets variables from its kernelspec and KERNEL_* variables: set JUPYTER_CONFIG_DIR there."
+        "behind a gateway only gets variables from its kernelspec and KERNEL_* variables: set JUPYTER_CONFIG_DIR in "
+        "the kernelspec."
     )
 
 
 class _Reader:
-    """Checks one raw profile. Every error names file, profile and key."""
+    """Checks one raw profile. The errors name the file (if the profile is from a file), the profile and the key."""
 
     def __init__(self, name: str, raw: Raw) -> None:
         self._name = name
@@ -478,7 +485,7 @@ class _Reader:
         if not isinstance(provider_id, str):
             raise self._error("provider", "is missing", f"Known: {', '.join(provider_ids())}.")
         if provider_id not in provider_ids():
-            raise self._error("provider", "is not an installed provider", closest(provider_id, provider_ids()))
+            raise self._error("provider", "names no installed provider", closest(provider_id, provider_ids()))
         try:
             return provider_class(provider_id)
         except Exception as caught:
@@ -544,7 +551,7 @@ class _Reader:
                 raise self._error("verify", "names the home folder of an unknown user") from None
             return str(self._raw.file.parent / path if self._raw.file else path)
         urls = [getattr(provider, key) for key, known in provider.settings().items() if isinstance(known, Endpoint)]
-        # If there is a region, every endpoint that is not given is a public host, also the IAM endpoint.
+        # If there is a region, every endpoint that is not given is a public host. This includes the IAM endpoint.
         public = bool(getattr(provider, "region", ""))
         if not verify and not all(is_loopback(url) if url else not public for url in urls):
             raise self._error("verify", "can only be switched off for loopback", "Give the path of a CA bundle.")
@@ -579,7 +586,7 @@ class _Reader:
             mode = file.stat().st_mode
         except OSError as error:
             raise self._error(key, f"is in a file that cannot be inspected ({error.strerror})") from None
-        better = "Better: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
+        better = "Better use a reference: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
         problem = mode_problem(file, mode)
         if problem:
             raise self._error(key, f"is a literal secret in a file that {problem}", f"{mode_hint(file)} {better}")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 __all__ = ["MOST_BYTES", "Ended", "run"]
 
 MOST_BYTES = 64 * 1024
-"""Maximum output, in bytes. Longer output is cut at a greater length, so that the caller can refuse it."""
+"""Maximum output, in bytes. Longer output is cut, but stays longer than this, so that the caller can refuse it."""
 
 
 class Ended(NamedTuple):
@@ -24,7 +24,7 @@ class Ended(NamedTuple):
 
 
 def run(argv: Sequence[str], seconds: float) -> Ended:
-    """Run a program for at most `seconds`. Blocks. Raises OSError if it cannot be started.
+    """Run a program for at most `seconds`. Blocks. Raises OSError if the program cannot be started.
 
     Standard error is dropped. Its last line would often say what to do, but programs also print requests, URLs and
     tokens there (with a debug switch, or in an error's text), and error messages end up in notebooks and logs.

@@ -1,8 +1,9 @@
 """Stores the secrets of a profile in the keyring or a file, so that the profile itself only contains references.
 
 A client sends a new secret as `{"value": …, "store": "keyring" | "file"}`, and `{"keep": true}` to keep the current
-secret. A new secret does not overwrite the current secret: if the process is stopped before the profile is written, the
-current secret is still there. No function here reads a secret; `sources.login_store` reads the logins.
+secret. A profile's new secret does not overwrite the current secret: if the process is stopped before the profile is
+written, the current secret is still there. Logins are stored here too, by `sources.login_store`, and a new login
+overwrites the old login. No function here reads a secret.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
     Raises
     ------
     ProfileRefused
-        A secret is neither a value to store nor marked to be kept.
+        A field is an object, but neither a new secret nor the mark to keep a current secret.
     """
     described: dict[str, Any] = {}
     wanted: list[Deposit] = []
@@ -77,7 +78,8 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
             ):
                 raise ProfileRefused(
                     f"The field {key[:80]!r} must be a string, "
-                    '{"value": SECRET, "store": "keyring" or "file"}, or {"keep": true} to keep the current secret.',
+                    '{"value": SECRET, "store": "keyring" or "file"}, or, if the profile already has this field, '
+                    '{"keep": true}.',
                     setting=key,
                 )
             described[key] = next(free for free in _references(place, name, key) if free != before.get(key))
@@ -104,7 +106,10 @@ def login_reference(place: str, name: str) -> str:
 
 
 def erase(reference: str, folder: Path) -> None:
-    """Remove one stored secret, if it exists. Blocks. Raises `ConfigurationError`."""
+    """Remove one stored secret. Blocks.
+
+    Raises `ConfigurationError` if the secret cannot be removed, or is not in the keyring. A missing file is no error.
+    """
     kind, _, target = reference.partition(":")
     if kind == "keyring":
         _from_keyring(target)
@@ -113,7 +118,10 @@ def erase(reference: str, folder: Path) -> None:
 
 
 def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
-    """Remove stored secrets that the profile no longer refers to. Blocks. Raises `ConfigurationError`."""
+    """Remove secrets that were stored here and that the profile no longer refers to. Blocks.
+
+    Raises `ConfigurationError`.
+    """
     for key in {**before, **now}:
         for reference in _references("file", name, key):
             if now.get(key) != reference:
@@ -128,7 +136,7 @@ _STORES = {"keyring": f"keyring:{SERVICE}/", "file": f"file:{FOLDER}/"}
 
 
 def _references(store: str, name: str, key: str) -> tuple[str, str]:
-    """Return the two references for a secret: one for the current secret, and one for the next secret."""
+    """Return the two references for a secret. The current secret uses one of them, a new secret gets the other."""
     first = f"{_STORES[store]}{name}.{key}"
     return first, f"{first}.2"
 
@@ -149,7 +157,7 @@ def _to_keyring(target: str, secret: Secret) -> None:
     raise problem
 
 
-_WAITS = f"no answer within {KEYRING_SECONDS:g} s; it may be waiting for a person"
+_WAITS = f"no answer within {KEYRING_SECONDS:g} s; the keyring may be waiting for a person"
 
 
 def _from_keyring(target: str) -> None:
@@ -159,7 +167,7 @@ def _from_keyring(target: str) -> None:
     except Exception as error:
         why = _WAITS if isinstance(error, KeyringWaits) else type(error).__name__
         raise ConfigurationError(
-            f"The configuration is saved, but keyring:{target} could not be removed ({why}).",
+            f"The secret keyring:{target} is no longer needed, but could not be removed ({why}).",
             hint="Remove it by hand.",
         ) from None
 
@@ -169,7 +177,7 @@ def _from_file(file: Path) -> None:
         file.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"The configuration is saved, but {file} could not be removed ({error.strerror}).",
+            f"The secret in {file} is no longer needed, but could not be removed ({error.strerror}).",
             hint="Remove it by hand.",
         ) from None
 

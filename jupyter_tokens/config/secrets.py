@@ -63,14 +63,14 @@ def tell_seen(profile: str, values: Iterable[Secret | Token]) -> None:
 
 
 def mode_problem(file: Path, mode: int) -> str:
-    """Return why a file with this `st_mode` must not contain a secret; "" if it may.
+    """Return why a file with this `st_mode` must not contain a secret; "" if it may, and always on Windows.
 
     A file that its group can read is allowed, with one warning: Kubernetes mounts secrets this way (`fsGroup`).
     """
     if os.name != "posix":
         return ""
     if mode & stat.S_IRWXO:
-        return f"others can read (mode {stat.S_IMODE(mode):04o})"
+        return f"others can access (mode {stat.S_IMODE(mode):04o})"
     if mode & stat.S_IWGRP:
         # Anyone who can replace the secret decides which account this user signs in with.
         return f"its group can write (mode {stat.S_IMODE(mode):04o})"
@@ -99,11 +99,11 @@ class SecretRef:
     kind : str
         "env", "file", "keyring", "command", "profile" or "literal".
     target : str
-        The part after the colon; for a literal, the secret itself.
+        The part after the colon; for a literal, the value itself.
     origin : str
-        The setting that holds the reference, for errors: "profile 'x', key 'y' in /path/of/config".
+        The setting that holds the reference, for errors: "/path/of/config: profile 'x', key 'y'".
     base : Path or None
-        The folder that a relative `file:` path starts from; None for the current folder.
+        The folder that a relative `file:` path starts from; None for the process's working directory.
     seconds : float
         How long, in seconds, a keyring may wait for a person, or a program may run.
     setting : str
@@ -129,12 +129,15 @@ class SecretRef:
         seconds: float = KEYRING_SECONDS,
         setting: str = "",
     ) -> SecretRef:
-        """Parse a reference. Raises `SecretError` if the part after the colon is empty or has control characters."""
+        """Parse a reference. Text of any other form is a literal.
+
+        Raises `SecretError` if the part after the colon is empty or contains control or other invisible characters.
+        """
         kind, colon, target = text.partition(":")
         if not colon or kind not in cls.KINDS:
             return cls("literal", text, origin, base, seconds, setting)
         if not target.strip() or not target.isprintable():
-            problem = "is incomplete" if not target.strip() else "holds control characters"
+            problem = "is incomplete" if not target.strip() else "contains control or other invisible characters"
             raise SecretError(f"{origin}: {kind}: {problem}.", hint=f"Write {kind}:{_FORMS[kind]}.")
         return cls(kind, target.strip(), origin, base, seconds, setting)
 
@@ -152,8 +155,8 @@ class SecretRef:
             return self
         if not _PLAIN_NAME.fullmatch(user):
             raise self.error(
-                "cannot be used for this user: the name may only have letters, digits and _.@+-, and must begin with a "
-                "letter, a digit or _."
+                "cannot be used for this user: the user's name may only have the letters A to Z, digits and _.@+-, and "
+                "must begin with a letter, a digit or _."
             )
         return replace(self, target=self.target.replace(_USER, user))
 
@@ -161,7 +164,7 @@ class SecretRef:
         return f"<SecretRef {self.kind}{'' if self.kind in {'literal', 'command'} else ':' + self.target}>"
 
     def resolve(self) -> Secret:
-        """Read the secret now. Blocks for at most `seconds`: a keyring may wait for a person, a program may be slow.
+        """Read the secret now. Blocks: for at most `seconds`, a keyring may wait for a person, or a program may run.
 
         Raises
         ------
@@ -173,7 +176,7 @@ class SecretRef:
             return Secret(_checked(self, _READERS[self.kind](self)))
 
     def find(self) -> Secret | None:
-        """Read the secret as `resolve` does, but return None if the reference points to nothing."""
+        """Read the secret as `resolve` does, but return None if the variable, file or keyring entry does not exist."""
         try:
             return self.resolve()
         except SecretError as error:
@@ -182,7 +185,7 @@ class SecretRef:
         return None
 
     def error(self, problem: str, hint: str = "", *, missing: bool = False) -> SecretError:
-        """Return a `SecretError` that names the reference and the setting that holds it."""
+        """Return a `SecretError` that names the reference (of a literal or command, only the kind) and its setting."""
         name = self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
         problem = f"{name} {problem}"
         return SecretError(
@@ -216,7 +219,10 @@ _BREAK = re.compile(r"\\+r\\+n|\\+[rn]|\r\n?")
 
 
 def _pem(value: str) -> str:
-    r"""Return a PEM key with its line breaks restored: variables and .env files often have spaces or `\n` instead."""
+    r"""Restore the line breaks of a PEM key: variables and .env files often have spaces or `\n` instead.
+
+    Any other value is returned unchanged.
+    """
     text = value.strip().strip("\"'").lstrip()
     if not text.startswith("-----BEGIN ") or not _PEM.search(text):
         return value
@@ -240,7 +246,11 @@ def _read_env(ref: SecretRef) -> str:
     try:
         return os.environ[ref.target]
     except KeyError:
-        raise ref.error("is not set.", f"Set {ref.target} in the environment that Jupyter is started from.") from None
+        raise ref.error(
+            "is not set.",
+            f"Set {ref.target} in the environment that Jupyter, or this program, is started from.",
+            missing=True,
+        ) from None
 
 
 def _read_file(ref: SecretRef) -> bytes:
@@ -290,7 +300,7 @@ def _read_keyring(ref: SecretRef) -> str:
                 "cannot be read: this machine has no keyring.",
                 "Use file:PATH with a file of mode 0600, or install a keyring backend.",
             ) from None
-        raise ref.error(f"cannot be read ({kind}).", "Unlock the keyring.") from None
+        raise ref.error(f"cannot be read ({kind}).", "Check that the keyring works and is unlocked.") from None
     if value is None:
         hint = f"Store it: keyring set {shlex.quote(service)} {shlex.quote(user)}"
         raise ref.error("is not in the keyring.", hint, missing=True)
@@ -325,7 +335,7 @@ def _read_command(ref: SecretRef) -> bytes:
 
 
 def _read_profile(ref: SecretRef) -> str:
-    raise ref.error("is the token of another profile: only a profile's own settings can name it.")
+    raise ref.error("is the token of another profile. Such a reference can only be used in the settings of a profile.")
 
 
 _READERS: dict[str, Callable[[SecretRef], str | bytes]] = {

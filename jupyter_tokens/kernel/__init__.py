@@ -1,1 +1,1 @@
-"""What runs in an IPython shell: session, magics, injection, refresher and redaction."""
+"""The part of the package that runs in an IPython shell: session, magics, injection, refresher and redaction."""

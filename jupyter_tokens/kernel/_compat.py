@@ -1,7 +1,7 @@
-"""Uses of IPython, ipykernel, jupyter_client and ipywidgets that have no documented interface, each with its reason.
+"""Access to undocumented parts of IPython, ipykernel, jupyter_client and ipywidgets, with the reason for each.
 
-No other module in `kernel/` and `widgets/` uses their private names. `tests/kernel/test_compat.py` checks each item
-against the installed versions, and `make canary` checks it against pre-releases.
+No other module in `kernel/`, `widgets/` or `cli/` uses private names of these packages. `tests/kernel/test_compat.py`
+checks each part against the installed versions, and `make canary` checks it against pre-releases.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-# Turns lines that begin with `%%name` into a call of that magic. IPython does so only for the first line of a cell.
+# If the first of the lines begins with `%%name`, turns all lines into a call of that magic. IPython itself does this
+# for whole cells only; `cells.py` does it for the lines below `%%withtoken`.
 from IPython.core.inputtransformer2 import cell_magic
 
 if TYPE_CHECKING:
@@ -39,14 +40,15 @@ __all__ = [
 ]
 
 DELIMITER = b"<IDS|MSG>"
-"""The frame before a message's signature. If one of the four frames after the signature changes, sign them again."""
+"""The frame before a message's signature. The signature covers the four frames after it, and must be made again if one
+of these frames changes."""
 
 VIEW_COUNT = "_view_count"
 """The trait in which the front end reports how many views a widget has. There is no public trait for this."""
 
 
 class Point(NamedTuple):
-    """An attribute that is replaced because its owner offers no hook."""
+    """An attribute, given by owner and name, that has to be replaced because the owner offers no hook."""
 
     owner: Any
     name: str
@@ -56,9 +58,9 @@ _ABSENT = object()
 
 
 def replace(owner: Any, name: str, replacement: object) -> Callable[[], None]:
-    """Set an attribute of one object; return a function that restores it.
+    """Replace an attribute of one object, and return a function that restores the attribute.
 
-    If another extension has replaced the attribute in the meantime, that function changes nothing: the other
+    If other code has replaced the attribute again by then, the returned function changes nothing: the other
     replacement stays, and may still call ours.
     """
     attributes = vars(owner)
@@ -79,25 +81,31 @@ def replace(owner: Any, name: str, replacement: object) -> Callable[[], None]:
 
 
 def kernel_session(shell: InteractiveShell) -> Any:
-    """Return the session that sends all of a kernel's messages, or None. A shell has no public attribute for it."""
+    """Return the session that sends the messages of a shell's kernel; None if there is no such session.
+
+    A shell has no public attribute for the session. Plain IPython and kernels without ipykernel have no such session.
+    """
     return getattr(getattr(shell, "kernel", None), "session", None)
 
 
 def serialize_point(session: Any) -> Point:
-    """Return the method that turns every message into bytes. A session has no hook for this.
+    """Return the session's method that turns every message into bytes. A session has no hook for this.
 
-    The session exists already when extensions are loaded, so a subclass of it would come too late.
+    A subclass would come too late, because the session already exists when extensions are loaded.
     """
     return Point(session, "serialize")
 
 
 def send_point(session: Any) -> Point:
-    """Return the method that sends every message. A session has no hook with which a message can be held back."""
+    """Return the session's method that sends every message. A session has no hook that can hold a message back."""
     return Point(session, "send")
 
 
 def publisher(socket: Any) -> Any:
-    """Return the running thread that publishes what is sent to a socket, or None. Sessions do not name that thread."""
+    """Return the running thread that publishes what is sent to a socket, or None.
+
+    No public attribute leads to this thread.
+    """
     thread = getattr(socket, "io_thread", None) or socket
     if hasattr(thread, "schedule") and hasattr(thread, "io_loop") and thread.thread.is_alive():
         return thread
@@ -120,7 +128,7 @@ def publishes(stream: Any) -> bool:
 
 
 def publish_text(stream: Any, text: str) -> None:
-    """Publish text from the calling thread, after what was printed before. `write` would leave it to another thread."""
+    """Send text from the calling thread, after earlier text. `stream.write` would leave this to another thread."""
     stream.flush()
     content = {"name": stream.name, "text": text}
     stream.session.send(stream.pub_thread, "stream", content, parent=stream.parent_header, ident=stream.topic)
@@ -130,17 +138,20 @@ def publish_text(stream: Any, text: str) -> None:
 
 
 def traceback_point(shell: InteractiveShell) -> Point:
-    """Return the method that shows a traceback. A `set_custom_exc` handler would have to format the error itself."""
+    """Return the shell's method that shows a traceback. A handler of `set_custom_exc` would have to format it."""
     return Point(shell, "_showtraceback")
 
 
 def show_instead(error: BaseException, lines: Sequence[str]) -> None:
-    """Make IPython show these lines instead of an error's traceback. A `set_custom_exc` handler is left to the user."""
+    """Make IPython show these lines instead of an error's traceback.
+
+    `set_custom_exc` could do the same, but it takes only one handler, and this is left to the user.
+    """
     error._render_traceback_ = lambda: list(lines)  # type: ignore[attr-defined]
 
 
 def expressions_point(shell: InteractiveShell) -> Point:
-    """Return the method that evaluates user expressions, with which the server sets variables.
+    """Return the shell's method that evaluates user expressions. The Jupyter server sets variables with these.
 
     IPython fires no event for user expressions.
     """
@@ -148,12 +159,12 @@ def expressions_point(shell: InteractiveShell) -> Point:
 
 
 def result_point(shell: InteractiveShell) -> Point:
-    """Return the method that records a result before it is sent. It may write to a database immediately."""
+    """Return the method that records a result. IPython may then write the record to a log or a database."""
     return Point(shell.displayhook, "log_output")
 
 
 def log_point(shell: InteractiveShell) -> Point:
-    """Return the method with which `%logstart -o` writes outputs. The logger offers no filter."""
+    """Return the method that writes to the log of `%logstart`, outputs included (`-o`). The logger offers no filter."""
     return Point(shell.logger, "log_write")
 
 

@@ -22,7 +22,7 @@ class Filled(NamedTuple):
     profile : str
         The token's profile.
     params : dict
-        The request parameters it was fetched with.
+        The request parameters that the token was fetched with.
     env : dict
         The variable for each of the token's values, by field; a single value has the field "".
     """
@@ -58,7 +58,10 @@ def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def filled_variables(environ: Mapping[str, str]) -> dict[str, Filled]:
-    """Return the variables that the server filled and that are still set; empty if the note about them is damaged."""
+    """Return the token of each variable that the server has filled and that is still set.
+
+    The result is empty if the server's note about the variables is damaged.
+    """
     with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         told = json.loads(environ.get(FILLED_VARIABLE, "{}"))
         return {
@@ -85,11 +88,11 @@ class FilledVariables:
         self._hashes = {name: hash(environ[name]) for name in self._filled}
 
     def items(self) -> list[tuple[str, Filled]]:
-        """Each variable, and the token that it was filled with."""
+        """Return each variable, and the token that it was filled with."""
         return list(self._filled.items())
 
     def tokens(self) -> list[Filled]:
-        """The tokens in these variables, without duplicates."""
+        """Return the tokens in these variables, without duplicates."""
         filled = [*self._filled.values()]
         return [each for number, each in enumerate(filled) if each not in filled[:number]]
 
@@ -98,7 +101,7 @@ class FilledVariables:
         return variable in self._hashes and self._hashes[variable] == hash(value)
 
     def forget(self, profile: str) -> list[str]:
-        """Remove the notes about a profile, here and in the environment; returns its variables."""
+        """Remove the notes about a profile, here and in the environment. Return the profile's variables."""
         mine = [name for name, filled in self._filled.items() if filled.profile == profile]
         for name in mine:
             del self._filled[name]
@@ -108,7 +111,7 @@ class FilledVariables:
 
     def _drop(self, variable: str, names: list[str]) -> None:
         with suppress(ValueError, TypeError, AttributeError, RecursionError):
-            # The user may have overwritten the note: then it stays as it is.
+            # If the user has overwritten the note, it stays as it is.
             told = json.loads(self._environ.get(variable, "{}"))
             left = {name: fact for name, fact in told.items() if name not in names}
             if len(left) < len(told):

@@ -1,4 +1,4 @@
-"""Reports from a session's threads: failures, for the user, and the tokens held, for the Jupyter server."""
+"""Collects background failures for the user, and reports to the Jupyter server which tokens a session holds."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ class Troubles:
         self._lock = threading.Lock()
 
     def of(self, key: Key) -> TokenError | None:
-        """The last error of a key's token, if any."""
+        """Return the last error of a key's token, or None."""
         return self._errors.get(key)
 
     def keys(self) -> list[Key]:
-        """The keys whose tokens have failed."""
+        """Return the keys whose tokens have failed."""
         with self._lock:
             return list(self._errors)
 
     def note(self, key: Key, error: TokenError) -> None:
-        """Record a failure that happened in the background."""
+        """Record a failure. Add a notice for the user unless the key's last failure was of the same kind."""
         with self._lock:
             before = self._errors.get(key)
             self._errors[key] = error.copy()
-            # Compared by kind, because the request id differs each time.
+            # Reason and code identify the kind of failure; the request id differs each time.
             if before is None or (before.reason, before.code) != (error.reason, error.code):
                 self._notices[key] = _notice(key, error)
 
     def over(self, key: Key) -> None:
-        """Drop a key's error: the token works again, or is no longer wanted."""
+        """Drop a key's error and notice, because the token works again or is no longer wanted."""
         with self._lock:
             self._errors.pop(key, None)
             self._notices.pop(key, None)
 
     def take_notices(self) -> list[str]:
-        """Return what has failed in the background since the last call. A repeated failure is returned only once."""
+        """Return the new notices, each only once. A failure of the same kind as before gives no new notice."""
         with self._lock:
             notices = list(self._notices.values())
             self._notices.clear()
@@ -75,7 +75,8 @@ class Reports:
     Parameters
     ----------
     send : callable
-        Takes the last report. Sends a new one if it differs, and returns it. May raise `TokenError`.
+        Called with the report that was sent last, or None. Sends the current report if it differs, and returns the
+        report that the server now has. May raise `TokenError`.
     """
 
     def __init__(self, send: Callable[[object], object]) -> None:
@@ -114,7 +115,8 @@ class Reports:
             try:
                 last = self._send(last)
             except TokenError as error:
-                # The server is not reachable, or has another version; the next change is reported again.
+                # For example, the server cannot be reached or has another version. What it knows is then uncertain, so
+                # the next change is reported in any case.
                 last = None
                 _log.debug("The tokens that are held could not be reported to the server: %s", error.reason)
             self._stopped.wait(_REPORT_PAUSE_SECONDS)

@@ -40,7 +40,7 @@ def remaining(seconds: float) -> str:
 
 
 def local_time(moment: datetime, now: datetime) -> str:
-    """Format a time in this machine's time zone: "15:02:11 CET", with the date if that is not today's."""
+    """Format a time in this machine's time zone: "15:02:11 CET", with the date unless it is today."""
     here = moment.astimezone()
     return f"{here:%H:%M:%S %Z}" if here.date() == now.astimezone().date() else f"{here:%Y-%m-%d %H:%M:%S %Z}"
 
@@ -52,7 +52,7 @@ def as_of(now: datetime) -> str:
 
 @dataclass(frozen=True)
 class Card:
-    """The result of a fetch.
+    """A card with the result of a fetch.
 
     The plain text contains no absolute time, so that it is the same on each run: nbval and git compare outputs.
 
@@ -71,7 +71,7 @@ class Card:
     sandbox : bool
         Whether the profile's endpoint is on this machine.
     now : datetime
-        The current time, for the time left.
+        The current time, for the state and the time left.
     notes : sequence of str
         Sentences about what else the user should know.
     """
@@ -131,7 +131,7 @@ class Card:
 
 
 def login_button(profile: str) -> str:
-    """Render a button that makes the panel log in to a profile. It is hidden; only the panel's style sheet shows it."""
+    """Render a button that makes the panel log in to a profile. Only the panel's style sheet shows the button."""
     args = escape(json.dumps({"profile": profile}))
     return (
         '<button type="button" class="jp-Tokens-loginHere" style="display:none" '
@@ -152,7 +152,7 @@ class Notice:
     accent : {"info", "warn"}
         Selects the colour of the border.
     login : str
-        Name of a profile. On pages that can log in to it, the message has a login button.
+        Name of a profile, for a login button; "" for no button. Only pages that can log in show the button.
     """
 
     title: str
@@ -172,7 +172,7 @@ class Notice:
 
 
 def error_lines(error: TokenError) -> list[str]:
-    """Format an error, to be shown in place of a traceback: the message, the vendor's code and request id, the hint."""
+    """Format an error to be shown instead of a traceback: message, HTTP status, vendor's code, request id and hint."""
     subject = " ".join(part for part in (error.profile, f"({error.provider})" if error.provider else "") if part)
     lines = [f"TokenError: {subject + ': ' if subject else ''}{error.message}"]
     facts = [

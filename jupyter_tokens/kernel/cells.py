@@ -1,4 +1,7 @@
-"""Uses IPython's cell events to end the loans of `%%withtoken` and to show notices below a cell."""
+"""Uses IPython's cell events to end the loans of `%%withtoken` and to show notices below a cell.
+
+A loan injects a token for the length of one cell.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _LINE = re.compile(r"%%withtoken(?!\w|\?)")
 def as_a_line(lines: list[str]) -> list[str]:
     """Turn `%%withtoken …` into the line `%withtoken …` above the rest of the cell, which then runs as usual.
 
-    A cell magic would have to run the rest itself: without `await`, and with our frames in its tracebacks.
+    A real cell magic would have to run the rest itself: without `await`, and with our frames in tracebacks.
     """
     if not lines or not _LINE.match(lines[0]):
         return lines
@@ -38,13 +41,13 @@ class _Cell:
         self.loans: list[Loan] = []
 
     def end(self) -> None:
-        """End the cell's loans, last one first; show what could not be restored."""
+        """End the cell's loans, the last first, and show what could not be restored."""
         while self.loans:
             try:
                 self.loans[-1].close()
             except TokenError as error:
-                _show("Not everything could be restored:", [str(error)])
-            # Removed only now: after an interrupt, the next call of `end` closes it.
+                _show("%withtoken could not restore everything:", [str(error)])
+            # The loan is removed only now, so that after an interrupt the next call of `end` closes it.
             self.loans.pop()
 
 
@@ -57,7 +60,7 @@ class _Running(threading.local):
 
 
 class Cells:
-    """Tracks the running cells of one shell."""
+    """Tracks the running cells of one shell, and ends their loans."""
 
     def __init__(self, shell: InteractiveShell, session: TokenSession) -> None:
         self._shell = shell
@@ -65,7 +68,7 @@ class Cells:
         self._running = _Running()
 
     def open(self) -> None:
-        """Register with the shell."""
+        """Register with the shell's cell events and input transformers."""
         for event, function in self._events():
             self._shell.events.register(event, function)
         self._shell.input_transformers_cleanup.append(as_a_line)
@@ -84,19 +87,20 @@ class Cells:
         """Open a loan that ends with the innermost running cell. Raises `TokenError`."""
         running = self._running
         cell = running.cells[-1] if running.cells else running.outside
-        # Appended before it is opened, so that an interrupt in between does not leave it open.
+        # The loan is appended before it is opened, so that an interrupt in between does not leave it open.
         cell.loans.append(loan)
         loan.__enter__()
 
     def run(self, code: str) -> None:
-        """Run the code of a magic that a program called, then end the loan of that magic. Raises the code's error."""
+        """Run the cell of a `%%withtoken` that a program has called, then end the loan. Raises the cell's error."""
         running = self._running
-        cell = running.cells[-1] if running.cells else running.outside
-        loan = cell.loans.pop()
+        outer = running.cells[-1] if running.cells else running.outside
+        cell = _Cell(code)
+        cell.loans.append(outer.loans.pop())
         try:
             result = self._shell.run_cell(code)  # type: ignore[no-untyped-call]
         finally:
-            loan.close()
+            cell.end()
         error = result.error_before_exec or result.error_in_exec
         if error is not None:
             # IPython has shown it already.

@@ -1,6 +1,6 @@
 """Tab completion of profiles, parameters, values and options. Never blocks for long.
 
-It sends a request to the API only after `NAME=`, for a parameter whose ids the API can list.
+A request is sent to the API only after `NAME=`, for a parameter whose ids the API can list.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Completion", "candidates"]
 
 _WAIT_SECONDS = 0.5
-"""How long a completion waits for the profiles, and then for ids. Other threads read them: a server may hang."""
+"""The longest wait for the profiles, and again for the ids. Other threads request both, because a server may hang."""
 _LIST_SECONDS = 60.0
 """How long listed ids are reused, and how long after a failure no new request is sent."""
 _LINE = re.compile(r"\s*%%?(gettoken|withtoken|deltoken|tokenlogin|tokenlogout)\s+(.*)", re.DOTALL)
@@ -46,7 +46,8 @@ _WORDS: Mapping[str, Collection[str]] = {"--format": ("raw", "json", "header"), 
 
 
 Listing = Callable[[str, str, Mapping[str, str]], Sequence[str]]
-"""Returns the ids that an API lists, for a profile, one of its parameters, and the other parameters on the line."""
+"""A function of a profile, one of its parameters, and the other parameters on the line. Returns the ids that the API
+lists for the parameter."""
 
 
 class Completion:
@@ -71,12 +72,12 @@ class Completion:
         self._lists: dict[object, _List] = {}
 
     def open(self) -> None:
-        """Register with the shell's completer, if it has one."""
+        """Register with the shell's completer, if the shell has a completer."""
         if self._shell.Completer is not None:
             self._shell.Completer.custom_matchers.append(self._matcher)
 
     def close(self) -> None:
-        """Unregister."""
+        """Unregister from the completer."""
         if self._shell.Completer is not None:
             with suppress(ValueError):
                 self._shell.Completer.custom_matchers.remove(self._matcher)
@@ -89,7 +90,7 @@ class Completion:
                 return {"completions": []}
             before, word = _split(found[2])
             if before and before[-1] == "--file":
-                # IPython completes paths.
+                # IPython itself completes paths.
                 return {"completions": []}
             fragment = word.rpartition("=")[2]
             return {
@@ -105,7 +106,7 @@ class Completion:
         return matcher  # type: ignore[no-any-return]
 
     def entries(self) -> list[ProfileEntry]:
-        """The profiles; the last known ones if reading them fails or takes too long."""
+        """Return the profiles; if reading them fails or takes too long, the last known profiles."""
         if self._looking is None or not self._looking.is_alive():
             self._looking = threading.Thread(target=self._look, name="jupyter_tokens completion", daemon=True)
             self._looking.start()
@@ -113,9 +114,9 @@ class Completion:
         return self._session.last_entries
 
     def ids(self, profile: str, param: str, given: Mapping[str, str]) -> Sequence[str]:
-        """The ids that the profile's API lists.
+        """Return the ids that the profile's API lists.
 
-        If that takes too long, the last known ids; the next Tab then has the new ones.
+        If the call fails or takes too long, return the last known ids. A later Tab shows the new ids.
         """
         key = profile, param, frozenset(given.items())
         last = self._lists.get(key)
@@ -128,13 +129,13 @@ class Completion:
         return last.ids
 
     def _look(self) -> None:
-        # A completion is no place for an error: %tokens shows it.
+        # A completion shows no error; `%tokens` shows it.
         with suppress(TokenError):
             self._session.entries()
 
 
 class _List(threading.Thread):
-    """Requests the ids from an API, once."""
+    """Requests the ids from an API, once, on this thread."""
 
     def __init__(self, work: Callable[[], Sequence[Listed]], clock: Clock, ids: Sequence[str]) -> None:
         super().__init__(name="jupyter_tokens completion of ids", daemon=True)
@@ -143,7 +144,7 @@ class _List(threading.Thread):
         self.until = inf
 
     def run(self) -> None:
-        # No error here either: `jupyter tokens values` and the panel show it.
+        # A completion shows no error; `jupyter tokens values` and the panel show it.
         try:
             with suppress(TokenError):
                 self.ids = [one.id for one in self._work()]

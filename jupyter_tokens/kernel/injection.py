@@ -1,7 +1,7 @@
 """Puts tokens where code looks for them (environment variable, Python variable, file), and removes them again.
 
 When a token is removed, what was in the place before is restored, but only if the token is still there. Anything that
-the notebook has put there since stays, and anything it has deleted stays deleted.
+the notebook has put there since stays, and anything that the notebook has deleted stays deleted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["Injections", "Place", "Places", "env_place", "env_places", "file_pla
 class Place:
     """Where a token goes.
 
-    Two places are equal if kind and name are: the same file in another format is the same place.
+    Two places are equal if they have the same kind and name: the same file in another format is the same place.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Place:
     form : str
         Format of the file: "raw", "json" or "header".
     part : str
-        The token's field that goes into the environment variable; "" for a token with a single value.
+        The token's field that goes into an environment variable; "" for a token with a single value.
     text : str or None
         Text to write instead of the token, such as the URL from which an SDK fetches it; None to write the token.
     """
@@ -74,7 +74,7 @@ def _relative(path: Path) -> str:
 
 
 def env_place(name: str, part: str = "") -> Place:
-    """Return an environment variable as a place. Subprocesses and `!cmd` see it.
+    """Return an environment variable as a place. Subprocesses and `!cmd` see the variable.
 
     Raises `ParameterError` for an invalid name.
     """
@@ -87,7 +87,7 @@ def env_places(env: Env) -> list[Place]:
     """Return a place for each variable in `env`. Raises `ParameterError` for an invalid name or a name used twice."""
     places = [env_place(name, part) for part, name in variables_of(env).items()]
     if len(set(places)) < len(places):
-        raise ParameterError("Each value of a token needs a variable of its own.")
+        raise ParameterError("Two values have the same variable, but each needs a variable of its own.")
     return places
 
 
@@ -99,7 +99,7 @@ def var_place(name: str) -> Place:
 
 
 def file_place(path: str, form: Format = "raw") -> Place:
-    """Return a file as a place; it gets the mode 0600. Raises `ParameterError` if it cannot or must not be written."""
+    """Return a file (mode 0600) as a place. Raises `ParameterError` if the file cannot or must not be written."""
     name = token_file.path_of(path)
     token_file.check(name)
     return Place("file", name, form)
@@ -127,10 +127,10 @@ class _Kind(Protocol):
     """Whether two results of `look` are the same."""
 
     def look(self, name: str) -> Any:
-        """Return what the place holds now. Raises `ParameterError` for a file that cannot be read."""
+        """Return what the place holds now, or `_ABSENT`. Raises `ParameterError` for a file that cannot be read."""
 
     def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        """Raise `TokenError` if the place cannot take the token. `own` are the marks of what we put there before."""
+        """Raise `TokenError` if the place cannot take the token. `own` are the marks of our earlier tokens there."""
 
     def mark(self, place: Place, token: Token) -> Any:
         """Return the mark by which a token in this place is recognised."""
@@ -199,7 +199,10 @@ class _Environment(_Variables):
 
 
 def _problem_in_environment(name: str, value: str, environ: MutableMapping[str, str]) -> str:
-    """Return why a variable must not get a value, or "": the system would refuse it, or start no more programs."""
+    """Return why a variable must not get a value; "" if it may.
+
+    The system refuses some values, and starts no more programs if a value or the whole environment is too long.
+    """
     if "\0" in value:
         return "it holds a NUL character"
     try:
@@ -208,7 +211,7 @@ def _problem_in_environment(name: str, value: str, environ: MutableMapping[str, 
         return f"it holds a character that {sys.getfilesystemencoding()} cannot encode"
     longest, most = _limits()
     if size > longest:
-        return f"with its name it is {size - 1:,} bytes long; the system's limit is {longest - 1:,} bytes"
+        return f"with the variable's name it is {size - 1:,} bytes long; the system's limit is {longest - 1:,} bytes"
     others = sum(_size(*item) for item in environ.items() if item[0] != name)
     if others + size > most:
         return f"all environment variables together would take {others + size:,} bytes; the limit is {most:,} bytes"
@@ -225,10 +228,10 @@ def _size(name: str, value: str) -> int:
 def _limits() -> tuple[int, int]:
     """Return the limits of one variable and of the whole environment, in the unit of `_size`.
 
-    Above them, programs cannot be started.
+    Above these limits, the system starts no programs.
     """
     if os.name == "nt":  # pragma: no cover
-        # _MAX_ENV of the C runtime; since Windows Vista there is no limit to the whole.
+        # _MAX_ENV of the C runtime; since Windows Vista the whole environment has no limit.
         return 32_767, sys.maxsize
     # execve(2): arguments and environment share ARG_MAX. An eighth of it is left for pointers and arguments.
     most = os.sysconf("SC_ARG_MAX") * 7 // 8
@@ -239,7 +242,7 @@ def _limits() -> tuple[int, int]:
 
 
 class _Files:
-    """Files by absolute path. A token there is recognised by the digest of the content."""
+    """Files by absolute path. A token there is recognised by the digest of the file's content."""
 
     same: Callable[[Any, Any], bool] = staticmethod(operator.eq)
 
@@ -297,10 +300,10 @@ def _layers(key: Key, token: Token, places: Iterable[Place], loan: object = None
 class _Pile:
     """The tokens in one place. The first layer is the token that stays, if any; the others are on loan.
 
-    Code sees the last layer. `before` is what the place held before the first layer. `marks` are the marks of the last
-    few values that we put there, latest last. Several are kept, because code may restore a value that it read earlier,
-    as `unittest.mock.patch.dict(os.environ)` does, and because an interrupt can come before a new value is written.
-    `told` is true once there is a notice for the user that the place was changed.
+    The place contains the token of the last layer. `before` is what the place held before the first layer. `marks` are
+    the marks of the last few values that we put there, latest last. Several marks are kept, because code may restore a
+    value that it read earlier, as `unittest.mock.patch.dict(os.environ)` does, and because an interrupt can come before
+    a new value is written. `told` is true once there is a notice for the user that the place is left alone.
     """
 
     place: Place
@@ -316,9 +319,9 @@ class Places(NamedTuple):
     Attributes
     ----------
     filled : tuple of Place
-        Places that still hold a token of the key.
+        Places that still hold what we put there.
     changed : tuple of Place
-        Places that hold something else by now.
+        Places that hold something else, or nothing, by now.
     """
 
     filled: tuple[Place, ...]
@@ -326,7 +329,7 @@ class Places(NamedTuple):
 
 
 class Injections:
-    """Puts tokens into places, and keeps track of them. Thread-safe, since refreshes arrive on other threads.
+    """Puts tokens into places, and records which token is where. Thread-safe: refreshes arrive on other threads.
 
     Parameters
     ----------
@@ -344,7 +347,7 @@ class Injections:
             "var": _Variables(namespace),
         }
         self._piles: dict[Place, _Pile] = {}
-        # An index that may be out of date; `_piles_of` corrects it.
+        # The places of each key. May be out of date; `_piles_of` corrects it.
         self._places_of: dict[Key, tuple[Place, ...]] = {}
         self._left: dict[Place, str] = {}
         self._lock = threading.RLock()
@@ -355,12 +358,13 @@ class Injections:
         Raises
         ------
         TokenError
-            One of the places cannot take the token. None of them has changed.
+            One of the places cannot take the token. All places hold what they held before; if a file could not be
+            restored, that is logged.
         """
         self._lay(_layers(key, token, places))
 
     def lend(self, key: Key, token: Token, places: Iterable[Place], loan: object) -> None:
-        """Put a token into places until `give_back(loan)`, on top of what is already there. Raises like `put`."""
+        """Put a token into places until `give_back(loan)`, on top of what is already there. Raises as `put` does."""
         self._lay(_layers(key, token, places, loan))
 
     def give_back(self, loan: object) -> None:
@@ -369,31 +373,36 @@ class Injections:
         Raises
         ------
         TokenError
-            A file could not be restored. Everything else has been.
+            A file could not be restored. Everything else has been restored.
         """
         with self._lock:
             self._take_away([*self._piles.values()], lambda layer: layer.loan is loan)
 
     def take_out(self, key: Key) -> list[Place]:
-        """Restore what the key's places held before, and return the restored places.
+        """Take a key's tokens out of their places, and restore what was there before.
+
+        Returns
+        -------
+        list of Place
+            The places of these tokens, except places that were left alone.
 
         Raises
         ------
         TokenError
-            A file could not be restored. Everything else has been.
+            A file could not be restored. Everything else has been restored.
         """
         with self._lock:
             return self._take_away(self._piles_of(key), lambda layer: layer.key == key)
 
     def arrived(self, key: Key, token: Token) -> list[TokenError]:
-        """Put a newer token of a key wherever the older one still is.
+        """Put a key's newer token into each place that still holds the older token.
 
         Values that belong together are replaced together: if the notebook has changed one value, none is replaced.
 
         Returns
         -------
         list of TokenError
-            One for each place that could not be written.
+            An error for each place that could not be written.
         """
         problems: list[TokenError] = []
         with self._lock:
@@ -430,7 +439,7 @@ class Injections:
         return left
 
     def keys(self) -> list[Key]:
-        """The keys that have at least one place, even if the notebook has changed what is there."""
+        """Return the keys that have at least one place, even if the notebook has changed what is there."""
         with self._lock:
             return [key for key in [*self._places_of] if self._piles_of(key)]
 
@@ -440,7 +449,7 @@ class Injections:
             return bool(self._piles_of(key))
 
     def places(self, key: Key) -> Places:
-        """The places of a key's tokens."""
+        """Return the places of a key's tokens."""
         filled: list[Place] = []
         changed: list[Place] = []
         with self._lock:
@@ -449,9 +458,10 @@ class Injections:
         return Places(tuple(filled), tuple(changed))
 
     def take_earlier(self, place: Place, ours: Callable[[Any], bool]) -> bool:
-        """Remove what a place held before `put`, if `ours` recognises it; returns whether it was removed.
+        """Drop the value that a place held before `put`, if `ours` accepts it, so that it is not restored later.
 
-        If nothing was put into the place, the same is done with what the place holds now.
+        If nothing was put into the place, remove the value that the place holds now, if `ours` accepts it. Return
+        whether a value was dropped or removed.
         """
         with self._lock:
             pile, kind = self._piles.get(place), self._kinds[place.kind]
@@ -481,7 +491,7 @@ class Injections:
                     before.append((pile, pile.layers))
                     self._add(pile, layer)
             except BaseException:
-                # BaseException: an interrupt is undone too.
+                # BaseException, because the places are restored after an interrupt too.
                 for pile, earlier in reversed(before):
                     self._take_back(pile, earlier)
                 raise
@@ -489,7 +499,7 @@ class Injections:
     def _pile_for(self, place: Place) -> _Pile:
         pile = self._piles.get(place)
         if pile is None or not self._is_ours(pile):
-            # What the place holds now is not ours: it is what will be restored.
+            # What the place holds now is not ours, so it will be restored later.
             pile = _Pile(place, self._kinds[place.kind].look(place.name))
         return pile
 
@@ -522,7 +532,7 @@ class Injections:
             _log.warning("%s could not be restored: %s", pile.place, error.message)
 
     def _take_away(self, piles: Iterable[_Pile], goes: Callable[[_Layer], bool]) -> list[Place]:
-        """Remove the layers for which `goes` is true; returns their places, except places that were left alone."""
+        """Remove the layers for which `goes` is true. Return their places, except places that were left alone."""
         places: list[Place] = []
         problem: TokenError | None = None
         for pile in piles:
@@ -538,7 +548,7 @@ class Injections:
                 continue
             else:
                 try:
-                    # Recorded after the place is restored, so that it can be repeated after an interrupt.
+                    # Recorded only after the place is restored, so that this can be repeated after an interrupt.
                     self._show(pile, left)
                 except TokenError as error:
                     problem = error.copy()
@@ -557,7 +567,7 @@ class Injections:
             try:
                 kind.fill(place, token, own)
             except TokenError:
-                # Nothing was written. The mark of what is in the place must not make room for this one.
+                # Nothing was written. Drop the new mark, so that the mark of what is in the place is kept.
                 pile.marks = own
                 raise
             pile.told = False
@@ -571,7 +581,7 @@ class Injections:
             self._piles.pop(pile.place, None)
 
     def _leave(self, pile: _Pile) -> None:
-        """Leave a place to the notebook: for good if it was deleted, else until the notebook restores our value."""
+        """Leave a changed place alone: for good if it was deleted, else until the notebook restores our value."""
         place, gone = pile.place, self._now(pile) is _ABSENT
         if not pile.told:
             by = "" if place.kind == "file" else " by the notebook"

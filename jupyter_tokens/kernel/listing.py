@@ -12,7 +12,7 @@ from .._util.html import as_html
 from ..errors import ServerGone, ServerUntrusted, TokenError
 from ..protocol.proof import START_VARIABLE
 from ..sources.cache import STATE_LABELS, Key
-from .at_start import outcomes
+from .at_start import OK, filled_variables, outcomes
 from .card import BOX, MUTED, as_of, local_time, remaining
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class Listing:
     Attributes
     ----------
     statuses : sequence of Status
-        One for each row of the table.
+        A status for each row of the table.
     footer : sequence of str
         Sentences below the table.
     now : datetime
-        The current time, for the time left.
+        The current time, to compute the time left.
     """
 
     statuses: Sequence[Status]
@@ -96,7 +96,7 @@ class Listing:
 
 
 def listing_of(session: TokenSession, now: datetime) -> Listing:
-    """List the tokens of a session. May request the profiles from the Jupyter server. Raises `TokenError`."""
+    """Return the table of a session's tokens. May request the profiles from the Jupyter server. Raises `TokenError`."""
     notes = []
     origins: dict[str, str] = {}
     try:
@@ -108,31 +108,37 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
     gone = session.gone
     if gone is not None:
         is_gone = isinstance(gone, ServerGone) and not isinstance(gone, ServerUntrusted)
-        what = f"The Jupyter server is gone: {gone.message}" if is_gone else gone.message
+        what = f"The Jupyter server is not available: {gone.message}" if is_gone else gone.message
         alive = " Valid tokens are still used." if any(row.expires_at for row in statuses) else ""
-        notes.append(f"{what}{alive} The next refresh tries again.")
+        notes.append(f"{what}{alive} The next fetch tries again.")
     if not statuses and not notes:
-        notes.append("No profile is configured: see jupyter_tokens_config, or try `jupyter tokens demo`.")
+        notes.append(
+            "No profile is configured for this kernel: run `jupyter tokens add NAME` in a terminal, or try "
+            "`jupyter tokens demo`."
+        )
     for origin in dict.fromkeys(origins.values()):
         names = dict.fromkeys(row.profile for row in statuses if origins.get(row.profile) == origin)
         notes += [f"Fetched by {origin}: {', '.join(names)}."] if names else []
     held = {row.profile for row in statuses if row.places or row.expires_at is not None}
     lent = dict.fromkeys(str(Key(handle.profile, handle.params)) for handle in session.handles())
-    notes += [f"Workers have a handle while this kernel runs: {', '.join(lent)}."] if lent else []
+    notes += [f"Handles for workers, valid while this kernel runs: {', '.join(lent)}."] if lent else []
     notes += [*session.notices(), *_at_start(held), f"served: {session.mode}", as_of(now)]
     return Listing(statuses, notes, now)
 
 
 def _at_start(held: set[str]) -> list[str]:
-    """Describe what the server did when the kernel started, for profiles without a token in this session."""
+    """Describe what the Jupyter server injected at the kernel's start, for profiles without a token in this session."""
     try:
         facts = outcomes(os.environ)
     except ValueError:
-        return [f"{START_VARIABLE} does not hold what a Jupyter server writes there."]
+        return [f"{START_VARIABLE} does not hold what a Jupyter server writes there: what was injected is unknown."]
+    present = {filled.profile for filled in filled_variables(os.environ).values()}
+    kept = "the Jupyter server keeps it fresh unless the notebook changes the variable"
+    gone = "its variable no longer contains it"
     return [
-        f"{name} was injected when the kernel started; the Jupyter server keeps it fresh."
-        if fact == "ok"
-        else f"At the kernel's start{f', {name}' if name else ''}: {fact}"
+        f"{name} was injected when the kernel started; {kept if name in present else gone}."
+        if fact == OK
+        else f"{f'{name} was not' if name else 'Nothing was'} injected when the kernel started: {fact}"
         for name, fact in facts.items()
         if name not in held
     ]

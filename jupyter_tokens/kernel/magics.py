@@ -58,7 +58,7 @@ _PLACES = (
 
 
 def _takes_a_profile(magic: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the arguments that all fetching magics share."""
+    """Add the arguments that all magics that fetch a token have."""
     for place in reversed(_PLACES):
         magic = place(magic)
     magic = argument(
@@ -111,26 +111,27 @@ class TokenMagics(Magics):
     @magic_arguments()
     @_takes_a_profile
     @argument("--once", action="store_true", help="Do not keep the token fresh.")
-    @argument("--refresh", action="store_true", help="Fetch a new token even if the one held is fresh.")
+    @argument("--refresh", action="store_true", help="Fetch a new token even if the token that is held is fresh.")
     @line_magic
     def gettoken(self, line: str) -> None:
         """Fetch a token, put it where code looks for it, and keep it fresh there.
 
         %gettoken oneaccess                           fills the profile's variable, such as $ONEACCESS_TOKEN
-        %gettoken oneaccess --env API_TOKEN           fills another one; !curl and subprocesses see it
+        %gettoken oneaccess --env API_TOKEN           fills another variable; !curl and subprocesses see it
         %gettoken oneaccess --var token               token.headers(), requests.get(url, auth=token.auth)
         %gettoken oneaccess --file t --format header  !curl -H @t https://…
-        %gettoken oneaccess --sdk azure               an unmodified SDK finds it, and requests it again when needed
+        %gettoken oneaccess --sdk azure               an unmodified SDK finds the token, and requests it again if needed
         %gettoken pai-dlc TargetType=job TargetId={job_id} ExpireTime=3600
 
-        Parameters have the vendor's own names and are added to those of the profile; {job_id} is the value of a Python
-        variable. Tab completes profiles, parameters and their values. The magic shows a card with state and expiry,
-        never the token. It takes no secrets: they come from the configuration, or stay on the Jupyter server.
+        Parameters have the vendor's own names and are added to the profile's parameters; {job_id} is the value of a
+        Python variable. Tab completes profiles, parameters and their values. The magic shows a card with state and
+        expiry, never the token. It takes no secrets: secrets come from the configuration, or stay on the Jupyter
+        server.
 
         A program that read the variable before a refresh still has the old value: read the variable for each use, or
-        use token.auth. With --refresh a new token is fetched even if the one held is fresh. The token stays where it
-        was put until %deltoken, and is kept fresh until the kernel ends. If you change or delete the variable or the
-        file, it is left as it is: run %gettoken again to put the token back.
+        use token.auth. With --refresh a new token is fetched even if the token that is held is fresh. The token stays
+        where it was put until %deltoken, and is kept fresh there as long as the kernel runs. If you change or delete
+        the variable or the file, it is left as it is: run %gettoken again to put the token back.
         """
         arguments = _arguments_of(self.gettoken.parser, line)
         error = _error_of(lambda: self._get(arguments))
@@ -157,9 +158,9 @@ class TokenMagics(Magics):
     def deltoken(self, line: str) -> None:
         """Forget a profile's tokens everywhere in this session, and restore what was there before.
 
-        Variables and files get back what they held before the first %gettoken; those that the notebook has changed
-        since are left alone. The token is not revoked: any copy of it stays valid until it expires. The Jupyter server
-        keeps its own copy for other notebooks.
+        Variables and files get back what they held before the first %gettoken; variables and files that the notebook
+        has changed since are left alone. The token is not revoked: any copy of it stays valid until it expires. The
+        Jupyter server keeps its own copy for other notebooks.
         """
         arguments = _arguments_of(self.deltoken.parser, line)
         error = _error_of(lambda: self._forget(arguments.profile))
@@ -189,7 +190,7 @@ class TokenMagics(Magics):
     @argument("profile", help="Name of a profile.")
     @line_magic
     def tokenlogout(self, line: str) -> None:
-        """Log out of a profile, and revoke the login if its server supports that.
+        """Log out of a profile, and revoke the login if the login server supports this.
 
         Tokens that were fetched before may stay valid until they expire; %deltoken removes them from this session.
         """
@@ -204,14 +205,14 @@ class TokenMagics(Magics):
     def withtoken(self, line: str, cell: str | None = None) -> None:
         """Inject a token for one cell only, and restore what was there before when the cell ends, even with an error.
 
-        Anything that the cell itself puts there stays.
+        Anything that the cell itself puts into the same place stays.
 
         %%withtoken oneaccess --env API_TOKEN
         !curl -H "Authorization: Bearer $API_TOKEN" https://…
 
         The token is kept fresh while the cell runs. The cell behaves as it would without this line: its last expression
-        is shown, its errors are its own, and it may use await. As a line magic, %withtoken lasts until the end of its
-        cell.
+        is shown, its errors are its own, and it may use await. As a line magic, %withtoken injects the token until the
+        end of its cell.
         """
         arguments = _arguments_of(self.withtoken.parser, line)
         error = _error_of(lambda: self._lend(arguments))
@@ -263,11 +264,11 @@ class TokenMagics(Magics):
                 hint=f"Log in before it runs: jupyter tokens login {profile} in a terminal.",
                 profile=profile,
             )
-        login = self.session.client.source.log_in(profile, show)
+        login = self.session.log_in(profile, show)
         display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else "."), accent="info"))
 
     def _offer_login(self, error: BaseException) -> None:
-        """Show a login button if the tokens come from the Jupyter server: the page can only log in there.
+        """Show a login button if the tokens come from the Jupyter server, because the button logs in through it.
 
         Without the button, the error's hint still names the magic that logs in.
         """
@@ -280,8 +281,8 @@ class TokenMagics(Magics):
         revoked = self.session.client.source.logout(profile)
         said = {
             None: f"Nobody was logged in to {profile}.",
-            True: f"Logged out of {profile}; the server has revoked the login.",
-            False: f"Logged out of {profile}. The login could not be revoked on the server.",
+            True: f"Logged out of {profile}; the login server has revoked the login.",
+            False: f"Logged out of {profile}. The login could not be revoked on the login server.",
         }
         display(Notice(said[revoked], accent="info"))
 
@@ -294,7 +295,7 @@ class TokenMagics(Magics):
 
 
 class _Progress:
-    """Shows a line while a fetch takes longer than a second, and replaces it when the fetch ends.
+    """Shows a line if a fetch takes longer than a second, and replaces the line when the fetch ends.
 
     Another thread shows the line, in the context of the cell, so that it appears below that cell.
     """
@@ -342,9 +343,10 @@ _PATIENCE_SECONDS = 1.0
 
 
 def _error_of(work: Callable[[], None]) -> BaseException | None:
-    """Run `work`; return a copy of its error, or None. The magic raises the copy, which holds no frame of `work`.
+    """Run `work`, and return a copy of its `TokenError` or interrupt, or None. The copy holds no frame of `work`.
 
-    The cell then fails, so that "run all" and papermill stop. It shows no traceback, which would only show our code.
+    The magic raises the copy. So the cell fails, and "run all" and papermill stop. The cell shows no traceback, because
+    it would only show our code.
     """
     error: BaseException
     try:
@@ -385,7 +387,7 @@ def _params_of(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise UsageError(f"{word!r} is not of the form name=value.")
+            raise UsageError(f"Parameter {word!r} is not of the form name=value.")
         if name in params:
             raise UsageError(f"Parameter {name} is given twice.")
         params[name] = value
@@ -448,12 +450,12 @@ def _replace_load_ext(shell: InteractiveShell) -> None:
 
 
 def inject(request: str) -> object:
-    """Fetch a token into an environment variable. The Jupyter server runs this in the kernel for its Inject action.
+    """Fetch a token into environment variables. The Jupyter server runs this in the kernel to inject or renew a token.
 
     Parameters
     ----------
     request : str
-        Hexadecimal digits of a JSON object; see `server.snippets.ask`.
+        Hexadecimal digits of the JSON object with which `server.snippets.ask` was called.
 
     Returns
     -------
@@ -464,14 +466,19 @@ def inject(request: str) -> object:
     if magics is None:
         return None
     wanted = json.loads(bytes.fromhex(request))
-    variables = variables_of(wanted["env"]).values()
-    if wanted.get("is_renewal") and not all(map(magics.session.is_as_filled, variables)):
-        return _Reply({"state": "failed", "message": "The notebook has put something else into the variable."})
+    is_renewal = wanted.get("is_renewal", False)
+    if is_renewal and not all(map(magics.session.is_as_filled, variables_of(wanted["env"]).values())):
+        # The notebook has changed the variable, or the server has. The server can tell which: if the variable does not
+        # contain what the server sent last, it is left alone.
+        return None
     try:
         outcome = magics.session.inject(
             wanted["profile"], wanted["params"], wanted["env"], datetime.fromisoformat(wanted["obtained_at"])
         )
     except TokenError as error:
+        if is_renewal and error.retryable:
+            # Nobody waits for this error, and a failure would end the renewal. The server has a newer token already.
+            return None
         return _Reply({"state": "failed", "message": str(error), "reason": error.reason})
     if outcome is None:
         return None
@@ -522,7 +529,7 @@ class _Reply:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Remove the magics from the shell, stop their threads and the redaction, and print what no longer works."""
+    """Remove the magics from the shell, stop the threads and the redaction, and print what no longer works."""
     magics = getattr(shell, _LOADED, None)
     if magics is not None:
         magics.reloading_again()
@@ -534,7 +541,7 @@ def unload(shell: InteractiveShell) -> None:
 
 
 def _keep_on_reload(shell: InteractiveShell) -> Callable[[], None]:
-    """Make `%reload_ext jupyter_tokens` leave a loaded extension as it is; returns a function that undoes this.
+    """Make `%reload_ext jupyter_tokens` leave a loaded extension as it is. Return a function that undoes this.
 
     IPython reloads an extension by unloading it, which the extension cannot tell from `%unload_ext`. Reloading would
     load no new code either: it reloads only the package's top module.

@@ -29,11 +29,11 @@ __all__ = ["Refresher"]
 _LONGEST_NAP_SECONDS = 30.0
 """The longest sleep. Timers stop while the machine is suspended, but tokens still expire."""
 _LONGEST_PAUSE_SECONDS = 60.0
-"""The longest pause between two attempts for a token that is no longer held."""
+"""The longest pause between two attempts to fetch a token that is no longer held."""
 _PAUSE_SECONDS = 1.0
 """The pause between two attempts to get a thread for a fetch."""
 _MOST_FLIGHTS = 64
-"""The most concurrent fetches, each on a thread: after the machine was suspended, all tokens may be due together."""
+"""The most concurrent fetches. Each takes a thread, and after a suspension of the machine all tokens may be due."""
 
 
 class Refresher:
@@ -44,12 +44,12 @@ class Refresher:
     client : Client
         Fetches the tokens.
     failed : callable, optional
-        Called with the key and the error of each failed refresh, on the thread of the fetch.
+        Called with the key and the `TokenError` of each failed refresh, on any thread.
     clock : Clock, optional
         By default the system's clock.
     wait : callable
-        Waits on a condition until it is notified, or at most a number of seconds if that is not None. Replaced in
-        tests.
+        Called with a condition and a number of seconds or None. Waits until the condition is notified, but at most
+        that many seconds. Replaced in tests.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Refresher:
         self._keys: dict[Key, float] = {}  # each key's time in the heap, or inf if it is not there
         self._heap: list[tuple[float, int, Key]] = []
         self._under_way: set[Key] = set()
-        # For keys without a token: how many attempts have failed since, and when the next attempt is due.
+        # For keys without a token: how many attempts have failed, and when the next attempt is due.
         self._lost: dict[Key, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
 
@@ -81,7 +81,7 @@ class Refresher:
         with self._changed:
             self._keys.setdefault(key, inf)
             if self._client.source.held(key) is None:
-                # The token had expired when it arrived, and a new one would too.
+                # The token had expired when it arrived, and a new token would have, too.
                 self._lost.setdefault(key, (0, inf))
             self._schedule(key)
             if self._thread is None:
@@ -116,13 +116,22 @@ class Refresher:
                 self._schedule(key)
             self._changed.notify()
 
+    def retry(self, profile: str) -> None:
+        """Make the thread fetch a profile's tokens that are kept fresh but no longer held, even after a refusal."""
+        with self._changed:
+            for key in self._keys:
+                if key.profile == profile:
+                    self._lost.pop(key, None)
+                    self._schedule(key)
+            self._changed.notify()
+
     def look(self) -> None:
         """Make the thread check the clock now, because the machine may have been suspended."""
         with self._changed:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Stop the thread and wait until it has ended."""
+        """Drop all keys, stop the thread, and wait until the thread has ended."""
         with self._changed:
             thread, self._thread = self._thread, None
             self._keys.clear()
@@ -143,7 +152,7 @@ class Refresher:
             flight.add_done_callback(partial(self._done, key))
 
     def _next_flight(self) -> tuple[Key, Future[Token]] | None:
-        """Sleep until a token is due, and start its fetch; None if the thread is to end."""
+        """Sleep until a token is due, then start its fetch. Return key and fetch, or None if the thread has to end."""
         with self._changed:
             while self._thread is threading.current_thread():
                 left = self._heap[0][0] - self._clock.elapsed() if self._heap else None
@@ -167,7 +176,7 @@ class Refresher:
         return None
 
     def _top(self) -> Key | None:
-        """Pop the first entry of the heap; returns its key if it is due."""
+        """Pop the first entry of the heap. Return its key if a fetch is due, else None."""
         moment, _, key = heapq.heappop(self._heap)
         if self._keys.get(key) != moment:
             # The key was dropped, or was rescheduled to an earlier time and has been handled.
@@ -196,15 +205,15 @@ class Refresher:
             self._lost.pop(key, None)
             return
         failures = self._lost.get(key, (0, 0.0))[0] + 1
-        # No error but no token: it had expired when it arrived, and a new one would too.
+        # No error but no token: the token had expired when it arrived, and a new token would have, too.
         hopeless = error is None or isinstance(error, Unauthorized | LoginNeeded | ConfigurationError | ParameterError)
         pause = inf if hopeless else min(2.0**failures, _LONGEST_PAUSE_SECONDS)
         self._lost[key] = failures, self._clock.elapsed() + pause
 
     def _schedule(self, key: Key, due: float | None = None) -> bool:
-        """Push a key onto the heap, unless it is there with the same time or an earlier one.
+        """Push a key onto the heap, unless it is there already with the same or an earlier time.
 
-        `due` is by default the time of the next refresh.
+        `due` is by default the time of the next refresh. Return whether the key was pushed.
         """
         due = self._due(key) if due is None else due
         sooner = due < self._keys[key]

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["places_for", "rivals_of"]
 
 _KEPT_SECONDS = 180 * 24 * 3600.0
-"""How long a file that a killed kernel has left is kept. The secret in it was valid only while the kernel ran."""
+"""How long a killed kernel's file is kept. It contains a token, or a secret that was valid while the kernel ran."""
 
 
 def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[Place]:
     """Return the places where an SDK looks for a token.
 
-    If the SDK reads its credentials from an endpoint, the token source provides one.
+    If the SDK reads its credentials from an endpoint, the token source provides this endpoint.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[P
     token : Token
         The token.
     source : TokenSource
-        Where the SDK's endpoint comes from.
+        Provides the SDK's endpoint.
 
     Raises
     ------
     TokenError
-        There is no endpoint, this SDK cannot use such a token, or the token has no value.
+        There is no endpoint, this SDK cannot use such a token, the token has no value, or the file cannot be written.
     """
     sdk = SDKS[tool]
     url = secret = ""
@@ -65,16 +65,22 @@ def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[P
 
 
 def rivals_of(tool: str, environ: Mapping[str, str]) -> list[str]:
-    """Return sentences about settings that keep an SDK from using its places, and about missing settings it needs."""
+    """Return sentences about settings that an SDK prefers to the token, and about missing settings that it needs."""
     sdk = SDKS[tool]
-    notes = [f"${name} is set, and the SDK looks there first." for name in sdk.rivals if name in environ]
+    notes = [
+        f"${name} is set, and the SDK looks there first: unset it to use this token."
+        for name in sdk.rivals
+        if name in environ
+    ]
     files = [name for name in sdk.rivals if name.startswith("~") and Path(name).expanduser().exists()]
-    notes += [f"{name} exists, and the SDK looks there first." for name in files]
-    return notes + [f"Set ${name} as well." for name in sdk.needs if name not in environ]
+    notes += [
+        f"{name} exists, and the SDK looks there first: it uses this token only without that file." for name in files
+    ]
+    return notes + [f"Set ${name} as well: the SDK needs it." for name in sdk.needs if name not in environ]
 
 
 def _file(tool: str, key: Key, url: str) -> str:
-    """Return the path of an SDK's file, always the same for the same arguments. Also removes old files.
+    """Return the path of an SDK's file, in one kernel the same for the same arguments. Also remove old files.
 
     The name is a hash, so that a listing of the folder does not show profile names.
     """

@@ -45,8 +45,8 @@ class Loan:
 
     The token is kept fresh during the block. Afterwards, even after an exception or an interrupt, the places get back
     what they held before. A token that was not held before is forgotten, unless the block itself has injected it to
-    stay. Anything else that the block has put into a place stays too. `close` may be called several times, and before
-    the block is entered.
+    stay. Anything else that the block has put into a place stays too. `close` may be called several times, even
+    before the block is entered.
     """
 
     def __init__(self, begin: Callable[[Loan, list[Callable[[], None]]], Outcome]) -> None:
@@ -167,13 +167,13 @@ class TokenSession:
         env : str or mapping of str to str
             The variable, or one for each of the token's fields.
         obtained_at : datetime
-            When the server obtained its token. If the token that is held here is older, a newer one is fetched.
+            When the server obtained its token. If the token that is held here is older, a newer token is fetched.
 
         Returns
         -------
         Outcome or None
-            None if this session does not get its tokens from the server, or cannot reach it. The server then has to
-            send the value itself.
+            None if this session does not get its tokens from the server, or cannot reach the server. The server then
+            has to send the value itself.
 
         Raises
         ------
@@ -197,7 +197,7 @@ class TokenSession:
         return self._filled.is_as_filled(variable, os.environ.get(variable))
 
     def take_over(self) -> None:
-        """Start to keep the tokens fresh that the server has put into the environment. Works in the background."""
+        """Take over the refresh of the tokens that the server has put into the environment. Returns immediately."""
         if self._filled.items():
             threading.Thread(target=self._take_over, name="jupyter_tokens start", daemon=True).start()
 
@@ -210,12 +210,21 @@ class TokenSession:
                 if all(map(self.is_as_filled, env.values())):
                     self.fetch(profile, params, places=env_places(env))
             except TokenError as error:
-                # `%tokens` shows the error, and the server goes on keeping the variables fresh.
+                # `%tokens` shows the error, and the server continues to keep the variables fresh.
                 _log.debug("%s: the kernel does not keep fresh what the server has injected: %s", profile, error.reason)
 
     def lend(self, profile: str, params: Mapping[str, Any] = _NONE, places: Sequence[Place] | None = None) -> Loan:
         """Return a context manager that injects a token and restores what was there before. See `Loan`."""
         return Loan(partial(self._begin_loan, profile, params, places))
+
+    def log_in(self, profile: str, show: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
+        """Log a person in as `TokenSource.log_in` does. Blocks until the login has ended.
+
+        Afterwards, the profile's tokens that this session keeps fresh but has lost are fetched in the background.
+        """
+        login = self._source().log_in(profile, show)
+        self.refresher.retry(profile)
+        return login
 
     def forget(self, profile: str, params: Mapping[str, Any] | None = None) -> Forgotten:
         """Forget a profile's tokens everywhere in this session, and restore what was there before.
@@ -240,7 +249,8 @@ class TokenSession:
         UnknownProfile
             The profile is not configured, and no token of it is held.
         TokenError
-            A file could not be restored. Everything else has been forgotten.
+            A file could not be restored; everything else has been forgotten. Or the profiles cannot be read; then
+            nothing has been forgotten.
         """
         source = self._source()
         keys = {key for key in self._known() if key.profile == profile}
@@ -270,7 +280,7 @@ class TokenSession:
     # State
 
     def entries(self) -> list[ProfileEntry]:
-        """The configured profiles, as read at most a second ago. Blocks: it may request them from the Jupyter server.
+        """Return the configured profiles, read at most a second ago. Blocks: may request them from the Jupyter server.
 
         Raises
         ------
@@ -300,7 +310,7 @@ class TokenSession:
         return self._source().list_values(profile, param, given)
 
     def statuses(self) -> list[Status]:
-        """The status of each token that is held, injected or failed, and of each other profile in `last_entries`.
+        """Return a status for each token that is held, injected or failed, and each other profile in `last_entries`.
 
         Sends no request.
 
@@ -322,7 +332,7 @@ class TokenSession:
         return [*self.troubles.take_notices(), *self.injections.take_left()]
 
     def holdings(self) -> list[Mapping[str, Any]]:
-        """Which tokens are held and in which variables, as reported to the server: no values, no file paths."""
+        """Return which tokens are held and in which variables, for the server: without values and file paths."""
         source, now = self.client.source, self._clock.elapsed()
         found: list[Mapping[str, Any]] = []
         for key in sorted(self._known(), key=repr):
@@ -340,7 +350,7 @@ class TokenSession:
         return found
 
     def handles(self) -> list[Handle]:
-        """The handles that this kernel has issued to workers, and whose leases it renews."""
+        """Return the handles that were issued for workers of this kernel, as long as it renews their leases."""
         return self.client.issued
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
@@ -435,7 +445,7 @@ class TokenSession:
             raise ParameterError(
                 "There is nowhere to put the token for this cell: the profile sets no environment variable, or the "
                 "token has no value.",
-                hint="Give --env VAR, --var NAME or --file PATH.",
+                hint="Give --var NAME or, if the token has a value, --env VAR or --file PATH.",
                 profile=profile,
             )
         endings.append(partial(self.injections.give_back, loan))
@@ -557,8 +567,8 @@ class TokenSession:
             try:
                 changed()
             except Exception as error:
-                # A broken subscriber must not affect the tokens.
-                _log.warning("A subscriber to changes failed: %s", type(error).__name__)
+                # A subscriber that fails must not affect the tokens.
+                _log.warning("A subscriber to changes of the tokens failed: %s", type(error).__name__)
 
     def after_fork(self) -> None:
         """Reset the state in a forked child. Injected tokens stay, but only the parent keeps them fresh."""
@@ -580,7 +590,7 @@ def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[l
     if token.fields and parts and parts != set(token.fields):
         given = ",".join(f"{name}=VAR" for name in token.fields)
         raise ParameterError(
-            f"This token has {len(token.fields)} values that belong together: {', '.join(token.fields)}.",
+            f"Each of this token's {len(token.fields)} values needs a variable: {', '.join(token.fields)}.",
             hint=f"Name a variable for each: --env {given}",
             profile=token.profile,
         )
@@ -598,7 +608,10 @@ def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[l
 
 def _described(token: Token) -> str:
     told = ", ".join(f"{name} {token.metadata[name]}" for name in ("name", "id") if name in token.metadata)
-    return f"{told}. This API never returns the value of a stored token; see get_token({token.profile!r}).metadata."
+    return (
+        f"Stored token{told and f': {told}'}. This API never returns the value of a stored token; "
+        f"other facts are in get_token({token.profile!r}).metadata."
+    )
 
 
 def _told(entry: ProfileEntry) -> tuple[ProfileEntry, str]:
@@ -611,7 +624,7 @@ _SESSION = "_jupyter_tokens_session"
 
 
 def session_of(shell: Any) -> TokenSession:
-    """The session of an IPython shell, created at first use."""
+    """Return the session of an IPython shell. It is created at first use."""
     session: TokenSession | None = getattr(shell, _SESSION, None)
     if session is None:
         session = TokenSession(shell.user_ns)

@@ -37,13 +37,13 @@ class Status(NamedTuple):
     places : tuple of Place
         Where the token is.
     kept_fresh : bool
-        Whether it is kept fresh there.
+        Whether the token is kept fresh there.
     error : TokenError or None
-        Why the last fetch, refresh or injection failed.
+        Why the last fetch, refresh or injection failed; None if nothing failed.
     env : Env
         The environment variable or variables that the profile sets.
     changed : tuple of Place
-        Where the token was put, but is no longer because the notebook has changed or deleted it.
+        Places where the token was put, but that hold something else, or nothing, by now.
     """
 
     profile: str
@@ -73,7 +73,7 @@ class Outcome(NamedTuple):
     places : list of Place
         Where the token was put.
     kept_fresh : bool
-        Whether it is kept fresh there.
+        Whether the token is kept fresh there.
     notes : list of str
         Sentences about what else the user should know.
     """
@@ -118,7 +118,7 @@ def not_fetched(entry: ProfileEntry) -> Status:
 
 
 def is_over_elsewhere(key: Key, standing: Standing, entry: ProfileEntry | None) -> bool:
-    """Whether a call that failed here would succeed now, because the server has fetched a token since."""
+    """Whether a call that failed here would probably succeed now, because the Jupyter server holds a token."""
     if standing.token is not None or key.params or entry is None:
         return False
     return entry.state in {"fresh", "aging"} and not entry.failing

@@ -1,4 +1,4 @@
-"""Token files: readable only by their owner from the first byte, replaced as a whole or not at all.
+"""Writes token files: only their owner can read them, from the first byte on; each is replaced whole or not at all.
 
 A mistyped path must not destroy a user's document or key. So a file is only replaced if it is empty or holds a token:
 something this package wrote there, according to a record of digests, or something that looks like a token.
@@ -33,9 +33,9 @@ FORMATS: tuple[Format, ...] = ("raw", "json", "header")
 _MOST_BYTES = 64 * 1024
 """The largest file whose content is checked for the form of a token."""
 _MOST_WRITTEN_BYTES = 16 * 1024 * 1024
-"""The largest file that this package can have written: an API's response has at most 1 MiB."""
+"""This package writes no larger file: an API's response has at most 1 MiB."""
 _RECORD_SECONDS = 180 * 24 * 3600.0
-"""How long a record is kept after the last write. Without a record, only the content's form shows a token file."""
+"""How long a record is kept after the last write. Without it, only the content's form identifies a token file."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # The characters of a bearer token (RFC 6750). Passwords with colons or spaces are not mistaken for a token.
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]{8,}=*\n?")
@@ -82,7 +82,7 @@ def _is_encodable(written: str) -> bool:
 
 
 def digest(data: bytes) -> bytes:
-    """Return the SHA-256 digest of a file's content, by which it is recognised later without storing it."""
+    """Return the SHA-256 digest of a file's content, so that it can be recognised later without storing the content."""
     return hashlib.sha256(data).digest()
 
 
@@ -103,7 +103,9 @@ def check(name: str, own: Collection[bytes] = ()) -> None:
     """
     path = Path(name)
     if not os.path.isdir(path.parent):  # noqa: PTH112 (is_dir() raises for a name that is too long)
-        _refuse(path, "cannot be written: its folder does not exist.", f"Create it: mkdir -p -m 700 {path.parent}")
+        _refuse(
+            path, "cannot be written: its folder does not exist.", f"Create the folder: mkdir -p -m 700 {path.parent}"
+        )
     if not os.access(path.parent, os.W_OK | os.X_OK):
         _refuse(path, "cannot be written: its folder is not writable.", "Name a file in another folder.")
     try:
@@ -113,14 +115,14 @@ def check(name: str, own: Collection[bytes] = ()) -> None:
     except OSError as error:
         _refuse(path, f"cannot be inspected ({error.strerror}).", "Name another file.")
     if stat.S_ISLNK(found.st_mode):
-        _refuse(path, "is a symbolic link, which would be replaced by a file.", "Give the path that it points to.")
+        _refuse(path, "is a symbolic link, which would be replaced by a file.", "Give the path of the link's target.")
     if not stat.S_ISREG(found.st_mode):
         _refuse(path, "is not a regular file.", "Give the path of a file.")
     if found.st_size and not _is_a_tokens(path, found, own):
         _refuse(
             path,
             "exists and does not look like a token file: one token, readable only by you (mode 0600).",
-            "Name another file, or remove this one first.",
+            "Name another file, or remove this file first.",
         )
 
 
@@ -227,11 +229,15 @@ def write(name: str, data: bytes, mode: int = 0o600, *, own: Collection[bytes] =
     try:
         replace_file(path, data, mode)
     except OSError as error:
-        _refuse(path, f"cannot be written ({error.strerror}).", "Free some space, or name another file.")
+        _refuse(
+            path,
+            f"cannot be written ({error.strerror}).",
+            "Check the free space and the permissions, or name another file.",
+        )
 
 
 def restore(name: str, before: Before | None, *, own: Collection[bytes] = ()) -> None:
-    """Restore what was in a file before our token, or remove the file. Raises `ParameterError`."""
+    """Restore what was in a file before our token; if `before` is None, remove the file. Raises `ParameterError`."""
     if before is not None:
         write(name, before.data, before.mode, own=own)
         return
@@ -239,7 +245,7 @@ def restore(name: str, before: Before | None, *, own: Collection[bytes] = ()) ->
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        _refuse(path, f"cannot be removed ({error.strerror}).", "Remove it yourself.")
+        _refuse(path, f"cannot be removed ({error.strerror}).", "Remove the file yourself.")
     with suppress(*_NO_RECORD):
         _record_of(path).unlink()
 
@@ -257,7 +263,7 @@ def _record_of(path: Path) -> Path:
 
 
 def _recorded(path: Path) -> list[bytes]:
-    """Digests of what any kernel of this user last wrote to a path."""
+    """Return the digests of what this user's kernels wrote to a path last."""
     try:
         return [bytes.fromhex(line) for line in _record_of(path).read_text("ascii").split()]
     except (*_NO_RECORD, ValueError):

@@ -1,1 +1,1 @@
-"""How two processes of jupyter_tokens talk to each other."""
+"""The protocol between processes of jupyter_tokens: kernels, workers, Jupyter servers and a hub's token service."""

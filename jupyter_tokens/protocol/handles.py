@@ -1,8 +1,8 @@
-"""Handles, which workers get instead of tokens, and the issuer's table of them.
+"""Handles, which workers get instead of tokens, and the issuer's table of handles.
 
 A handle consists of a profile's name, the parameters of calls, and a separate key. The driver (the process that starts
-the workers) creates the key and sends it to the issuer once. With each request the worker proves that it has the key,
-without sending it (`protocol/proof.py`). The issuer, a Jupyter server or the hub's service, keeps a lease for each
+the workers) creates the key and sends it to the issuer. With each request, a worker proves that it has the key, without
+sending the key (`protocol/proof.py`). The issuer, a Jupyter server or the hub's service, keeps a lease for each
 handle. The driver renews the lease as long as it runs, so a handle ends soon after its driver.
 """
 
@@ -43,7 +43,7 @@ MOST_LEASE_SECONDS = 24 * 3600.0
 MOST_HANDLES = 1000
 """Maximum number of active handles of one owner."""
 MOST_KEPT = 5 * MOST_HANDLES
-"""Maximum number of handles of one owner that are kept, including ended ones."""
+"""Maximum number of handles of one owner that are kept, including handles that have ended."""
 ID = r"[0-9a-f]{32}"
 """Regular expression for a handle's id, for routes."""
 
@@ -68,16 +68,19 @@ def _written(value: Any) -> Any:
 
 
 def check_url(url: str, *, allow_plain: bool) -> None:
-    """Raise `ConfigurationError` for a URL of an unknown scheme, or of another machine over plain HTTP."""
+    """Raise `ConfigurationError` for an issuer's URL with an unknown scheme.
+
+    Plain HTTP to another machine is refused too, unless `allow_plain` is true.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http+unix", "http"}:
         raise ConfigurationError(
-            "The issuer's URL must begin with https://, http+unix:// or http://.",
-            hint='For example url="https://my.host:8888/jupyter-tokens".',
+            "The URL of a handle's issuer must begin with https://, http+unix:// or http://.",
+            hint='Pass, for example, url="https://my.host:8888/jupyter-tokens".',
         )
     if parts.scheme == "http" and not allow_plain and not is_loopback(parts.hostname or ""):
         raise ConfigurationError(
-            f"Workers would fetch tokens over plain HTTP from {parts.hostname}, where others can read them.",
+            f"Workers would fetch tokens over plain HTTP from {parts.hostname}, where others can read the tokens.",
             hint="Serve Jupyter over HTTPS (--certfile, --keyfile), or, on a private network, pass allow_plain=True.",
         )
 
@@ -108,11 +111,11 @@ class Handle(Caller):
     params : tuple of (name, value)
         The parameters of the calls, in addition to the profile's own.
     id : str
-        Identifies the handle at the issuer.
+        The id by which the issuer finds the handle.
     key : bytes
         32 bytes. Anyone who has the key can fetch the profile's tokens until the lease ends.
     url : str
-        URL of the issuer; "" if there is no issuer: workers then use their own configuration.
+        URL of the issuer; "" if there is no issuer. Without an issuer, workers use their own configuration.
     certificate : str or None
         The issuer's certificate (PEM), if only this certificate is trusted; None for the system's certificates.
     """
@@ -131,14 +134,15 @@ class Handle(Caller):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read a handle from the output of `to_json`. Raises `ConfigurationError`, without quoting the text."""
+        """Read a handle from the output of `to_json`. Raises `ConfigurationError`, which does not quote the text."""
         try:
             facts = json.loads(text)
             key, params = bytes.fromhex(facts["key"]), written_params(facts["params"])
             return cls(facts["profile"], params, facts["id"], key, facts["url"], facts["certificate"])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise ConfigurationError(
-                "This is not a handle.", hint="Create one with `jupyter tokens handle NAME --file PATH`."
+                "The handle's file does not contain a handle.",
+                hint="Write it with `jupyter tokens handle NAME --file PATH`.",
             ) from None
 
     @classmethod
@@ -184,9 +188,9 @@ class Issued:
     Attributes
     ----------
     owner : str
-        The kernel or user that may renew and revoke it, for example "kernel 1234…" or "user ada".
+        The kernel or user that may renew and revoke the handle, for example "kernel 1234…" or "user ada".
     lease : float
-        Seconds from a renewal until the handle ends, unless it is renewed again.
+        Seconds from a renewal until the handle ends, unless the handle is renewed again.
     ends_at : float
         When the lease ends, in seconds since the epoch.
     uses : int
@@ -225,11 +229,11 @@ class Issued:
         return {**{name: getattr(self, name) for name in names}, "key": self.key.hex(), "params": dict(self.params)}
 
     def call_params(self, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all parameters of a call. Raises `HandleRefused` if the handle is not valid for the call."""
+        """Return the handle's parameters for a call. Raises `HandleRefused` if the handle is not valid for the call."""
         if profile != self.profile:
             raise _refused(f"This handle is for the profile {self.profile!r}.", self.profile)
         if not _within(written_params(params), self.params):
-            raise _refused("This handle is for calls with other parameters.", profile)
+            raise _refused("This handle is not for calls with these parameters.", profile)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in self.params}
 
 
@@ -262,7 +266,7 @@ class Handles:
         params: Mapping[str, Any],
         lease: float = LEASE_SECONDS,
     ) -> Issued:
-        """Record a handle, or record it again after this issuer was restarted.
+        """Record a new handle, or the same handle again, for example after this issuer was restarted.
 
         The caller must have checked that the owner may have the profile's tokens.
 
@@ -277,7 +281,7 @@ class Handles:
         params : mapping
             The parameters of the calls.
         lease : float
-            Seconds, at most `MOST_LEASE_SECONDS`.
+            Length of the lease in seconds, at most `MOST_LEASE_SECONDS`.
 
         Raises
         ------
@@ -299,37 +303,46 @@ class Handles:
         if known is None:
             mine = self._all(owner)
             if len(self._active(mine)) >= MOST_HANDLES:
-                raise Throttled(f"There are {MOST_HANDLES} handles already.", hint="Revoke some.", unsent=True)
+                raise Throttled(
+                    f"This kernel or user already has {MOST_HANDLES} active handles, which is the maximum.",
+                    hint="Revoke handles that are no longer needed.",
+                    unsent=True,
+                )
             if len(mine) >= MOST_KEPT:
-                problem = f"{MOST_KEPT} handles were issued in a short time."
-                raise Throttled(problem, hint="Use one handle for many workers, or wait.", unsent=True)
+                problem = f"This kernel or user has issued {MOST_KEPT} handles in a short time."
+                raise Throttled(
+                    problem,
+                    hint="Use one handle for many workers. The issuer forgets a handle an hour after its lease.",
+                    unsent=True,
+                )
             if self._records.add(_KIND, handle_id, wanted.facts, seconds=lease + _KEPT_SECONDS):
                 return wanted
-            # Another replica has added it at the same moment.
+            # Another replica has added this handle at the same moment.
             known = self.of(handle_id)
         if known is None or known.revoked or replace(known, lease=lease, ends_at=wanted.ends_at) != wanted:
-            raise _refused("This id has been used for another handle, or was revoked.", profile)
+            raise _refused("The id of this handle belongs to another handle, or the handle has been revoked.", profile)
         return self._kept(wanted)
 
     def renew(self, handle_id: str) -> Issued:
-        """Renew a handle's lease, even if it has ended. The caller must have checked that the owner asks for this.
+        """Renew a handle's lease, even if the lease has ended.
 
-        Raises `HandleRefused` if the handle is unknown or revoked.
+        The caller must have checked that the owner asks for this. Raises `HandleRefused` if the handle is unknown or
+        revoked.
         """
         known = self.of(handle_id)
         if known is None:
-            raise _refused("There is no such handle.")
+            raise _refused("The issuer does not know this handle.")
         if known.revoked:
             raise _refused("This handle has been revoked.", known.profile)
         return self._kept(self._begun(known))
 
     def revoke(self, handle_id: str) -> None:
         """Revoke a handle; an unknown handle is ignored. The caller must have checked that the owner asks for this."""
-        # Stored as a mark, so that a renewal at another replica cannot undo it.
+        # Stored as a mark, so that a renewal at another replica cannot undo the revocation.
         self._records.mark(_KIND, handle_id, {"revoked": 1})
 
     def of(self, handle_id: str) -> Issued | None:
-        """Return a handle, even one that has ended; None if it is not in the records."""
+        """Return a handle, even if it has ended; None if the handle is not in the records."""
         record = self._records.get(_KIND, handle_id)
         return None if record is None else Issued.of(record)
 
@@ -351,7 +364,7 @@ class Handles:
         }
 
     def check(self, handle_id: str, action: str, header: str, body: bytes) -> Issued:
-        """Check a request's proof, and return the handle that the proof was made with.
+        """Check a request's proof, and return the handle with which the proof was made.
 
         Parameters
         ----------
@@ -374,7 +387,11 @@ class Handles:
             self._gate.check(None if known is None else known.key, handle_id, action, header, body)
         except ProofRefused as refused:
             if refused.reason == "too_many":
-                raise Throttled("This handle is used too often.", retry_after=WINDOW_SECONDS, unsent=True) from None
+                raise Throttled(
+                    "Too many requests were made with this handle. Try again in a minute.",
+                    retry_after=WINDOW_SECONDS,
+                    unsent=True,
+                ) from None
             raise _refused(_MESSAGES[refused.reason]) from None
         assert known is not None
         if known.revoked:
@@ -402,9 +419,9 @@ class Handles:
 
 _MESSAGES: Mapping[str, str] = {
     "unknown": "The issuer does not know this handle: it has ended, or the issuer was restarted.",
-    "proof": "The request does not prove that it comes from the holder of this handle.",
-    "expired": "The proof is too old: the clocks of worker and issuer differ by more than a minute.",
-    "replayed": "The proof has been used already.",
+    "proof": "The request does not prove that its sender has the key of this handle.",
+    "expired": "The request is too old, or the clocks of worker and issuer differ by more than a minute.",
+    "replayed": "The proof in the request was used already: each request needs a new proof.",
 }
 
 

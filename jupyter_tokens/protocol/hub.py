@@ -9,14 +9,14 @@ from .proof import Caller, Trust
 __all__ = ["SERVICE_VARIABLE", "TOKEN_VARIABLE", "HubServer"]
 
 SERVICE_VARIABLE = "JUPYTER_TOKENS_SERVICE_URL"
-"""The variable with the service's URL; set by the hub's spawner, not secret."""
+"""The environment variable with the service's URL. The hub's spawner sets it. It is not secret."""
 TOKEN_VARIABLE = "JUPYTERHUB_API_TOKEN"  # noqa: S105 (a name)
-"""The variable with the API token that the hub sets for each server."""
+"""The environment variable with the API token that the hub gives to each server."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubServer(Caller):
-    """A user's server under a hub. `url` is the service's URL; it begins with `http+unix://` for a Unix socket."""
+    """A user's server under a hub. `url` is the URL of the token service; for a Unix socket it begins with `http+unix://`."""
 
     kind = "server"
     header = "Authorization"
@@ -37,5 +37,5 @@ class HubServer(Caller):
         return None
 
     def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
-        """Return the value of the header `Authorization`: the hub's token is the proof."""
+        """Return the value of the header `Authorization`. The hub's API token is the proof."""
         return f"token {self.token}"

@@ -1,4 +1,4 @@
-"""Converts tokens and profiles to JSON and back, for the communication between processes.
+"""Converts tokens to JSON and back, and profiles from JSON, for the communication between processes.
 
 Errors are converted by `TokenError.to_dict` and `TokenError.from_dict`.
 """
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 Env = str | Mapping[str, str] | None
-"""A profile's `env`: the environment variable to fill or, for a token with several values, one for each field."""
+"""A profile's `env`: the environment variable to fill; for a token with several values, a variable for each field."""
 
 _NONE: Mapping[str, Any] = {}
 
@@ -41,11 +41,11 @@ class About(NamedTuple):
     title : str
         The provider's display name.
     env : str, mapping or None
-        The environment variable that the profile fills; for a token of several values, by field.
+        The environment variable that the profile fills; for a token with several values, a variable for each field.
     sandbox : bool
         True if the profile's endpoint is on loopback.
     sdk : str or None
-        The SDK that finds the profile's tokens, by its name in `sdks.SDKS`.
+        The SDK that the profile's tokens are for, by its name in `sdks.SDKS`; None if the profile names no SDK.
     """
 
     title: str
@@ -62,7 +62,7 @@ class ProfileEntry(NamedTuple):
     name, title, provider : str
         The profile's name, the provider's display name, and the provider's id (None if the profile is invalid).
     env : str, mapping or None
-        The environment variable that the profile fills; for a token of several values, by field.
+        The environment variable that the profile fills; for a token with several values, a variable for each field.
     sandbox : bool
         True if the profile's endpoint is on loopback.
     params : mapping
@@ -74,11 +74,12 @@ class ProfileEntry(NamedTuple):
     may_reveal : bool
         False if the administrator does not allow the value of a token to be shown.
     origin : str
-        "the hub's token service" if that service fetches the profile's tokens, else "".
+        "the hub's token service" if this service fetches the profile's tokens, else "".
     state : str
         The state of the Jupyter server's token, as in `sources.cache.State`; "none" if the entry is not from a server.
     failing : bool
-        Whether the Jupyter server's last fetch failed. The server may still have an earlier token.
+        Whether the Jupyter server's last fetch failed, or the profile is invalid. The server may still have an earlier
+        token.
     """
 
     name: str
@@ -96,14 +97,14 @@ class ProfileEntry(NamedTuple):
 
 
 def variables_of(env: Env) -> dict[str, str]:
-    """Return the variables in an `env`, by the token's fields. The field of a single value is the empty string."""
+    """Return the variables in an `env`, by the fields of the token. The field of a single value is the empty string."""
     if isinstance(env, str):
         env = env_of_text(env)
     return dict(env) if isinstance(env, Mapping) else {} if env is None else {"": env}
 
 
 def env_of_text(text: str) -> str | dict[str, str]:
-    """Parse an `env` written on one line: `VAR`, or `FIELD=VAR,FIELD=VAR`."""
+    """Parse an `env` that is written on one line: `VAR`, or `FIELD=VAR,FIELD=VAR`."""
     if "=" not in text:
         return text
     return {field.strip(): name.strip() for field, _, name in (part.partition("=") for part in text.split(","))}
@@ -130,7 +131,7 @@ def token_to_dict(
     token : Token
         The token.
     about : About
-        Facts about its profile.
+        Facts about the token's profile.
     scheme : str
         The authorization scheme, for example "Bearer"; empty if the header contains only the token.
     header : str
@@ -138,7 +139,8 @@ def token_to_dict(
     now : float
         Seconds since the epoch, for `expires_in`.
     value : bool
-        Whether to include the value: a string, or several strings by field. It is null if the API never returns it.
+        Whether to include the token's value: a string, several strings by field, or null if the API never returns the
+        value.
     """
     ends = token.expires_at
     facts = {
@@ -150,7 +152,7 @@ def token_to_dict(
         "has_value": token.has_value,
         **({"fields": list(token.fields)} if token.fields else {}),
         "expires_at": ends.isoformat() if ends is not None else None,
-        # Rounded to milliseconds: a floating-point error could otherwise make this longer than the token's lifetime.
+        # Rounded to milliseconds, because a floating-point error could make it longer than the token's lifetime.
         "expires_in": max(0.0, round(ends.timestamp() - now, 3)) if ends is not None else None,
         "obtained_at": token.obtained_at.isoformat(),
         "metadata": _plain(token.metadata),
@@ -160,7 +162,7 @@ def token_to_dict(
 
 
 def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, About]:
-    """Convert the JSON of `token_to_dict` to a token with its value, and the facts about its profile.
+    """Convert the JSON of `token_to_dict` to a token with its value, and to the facts about its profile.
 
     The expiry is computed from the remaining time, not from the other machine's clock. Raises `ResponseError` for any
     other JSON.
@@ -184,7 +186,7 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
 
 
 def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
-    """Convert the profiles in a server's JSON response. Raises `ResponseError` for any other JSON."""
+    """Return the profiles in the JSON of another process. Raises `ResponseError` for any other JSON."""
     try:
         schemas, may_reveal = facts["params"], facts["may_reveal"]
         return [
@@ -196,8 +198,8 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
                 sandbox=profile["sandbox"],
                 params=profile["params"],
                 schema=schemas.get(profile["provider"], {}),
-                # If there is a provider, the profile is valid: the error comes from a fetch by the server, and does not
-                # concern this process's token.
+                # If there is a provider, the profile is valid, and the error comes from a fetch by the server. Such an
+                # error does not concern this process's token.
                 error=None if profile["provider"] else _error_of(profile["name"], profile["error"]),
                 may_reveal=may_reveal and profile.get("may_reveal", True),
                 origin=profile.get("origin", ""),
@@ -219,8 +221,9 @@ def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
 def misshapen() -> ResponseError:
     """Return the error for a response that this version does not understand."""
     return ResponseError(
-        "The Jupyter server's answer does not have the form that this version expects.",
-        hint="Install the same version of jupyter_tokens for the server and the kernel.",
+        "The answer of the Jupyter server, or of the hub's token service, does not have the form that this version of "
+        "jupyter_tokens expects.",
+        hint="Install the same version of jupyter_tokens for both processes, and restart them.",
     )
 
 

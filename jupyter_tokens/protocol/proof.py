@@ -4,8 +4,8 @@ The key itself is never sent. The proof is an HMAC over kernel id, action, time,
 derived from the connection key. `Gate` checks proofs, and accepts each proof only once. The holder of a handle uses the
 same kind of proof, with the handle's key (`protocol/handles.py`).
 
-In ipykernel, id and key come from its application object; ipykernel is never imported for this. In other kernels
-(xeus-python), they come from the connection file that the kernel's command line names.
+In ipykernel, id and key come from ipykernel's application object; ipykernel is never imported for this. In other
+kernels (xeus-python), they come from the connection file that the kernel's command line names.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ __all__ = [
 ]
 
 URL_VARIABLE = "JUPYTER_TOKENS_URL"
-"""The variable with the URL of the server's extension; set by the server for its kernels, not secret."""
+"""The environment variable with the URL of the server's extension. The server sets it for its kernels. Not secret."""
 CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
-"""The variable with the path of the server's certificate, if any: the only certificate that a kernel trusts."""
+"""The variable with the path of the server's certificate, if any. A kernel then trusts only this certificate."""
 CLIENT_CERT_VARIABLE = "JUPYTER_TOKENS_CLIENT_CERT"
-"""The variable set to "required" by a server that requires client certificates."""
+"""The variable that a server sets to "required" if it requires client certificates."""
 START_VARIABLE = "JUPYTER_TOKENS_START"
 """The variable with the result, or the error, of each profile that the server injects at a kernel's start."""
 FILLED_VARIABLE = "JUPYTER_TOKENS_FILLED"
@@ -63,7 +63,7 @@ HEADER = "X-Jupyter-Tokens-Proof"
 WINDOW_SECONDS = 60.0
 """The largest difference between the time of a proof and the server's clock, in seconds."""
 MOST_NONCES = 2**18
-"""Maximum number of nonces remembered for one caller: enough for 2,000 calls a second while a proof is valid."""
+"""Maximum number of nonces remembered for one caller: enough for 2,000 calls per second while a proof is valid."""
 
 _LABEL = b"jupyter_tokens kernel proof v1"
 _FORM = re.compile(r"v1 time=([0-9]{1,15}), nonce=([0-9a-f]{32}), mac=([0-9a-f]{64})")
@@ -143,13 +143,13 @@ class Identity(Caller):
 
 
 def identity() -> Identity | None:
-    """Return the identity of this process as a server's kernel; None for scripts, plain IPython and nbclient."""
+    """Return the identity of this process if it is a server's kernel; None for scripts, plain IPython and nbclient."""
     found = _look()
     return found if isinstance(found, Identity) else None
 
 
 def missing_identity() -> str:
-    """Return why `identity` returns None, as text for cards that never varies; "" if there is an identity."""
+    """Return why `identity` returns None, as one of a few fixed texts for cards; "" if there is an identity."""
     found = _look()
     return found if isinstance(found, str) else ""
 
@@ -227,7 +227,7 @@ def prove(key: bytes, name: str, action: str, body: bytes, *, time: int, nonce: 
     name : str
         The id of the kernel or the handle.
     action : str
-        The part of the route after the caller's ("token", "profiles"). The proof is not valid for other actions.
+        The part of the URL after the caller's route ("token", "profiles"). The proof is not valid for other actions.
     body : bytes
         The request's body.
     time : int
@@ -235,7 +235,7 @@ def prove(key: bytes, name: str, action: str, body: bytes, *, time: int, nonce: 
     nonce : str
         32 hexadecimal digits, never used twice.
     label : bytes
-        Distinguishes the proofs of kernels from those of handles.
+        Different for kernels and handles, so that a proof is only valid for one of the two.
     """
     mac = _mac(label, key, name, action, str(time), nonce, body=body)
     return f"v1 time={time}, nonce={nonce}, mac={mac}"
@@ -263,9 +263,9 @@ class ProofRefused(Exception):
 
 
 class Nonces:
-    """Remembers the nonces of proofs for as long as the proofs are valid. A `Gate` calls its `spend`.
+    """Remembers the nonces of proofs for as long as the proofs are valid. `Gate` calls `spend`.
 
-    A nonce is stored by the time of its proof, in seconds, and dropped when all proofs of that second are too old.
+    Nonces are grouped by the time of their proofs, in seconds. A group is dropped when its proofs are too old.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -309,20 +309,21 @@ class Gate:
     label : bytes, optional
         See `prove`.
     spend : callable, optional
-        Records nonces, as `Nonces.spend` does; by default they are kept in memory.
+        Records nonces, as `Nonces.spend` does. By default, nonces are kept in memory.
     """
 
     def __init__(self, clock: Clock, label: bytes = _LABEL, spend: Callable[[str, Proof], None] | None = None) -> None:
         self._clock = clock
         self._label = label
         self._spend = spend or Nonces(clock).spend
-        # Used as the key of an unknown caller, so that this check takes as long as for a known caller.
+        # Stands for the key of an unknown caller, so that the check takes as long as for a known caller.
         self._nobody = secrets.token_bytes(32)
 
     def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
-        """Raise `ProofRefused` unless the caller `name` made the proof recently, for this action and body.
+        """Raise `ProofRefused` unless the caller `name` made this proof recently, for this action and body.
 
-        `key` is the caller's key, or None for an unknown caller. Time and nonce are only checked if the key matches.
+        A proof that was used before is refused too. `key` is the caller's key, or None for an unknown caller. Time and
+        nonce are only checked if the key matches.
         """
         try:
             proof = Proof.parse(header)

@@ -1,4 +1,4 @@
-"""Records that an issuer keeps for a time: handles, holdings, events. Replicas of a service can share the records."""
+"""Records that an issuer of handles keeps: handles, holdings, events. Replicas of a service can share the records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Record(NamedTuple):
 class Records(ABC):
     """Stores records by kind and name. Thread-safe. If `blocks` is true, call the methods on a thread.
 
-    Every method raises `Busy` if the records cannot be reached.
+    The methods raise `Busy` if the records cannot be reached.
     """
 
     blocks: bool
@@ -46,7 +46,7 @@ class Records(ABC):
 
     @abstractmethod
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
-        """Set marks of a record, and add 1 to the mark `counts`. Does nothing if there is no such record."""
+        """Set marks of a record, and add 1 to the mark named `counts`. Does nothing if there is no such record."""
 
     @abstractmethod
     def get(self, kind: str, name: str) -> Record | None:
@@ -66,7 +66,10 @@ class Records(ABC):
 
     @abstractmethod
     def spend(self, name: str, proof: Proof) -> None:
-        """Record the nonce of a valid proof of `name`. Raises `ProofRefused` if the nonce was used before."""
+        """Record the nonce of a valid proof of `name`. Raises `ProofRefused` if the nonce was used before.
+
+        In memory, it is also raised if `name` has used too many nonces.
+        """
 
     def close(self) -> None:  # noqa: B027 (most have nothing open)
         """Close the connections."""
@@ -135,7 +138,7 @@ class MemoryRecords(Records):
             self._nonces.spend(name, proof)
 
     def _new(self, kind: str, facts: Mapping[str, Any], seconds: float) -> _Kept:
-        """Return a new record, after dropping the records of this kind that have ended."""
+        """Drop the records of this kind that have ended, and return a new record."""
         now = self._clock.elapsed()
         self._kept[kind] = {known: kept for known, kept in self._kept[kind].items() if kept.ends_at > now}
         return _Kept(facts, now + seconds)

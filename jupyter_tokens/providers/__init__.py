@@ -1,1 +1,1 @@
-"""The token APIs, one module each. A module is imported when a profile first names its provider."""
+"""The providers, and the code that they share. A provider's module is imported when the provider is first needed."""

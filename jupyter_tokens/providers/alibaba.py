@@ -1,4 +1,4 @@
-"""Base classes of Alibaba Cloud's providers: endpoints by region, ACS3 signatures and error responses."""
+"""Base classes of providers for Alibaba Cloud's OpenAPI gateway: endpoints by region, signatures, error responses."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _MEANINGS = {
 
 
 class AlibabaProvider(Provider):
-    """An API behind Alibaba Cloud's OpenAPI gateway."""
+    """Base class of providers whose API is behind Alibaba Cloud's OpenAPI gateway and takes ACS3 signatures."""
 
     action: ClassVar[str]
     """The name of the call, sent as `x-acs-action`."""
@@ -85,7 +85,7 @@ class AlibabaProvider(Provider):
     endpoint = Endpoint(
         "Base URL of the API.", example="https://pai-dlc.cn-hangzhou.aliyuncs.com", required=True, unless="region"
     )
-    region = Region("Region id, such as cn-hangzhou; selects the API's public endpoint there.", example="cn-hangzhou")
+    region = Region("Region id, such as cn-hangzhou; selects the API's endpoint there.", example="cn-hangzhou")
     access_key_id = Reference("Access key id.", secret=False, label="Access key ID", example="LTAI5tExampleKeyId")
     access_key_secret = Reference("Access key secret.", secret=True)
     security_token = Reference("STS token of a temporary access key.", secret=True, label="STS token")
@@ -101,7 +101,7 @@ class AlibabaProvider(Provider):
         return super().base() or f"https://{self.host()}"
 
     def host(self) -> str:
-        """Return the host in the profile's region. Raises `SettingProblem` if none is known."""
+        """Return the host in the profile's region. Raises `SettingProblem` if no host is known there."""
         return self.hosts.host(self.region)
 
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
@@ -109,7 +109,7 @@ class AlibabaProvider(Provider):
         return chain() if self.credentials else access_key(secrets)
 
     def named(self) -> dict[str, str]:
-        """Return the headers with the name of the call and the version of the API; header names are in lower case."""
+        """Return the headers, by lower-case name, with the name of the call and the version of the API."""
         return {"x-acs-action": self.action, "x-acs-version": self.version}
 
     def request(
@@ -124,7 +124,7 @@ class AlibabaProvider(Provider):
     ) -> httpx.Request:
         """Return a signed request without a body, for `action` or else for the provider's own action.
 
-        Use `kept=False` for a query with a secret, so that its URL is not cached.
+        Use `kept=False` for a query with a secret, so that the URL is not cached.
         """
         target = _target if kept else _target.__wrapped__
         encoded, url, host = target(self.base(), path, tuple(query))
@@ -137,7 +137,7 @@ class AlibabaProvider(Provider):
         return bodiless(method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature})
 
     def answered(self, call: Call, field: str) -> Driven[tuple[httpx.Response, dict[str, Any], dict[str, Any]]]:
-        """Make the call; return the response, its body, and the body's object `field` with `RequestId` added.
+        """Make the call. Return the response, its body, and the object in the body's `field` with `RequestId` added.
 
         Raises the error that `refuse` returns for a status other than 200, and `ResponseError` for a body without the
         object.
@@ -151,10 +151,10 @@ class AlibabaProvider(Provider):
     def listed(
         self, call: Call, request: httpx.Request, field: str, columns: tuple[str, ...], *, ram_action: str
     ) -> Driven[list[Listed]]:
-        """Send the request of a listing call, and return the entries of `field` in its response.
+        """Send the request of a listing call, and return the entries in the list `field` of the response.
 
-        The first of `columns` is the field with the id; the others make up the label. `ram_action` is the RAM action
-        that the call needs, for the hint of an error.
+        The first of `columns` is the field of an entry with the id; the other columns make up the label. `ram_action`
+        is the RAM action that the call needs, for the hint of an error.
         """
         response = yield request
         if response.status_code != httpx.codes.OK:
@@ -169,7 +169,7 @@ class AlibabaProvider(Provider):
         ]
 
     def refuse(self, call: Call, response: httpx.Response, ram_action: str = "") -> ApiError:
-        """Return the error for a refused call. Gateways write `Code` and `Message`, or `code` and `message`."""
+        """Return the error for a refused call. The body has `Code` and `Message`, or `code` and `message`."""
         body = try_json_object(response) or {}
         code = body.get("Code", body.get("code"))
         error = refusal(
@@ -185,7 +185,7 @@ class AlibabaProvider(Provider):
 
 
 class VpcProvider(AlibabaProvider):
-    """An API that also has endpoints within a VPC."""
+    """Base class of providers whose API also has endpoints within a VPC."""
 
     network = Setting(
         "Which of the region's endpoints to use: public, or vpc (the one within a VPC of Alibaba Cloud).",
@@ -195,26 +195,26 @@ class VpcProvider(AlibabaProvider):
     )
 
     def check(self) -> None:
-        """Check the common settings, and that a profile with an endpoint does not set `network` to vpc."""
+        """Check the settings as `AlibabaProvider.check` does. If `endpoint` is given, `network` must not be vpc."""
         super().check()
         if self.endpoint and self.network == "vpc":
-            raise SettingProblem("network", "and endpoint cannot both be given: vpc selects the region's endpoint")
+            raise SettingProblem("network", "cannot be vpc if endpoint is given: vpc selects the region's endpoint")
 
     def host(self) -> str:
-        """Return the host in the profile's region, public or in the VPC."""
+        """Return the host in the profile's region, public or within a VPC, as `network` selects."""
         return self.hosts.host(self.region, vpc=self.network == "vpc")
 
 
 @lru_cache(maxsize=512)
 def _target(base: str, path: str, query: tuple[tuple[str, str], ...]) -> tuple[str, httpx.URL, str]:
-    """Return canonical query, URL and host of a call. The result is cached, because refreshes repeat the call."""
+    """Return the canonical query, URL and host of a call. Cached, because a refresh repeats the call."""
     encoded = canonical_query(query)
     url = httpx.URL(base + path + (f"?{encoded}" if encoded else ""))
     return encoded, url, url.netloc.decode("ascii")
 
 
 def _meanings(code: Any, status: int) -> Mapping[str, Meaning]:
-    # All codes that begin with the same word, such as Throttling.User and Throttling.Api, have the same meaning.
+    # Codes that begin with the same word, such as Throttling.User and Throttling.Api, have the same meaning.
     if isinstance(code, str) and code not in _MEANINGS:
         if code.startswith("Throttling"):
             return {code: _THROTTLED}

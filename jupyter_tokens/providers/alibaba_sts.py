@@ -71,8 +71,8 @@ class AlibabaSts(VpcProvider):
         # A space is allowed, because the SDK sent one in a recorded call.
         "SourceIdentity": Param(
             "The identity behind the session, for audits; not allowed with an OIDC token.",
-            pattern=r"(?!acs:|aliyun:|alibabacloud:)[A-Za-z0-9_+=,.@ -]{2,64}",
-            shape="2 to 64 letters, digits, or _ + = , . @ -",
+            pattern=r"[A-Za-z0-9_+=,.@ -]{2,64}",
+            shape="2 to 64 letters, digits, spaces, or _ + = , . @ -",
         ),
         "OIDCProviderArn": Param(
             "The OIDC identity provider, such as acs:ram::1234567890123456:oidc-provider/idp; needed with oidc_token.",
@@ -99,7 +99,10 @@ class AlibabaSts(VpcProvider):
 
     @cached_property
     def documented(self) -> Documented | None:
-        """`POST /` with all parameters in the query. None with an OIDC token: the unsigned call needs no proxy."""
+        """The call `POST /`, with all parameters in the query.
+
+        None with an OIDC token, because the unsigned call needs no proxy.
+        """
         if self.oidc_token:
             return None
         query = tuple(name for name in self.params if name != "OIDCProviderArn")
@@ -108,8 +111,8 @@ class AlibabaSts(VpcProvider):
     def exchange(self, call: Call) -> Exchange:
         """Make the call and return the API's own response.
 
-        Raises `ParameterError` if the call does not take a parameter, if OIDCProviderArn is missing, or if Policy is
-        invalid.
+        Raises `ParameterError` if the call does not take a parameter, if OIDCProviderArn is missing in a call with an
+        OIDC token, or if Policy is invalid.
         """
         check_json_object("Policy", call.params.get("Policy"), _LONGEST_POLICY)
         query = [(name, str(value)) for name, value in call.params.items()]
@@ -117,7 +120,7 @@ class AlibabaSts(VpcProvider):
             _allow(call, without=("ExternalId", "SourceIdentity"), because="A call with an OIDC token does not take")
             if "OIDCProviderArn" not in call.params:
                 raise ParameterError(
-                    "Parameter OIDCProviderArn is missing.", hint="It names the identity provider of the OIDC token."
+                    "Parameter OIDCProviderArn is missing.", hint="Give the ARN of the OIDC token's identity provider."
                 )
             return (yield self._anonymous(call, query, call.credential))
         _allow(call, without=("OIDCProviderArn",), because="A call without an OIDC token does not take")

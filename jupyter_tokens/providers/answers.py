@@ -1,6 +1,7 @@
 """Reads the responses of APIs: typed JSON fields, and errors with code, message and request id.
 
-Errors quote the vendor's code and message, but never the rest of the body, because it may contain a token.
+Errors quote the vendor's code, message and request id, and the type of a token that cannot be used. They never quote
+the rest of the body, because it may contain a token.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def plain(text: str, most: int) -> str:
 
 
 def request_id_of(response: httpx.Response, body: Mapping[str, Any] | None = None) -> str | None:
-    """Return the vendor's request id, from the body or the headers."""
+    """Return the vendor's request id, from the body or else from the headers; None if there is none."""
     for name in _REQUEST_ID_FIELDS:
         value = (body or {}).get(name)
         if isinstance(value, str) and value:
@@ -92,12 +93,13 @@ def request_id_of(response: httpx.Response, body: Mapping[str, Any] | None = Non
 
 
 def malformed(response: httpx.Response, problem: str, body: Mapping[str, Any] | None = None) -> ResponseError:
-    """Return the error for an undocumented response. It has the status, content type and request id, never the body."""
+    """Return the error for an undocumented response: with its status, content type and request id, never its body."""
     return ResponseError(
         f"The API's answer {problem} (content type {plain(response.headers.get('content-type', 'none'), 80)}).",
         hint="Check that the endpoint belongs to this API.",
         status=response.status_code,
         request_id=request_id_of(response, body),
+        retryable=response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR,
     )
 
 
@@ -113,13 +115,13 @@ def unusable(
 
 
 def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
-    """Return the body as a JSON object, or None if it is not one."""
+    """Return the body as a JSON object; None if it is not a JSON object, or is nested too deeply."""
     content = response.content
     try:
         data = _DECODER.decode(_decoded(response))
     except (ValueError, LookupError, RecursionError):
         return None
-    # The object is serialised later, when less of the stack is left: deep nesting would fail there.
+    # A deeply nested object could not be serialised later, when less of the stack is left.
     if content.count(b"{") + content.count(b"[") > _DEEPEST and _is_deep(data):
         return None
     return data if isinstance(data, dict) else None
@@ -135,14 +137,14 @@ def _decoded(response: httpx.Response) -> str:
 
 
 def _finite(text: str) -> float:
-    """Convert a number. Raises ValueError for NaN and infinity (also 1e999): Python reads them, but JSON has none."""
+    """Convert a number. Raises ValueError for NaN and infinity (also 1e999), which Python reads but JSON forbids."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError
     return number
 
 
-# Reused, because `json.loads` would create one for each response.
+# Reused, because `json.loads` would create a decoder for each response.
 _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
@@ -161,7 +163,7 @@ def _is_deep(data: object) -> bool:
 def json_object(response: httpx.Response) -> dict[str, Any]:
     """Return the body of a successful response.
 
-    Raises `ResponseError` if the body is empty, is not a JSON object or has a content type that is not used for JSON.
+    Raises `ResponseError` if the body is empty or is not a JSON object, or if its content type is not used for JSON.
     """
     if not response.content:
         raise malformed(response, "is empty")
@@ -170,12 +172,12 @@ def json_object(response: httpx.Response) -> dict[str, Any]:
         raise malformed(response, "is not JSON")
     data = try_json_object(response)
     if data is None:
-        raise malformed(response, "is not a complete JSON object")
+        raise malformed(response, "cannot be read as a JSON object")
     return data
 
 
-# The right content type, and others that servers are known to use for JSON. HTML is left out: it means that another
-# server, such as a login page, has answered.
+# The right content type, and others that servers are known to use for JSON; "" is a missing content type. HTML is left
+# out: it means that something else, such as a login page, has answered.
 _JSON = frozenset(
     {
         "",
@@ -242,7 +244,7 @@ def is_token(value: str) -> bool:
 
 
 def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float) -> datetime:
-    """Convert seconds since the epoch to an aware datetime. Raises `ResponseError` if it is out of range."""
+    """Convert seconds since the epoch to an aware datetime. Raises `ResponseError` if the time is out of range."""
     try:
         return utc(seconds)
     except (OverflowError, ValueError, OSError):
@@ -250,7 +252,7 @@ def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float)
 
 
 def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> float | None:
-    """Return a numeric field; None if it is missing, null or blank. Some servers write the number as a string.
+    """Return a numeric field; None if it is missing, null or blank. The number may also be written as a string.
 
     Raises `ResponseError` for any other value.
     """
@@ -284,7 +286,7 @@ _FOREVER = float(2**63 - 1)
 
 
 def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
-    """Raise `ResponseError` for a token type other than Bearer, in any case. A missing or empty type is accepted."""
+    """Raise `ResponseError` unless the token type is Bearer or BearerToken (in any letter case), empty or missing."""
     kind = body.get("token_type")
     if kind is None:
         return
@@ -335,14 +337,14 @@ def refusal(
     kind = meaning.kind
     said = plain(message, _LONGEST_MESSAGE) if isinstance(message, str) else ""
     if not said:
-        said = f"{response.reason_phrase or 'Refused'}, without a readable message"
+        said = f"{response.reason_phrase or 'Refused'}: the API sent no readable message"
     return kind(
         said if said.endswith((".", "!", "?")) else said + ".",
         hint=meaning.hint,
         code=plain(str(code), _LONGEST_ID) if isinstance(code, str | int) and code != "" else None,
         status=status,
         request_id=request_id_of(response, body),
-        # A refusal with a success status can only be recognised by its code.
+        # With a status that means success, the code alone says that the API is unavailable.
         retryable=kind is Throttled
         or (kind is ServiceUnavailable and (status in _RETRYABLE_STATUS or status < httpx.codes.BAD_REQUEST)),
         retry_after=retry_after_of(response, now),
@@ -364,7 +366,7 @@ _BY_STATUS = {
 
 
 def jwt_expiry(value: str) -> float | None:
-    """Return the `exp` of a JWT in seconds since the epoch; None if the value is not a JWT or has no `exp`.
+    """Return the `exp` of a JWT in seconds since the epoch; None if the value is not a JWT or has no valid `exp`.
 
     The signature is not checked, because the token is only passed on.
     """

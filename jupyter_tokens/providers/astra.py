@@ -46,7 +46,10 @@ _MEANINGS = {
 
 
 class Astra(Provider):
-    """Calls below `/accounts/{account_id}/core/v1/users/{user_id}/tokens`."""
+    """Calls `GET /accounts/{account_id}/core/v1/users/{user_id}/tokens/{token_id}`.
+
+    To create a token, it calls `POST` on the same path without the token's id.
+    """
 
     id = "astra"
     title = "NetApp Astra Control"
@@ -54,7 +57,7 @@ class Astra(Provider):
     params: ClassVar = {
         "account_id": Param("Id of the account.", required=True, identifier=True),
         "user_id": Param("Id of the user that the token belongs to.", required=True, identifier=True),
-        "token_id": Param("Id of the stored token; needed to retrieve one.", identifier=True),
+        "token_id": Param("Id of the stored token; not needed to create a token.", identifier=True),
     }
     create_params: ClassVar = {"name": Param("Name of the new token, 1 to 63 characters.", required=True)}
 
@@ -66,7 +69,7 @@ class Astra(Provider):
 
     @cached_property
     def documented(self) -> Documented:
-        """The call that retrieves one token. The proxy accepts none of the API's other calls."""
+        """The call that returns a stored token's metadata. The proxy accepts none of the API's other calls."""
         return Documented("GET", "/accounts/{account_id}/core/v1/users/{user_id}/tokens/{token_id}")
 
     def exchange(self, call: Call) -> Exchange:
@@ -75,7 +78,7 @@ class Astra(Provider):
         return (yield httpx.Request("GET", parsed_url(url), headers=self._headers(call)))
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the metadata of a stored token; the API never returns the value of a stored token.
+        """Fetch the metadata of a stored token. The API never returns a stored token's value.
 
         Raises `ParameterError` if `token_id` is missing.
         """
@@ -88,7 +91,7 @@ class Astra(Provider):
         return self._token(call, asked, response, json_object(response), None)
 
     def create(self, call: Call) -> Flow:
-        """Create a new token. The API returns its value only in this response.
+        """Create a new token. The API returns the token's value only in the response to this call.
 
         Raises `ParameterError` if the name is empty or too long.
         """

@@ -55,7 +55,7 @@ __all__ = [
 
 _T = TypeVar("_T")
 Driven = Generator[httpx.Request, httpx.Response, _T]
-"""A flow that returns any result."""
+"""A flow that returns a result of any type."""
 Flow = Generator[httpx.Request, httpx.Response, Token]
 """A flow that returns a token."""
 Exchange = Generator[httpx.Request, httpx.Response, httpx.Response]
@@ -64,7 +64,7 @@ Exchange = Generator[httpx.Request, httpx.Response, httpx.Response]
 
 COMMON_HEADERS = {
     "User-Agent": f"jupyter_tokens/{__version__}",
-    # Responses with tokens are small, so compression saves little; but it would allow a decompression bomb.
+    # Responses with tokens are small: compression would save little, and would allow a decompression bomb.
     "Accept-Encoding": "identity",
 }
 """The headers of every request to an API."""
@@ -87,7 +87,7 @@ class Call:
     path : str
         The path in `Documented` that a client of the proxy called; "" if the call does not come from the proxy.
     login : LoginInUse or None
-        The person's login, if the provider `logs_in`.
+        The person's login, if `Provider.logs_in`; None in the flows that log a person in or out.
     """
 
     profile: str
@@ -106,7 +106,7 @@ class Listed(NamedTuple):
     id : str
         The value.
     label : str
-        Its display name or state.
+        Its name or description, and its state, for display; "" if the API reports neither.
     """
 
     id: str
@@ -115,18 +115,18 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Documented:
-    """The call of a token API as the vendor documents it; the proxy accepts this call and nothing else.
+    """The call of a token API as the vendor documents it. The proxy accepts only calls of this form.
 
     Attributes
     ----------
     method : str
         The HTTP method.
     path : str
-        The path, with `{name}` in place of each parameter.
+        The path, with `{name}` in place of each parameter that is part of it.
     query : tuple of str
-        The parameters in the query.
+        The parameters in the query, apart from those in `arrays`.
     headers : Mapping
-        Headers, by lower-case name, with the only value that a client may send; a client may also leave them out.
+        Headers by lower-case name, with the only value that the proxy accepts. A client may leave these headers out.
     fixed : Mapping or None
         Fields with fixed values that the form or query must have in addition to the parameters; None if the API takes
         no form.
@@ -156,26 +156,26 @@ class Provider:
     title: ClassVar[str]
     """The display name."""
     documentation: ClassVar[str]
-    """The title of the vendor's page that the provider follows."""
+    """The page to read about the API: its title, or a description of it."""
     sign_in: ClassVar[tuple[SignIn, ...]] = ()
     """The ways to sign in, if there are several to choose from."""
     params: ClassVar[Mapping[str, Param]] = {}
     """The parameters of a call, by the vendor's names."""
     create_params: ClassVar[Mapping[str, Param]] = {}
-    """Additional parameters of the call that creates a token, if the API has one."""
+    """Additional parameters of the call that creates a token, if the API has such a call."""
     lists: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The parameters whose values the API can list, each with the parameters that the listing call needs."""
     scheme: ClassVar[str] = "Bearer"
-    """The authorisation scheme of the token: `Authorization: SCHEME …`. If empty, the header holds the token alone."""
+    """The scheme before the token in the header: `Authorization: SCHEME …`. If empty, the header has only the token."""
     header: ClassVar[str] = "Authorization"
     """The HTTP header that a request sends the token in."""
     token_fields: Sequence[str] = ()
     """The names of a token's values, as the API spells them, if a token consists of several values.
 
-    The names for an access key are in this order: id, secret, session token.
+    For an access key, the order of the names is: id, secret, session token.
     """
     any_fields: ClassVar[bool] = False
-    """Whether only the response shows whether a token has one value or several, and their names."""
+    """Whether the number of a token's values, and their names, are known only after the token was fetched."""
 
     sdks: ClassVar[Mapping[str, str]] = {}
     """The SDKs that can use the tokens, by their names in `sdks.EXAMPLES`. The value is the path to append to `api_url`
@@ -203,7 +203,9 @@ class Provider:
         """Return JSON schemas of `settings`, `params` and `create_params`.
 
         `required` lists the settings that every profile must give, and `sign_in` describes the ways to sign in. A
-        setting that only some profiles must give has `x-required-when`: it is required if one of the conditions holds.
+        setting that only some profiles must give has `x-required-when`, a list of conditions: the setting is required
+        if any of them holds. A condition names a way to sign in (`sign_in`), a setting that is not given (`without`),
+        or both.
         """
         conditions = {name: cls._required_when(name, setting) for name, setting in cls.settings().items()}
         return {
@@ -236,14 +238,14 @@ class Provider:
 
     @classmethod
     def _required_when(cls, name: str, setting: Setting) -> list[dict[str, str]]:
-        """Return the conditions under which a setting is required: any of them is enough, and {} always holds."""
+        """Return the conditions of `x-required-when` (see `schema`). The condition {} always holds."""
         without = {"without": setting.unless} if setting.unless else {}
         if setting.required:
             return [without]
         return [{"sign_in": way.id, **without} for way in cls.sign_in if name in way.required]
 
     def check(self) -> None:
-        """Check the settings together. Raises `SettingProblem`."""
+        """Raise `SettingProblem` if a setting is missing, or if settings contradict each other."""
         known = self.settings()
         self._need(*(name for name, setting in known.items() if setting.required))
         way = self.chosen_sign_in()
@@ -253,7 +255,9 @@ class Provider:
         others = {name for other in self.sign_in for name in (*other.required, *other.optional)}
         for name, setting in known.items():
             if name in others.difference(way.required, way.optional) and getattr(self, name) != setting.default:
-                raise SettingProblem(name, f"is not used with {' '.join(way.chosen_by or ('sign-in by', way.first))}")
+                raise SettingProblem(
+                    name, f"is not used with {' '.join(way.chosen_by or ('sign-in by', way.first))}: leave it out"
+                )
 
     def chosen_sign_in(self) -> SignIn | None:
         """Return the way to sign in that the settings choose; None if `sign_in` is empty.
@@ -272,7 +276,7 @@ class Provider:
         return next(way for way in self.sign_in if way.id in chosen)
 
     def _chooses(self, way: SignIn) -> str:
-        """Return the setting by which this profile chooses `way`, or "" if it does not choose it."""
+        """Return the name of the setting by which this profile chooses `way`; "" if it does not choose `way`."""
         if way.chosen_by:
             key, value = way.chosen_by
             return key if getattr(self, key) == value else ""
@@ -286,7 +290,7 @@ class Provider:
                 raise SettingProblem(name, missing=True, alternatives=(unless,) if unless else ())
 
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
-        """Return the credential for a flow, from the resolved references.
+        """Return the credential for a flow. `secrets` are the values of the profile's references, by setting.
 
         May block: it can read files or run a vendor's credential chain.
         """
@@ -294,16 +298,16 @@ class Provider:
 
     @property
     def logs_in(self) -> bool:
-        """Whether a person has to log in. If so, `Call.login` is set."""
+        """Whether a person has to log in before a token can be fetched. The flow gets the login as `Call.login`."""
         return False
 
     def identity(self, secrets: Mapping[str, Secret], credential: Any) -> Any:
         """Return what identifies the credential. Processes with the same identity share tokens.
 
         The result may consist of strings, numbers, `Secret`s, and mappings, tuples and dataclasses of these. Dataclass
-        fields with `compare=False` are ignored. None, or a result with any other type in it, means that the token is
-        not shared. A part that differs from process to process prevents sharing. A missing part would mix up the tokens
-        of different accounts.
+        fields with `compare=False` are ignored. If the result is None, or has a part of any other type, the token is
+        not shared. The result must be the same in all processes, otherwise nothing is shared, and must differ from
+        account to account, otherwise one account gets the token of another.
         """
         return secrets, credential
 
@@ -317,22 +321,22 @@ class Provider:
         return None
 
     def exchange(self, call: Call) -> Exchange:
-        """Return the flow that makes the documented call, for the proxy; it returns the API's own response.
+        """Return the flow that makes the documented call for the proxy. The flow returns the API's own response.
 
         The flow raises `TokenError` if it cannot make the call, for example after a refused login.
         """
         raise TokenError(f"{self.title} cannot be reached through the proxy.", unsent=True)
 
     def answer(self, token: Token, now: float) -> dict[str, Any]:
-        """Return the response that the API would give for this token at `now`. Only called if `caches` is true."""
+        """Return the response that the API would give for this token at `now`. Called only if `caches` is true."""
         raise TokenError(f"{self.title} does not ask to cache its tokens.", unsent=True)
 
     def create(self, call: Call) -> Flow:
-        """Return the flow that creates a new token, if the API has such a call. It is not idempotent."""
+        """Return the flow that creates a new token, if the API has such a call. Each call creates another token."""
         raise TokenError(f"Provider {self.id!r} cannot create tokens, only fetch them.", unsent=True)
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """Return the flow that lists the values of a parameter in `lists`. It fetches only the first page."""
+        """Return the flow that lists the values of a parameter in `lists`. Only the API's first page is fetched."""
         raise TokenError(f"{self.title} has no call that lists {name}.", unsent=True)
 
     def base(self) -> str:
@@ -340,7 +344,7 @@ class Provider:
         return str(self.endpoint).rstrip("/")
 
     def api_url(self) -> str | None:
-        """Return the base URL of the API that the tokens are for; None if the profile has none."""
+        """Return the base URL of the API that the tokens are for; None if the profile does not give it."""
         return self.base() or None
 
     @cached_property
@@ -363,11 +367,11 @@ class Provider:
         call : Call
             The input of the flow.
         value : str, Mapping or None
-            The token's value, or its values by their names in `token_fields`; None if the API does not return it.
+            The token's value, or its several values by name; None if the API does not return the value.
         asked : float
             When the call began, in seconds since the epoch.
         expires_at : datetime, optional
-            When the token expires, if the API reports it.
+            When the token expires; None if the expiry is not known.
         metadata : Mapping, optional
             Other facts from the response; secrets only as `Secret`.
         """
@@ -387,8 +391,8 @@ class Provider:
 def bodiless(method: str, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Request:
     """Return a request without a body; `headers` must include the host.
 
-    The request is built from a stream, so that httpx does not work out headers for a body. That saves 5 % of a cold
-    call.
+    The request is built from a stream, so that httpx does not compute headers for a body. This saves 5 % of the time of
+    a call.
     """
     length = {} if method == "GET" else {"Content-Length": "0"}
     request = httpx.Request(method, url, headers={**headers, **length}, stream=httpx.ByteStream(b""))

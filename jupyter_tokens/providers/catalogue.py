@@ -1,4 +1,4 @@
-"""The providers by id: the built-in ones, and those that other packages add by an entry point."""
+"""The providers by id: the built-in providers, and the providers that other packages add by an entry point."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _BUILT_IN = {
 
 @cache
 def installed() -> dict[str, Any]:
-    """Return the entry points of other packages' providers, by id."""
+    """Return the entry points of other packages' providers, by id. Ids of built-in providers are left out."""
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in _BUILT_IN}
 
 
 def provider_ids() -> list[str]:
-    """Return the ids of all providers: first the built-in ones, then those of other packages."""
+    """Return the ids of all providers: first of the built-in providers, then of other packages' providers."""
     return [*_BUILT_IN, *sorted(installed())]
 
 
@@ -47,8 +47,8 @@ def provider_ids() -> list[str]:
 def provider_class(provider_id: str) -> type[Provider]:
     """Return a provider's class.
 
-    Raises KeyError for an unknown id. For another package's provider it also raises whatever its import raises, and
-    TypeError if its entry point is not a subclass of `Provider`.
+    Raises KeyError for an unknown id. For another package's provider, raises any error of the package's import, and
+    TypeError if the entry point is not a subclass of `Provider`.
     """
     if provider_id in _BUILT_IN:
         module, _, name = _BUILT_IN[provider_id].partition(":")

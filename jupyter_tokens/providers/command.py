@@ -1,4 +1,4 @@
-"""`command`: a token that a program prints, such as gcloud, az, aws, gh, vault, oidc-token, htgettoken or a script.
+"""`command`: the token that a program prints: gcloud, az, aws, gh, vault, oidc-token, htgettoken or any script.
 
 Source of the field names: RFC 6749, section 5.1; Kubernetes, "client-go credential plugins" (ExecCredential); Google,
 "Executable-sourced credentials"; the recorded output of `az account get-access-token`; the documented output of
@@ -39,7 +39,7 @@ _ENDS = (
     "expiration_time",
 )
 _LOCAL = "expiresOn"
-"""In this field, a time without a zone is local time; in other fields it is UTC. az prints it beside `expires_on`."""
+"""A time without a zone is local time in this field, which az prints beside `expires_on`, and UTC in other fields."""
 _INSIDE = ("status", "credential", "auth", "Credentials")
 """The objects that hold the token in the output of ExecCredential, gcloud, Vault and AWS."""
 _ACCESS_KEYS = (
@@ -49,9 +49,9 @@ _ACCESS_KEYS = (
     ("access_key_id", "secret_access_key", "security_token"),
     ("access", "secret", "securitytoken"),
 )
-"""The names of a temporary access key's three values in the output of aws and aliyun and in the vendors' APIs."""
-_ALONE = "Have it print the token alone, without an expiry; the expiry of a JWT is read from the token itself."
-_LOOK = "Run it in a terminal to see what it prints; messages belong on standard error."
+"""The names of a temporary access key's three values, in the output of aws and aliyun, and in the vendors' APIs."""
+_ALONE = "Make the program print the token alone, without an expiry: the expiry of a JWT is in the token itself."
+_LOOK = "Run the program in a terminal to see what it prints. Messages must go to standard error."
 _NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
 _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
@@ -65,9 +65,9 @@ class _Printed:
     token : Secret or Mapping
         The token's value, or the values of a temporary access key by their names.
     life : float or None
-        How long the token is valid, in seconds.
+        How long the token is valid, in seconds; None if not printed.
     ends : float or None
-        When the token expires, in seconds since the epoch.
+        When the token expires, in seconds since the epoch; None if not printed.
     """
 
     token: Secret | Mapping[str, Secret]
@@ -76,7 +76,7 @@ class _Printed:
 
 
 class Command(Provider):
-    """Reads the token from the standard output of `command`: one line, or one JSON object or string."""
+    """Reads the token from the standard output of `command`, which is one line, a JSON object or a JSON string."""
 
     id = "command"
     title = "Program that prints a token"
@@ -93,7 +93,7 @@ class Command(Provider):
     )
 
     def check(self) -> None:
-        """See `Provider.check`. The command must split into words, and must not begin with `command:`."""
+        """Raise `SettingProblem` if the command is missing, cannot be split into words or begins with `command:`."""
         super().check()
         if self.command.startswith("command:"):
             raise SettingProblem("command", "must be the program itself, without command: before it")
@@ -110,7 +110,7 @@ class Command(Provider):
         if len(text.splitlines()) > 1:
             raise self._problem(
                 "more than one line",
-                "Have it print the token alone, or JSON; many programs have an option for that (--quiet, -o json).",
+                "Make the program print the token alone, or JSON: many have an option for this (--quiet, -o json).",
             )
         return _Printed(self._token(text))
 
@@ -138,23 +138,23 @@ class Command(Provider):
         if expires_at is not None and expires_at <= utc(now):
             raise UnusableToken(
                 f"{self._program} printed a token that expired at {expires_at:%Y-%m-%d %H:%M:%S}Z.",
-                hint="Log in with it again. If it caches tokens, have it renew its cache.",
+                hint="Log in with the program again. If it caches tokens, make it renew its cache.",
                 unsent=True,
             )
         return self.issued(call, value, now, expires_at=expires_at)
 
     @property
     def _program(self) -> str:
-        # Errors name the program without its arguments, because these may contain a secret.
+        # Errors name the program without its arguments, because the arguments may contain a secret.
         return shlex.split(self.command)[0]
 
     def _of_json(self, text: str) -> _Printed:
         try:
             body = json.loads(text)
         except (ValueError, RecursionError):
-            raise self._problem("incomplete JSON", _LOOK) from None
+            raise self._problem("JSON that cannot be read", _LOOK) from None
         if isinstance(body, str):
-            # For example the output of az with --query, which is "" for an empty field.
+            # For example, az with --query prints "" for an empty field.
             if not body:
                 raise self._problem("an empty token", _LOOK)
             return _Printed(self._token(body))
@@ -174,8 +174,9 @@ class Command(Provider):
         missing = [name for name in names if not isinstance(place.get(name), str) or not place[name]]
         if missing:
             raise self._problem(
-                f"an access key without {missing[0]}",
-                "Have it print all three values of a temporary key. Permanent keys are not given to notebooks.",
+                f"an access key without a valid {missing[0]}",
+                "Make the program print all three values of a temporary key. "
+                "Permanent keys are not given to notebooks.",
             )
         values = {name: self._token(place[name]) for name in names}
         return self._printed(place, values)
@@ -186,7 +187,7 @@ class Command(Provider):
     def _token(self, value: str) -> Secret:
         if not is_token(value):
             raise self._problem(
-                "a text with spaces or characters outside ASCII, which a token cannot have",
+                "a text with spaces, control characters or characters outside ASCII, which a token cannot have",
                 _LOOK,
             )
         return Secret(value)
@@ -201,7 +202,7 @@ class Command(Provider):
     def _first(
         body: Mapping[str, Any], names: tuple[str, ...], read: Callable[[str, Any], float | None]
     ) -> float | None:
-        """Return the first field in `names` that has a value, converted by `read(name, value)`."""
+        """Return the first field in `names` that has a value, converted by `read(name, value)`; None if none has."""
         found = next((name for name in names if body.get(name) not in (None, "")), None)
         return None if found is None else read(found, body[found])
 
@@ -209,12 +210,12 @@ class Command(Provider):
         number = _number(value)
         if number is None:
             raise self._problem(f"an expiry ({name}) that is not a number of seconds", _ALONE)
-        # Vault prints 0 for a token without expiry.
+        # Vault prints lease_duration 0 for a token without expiry.
         return None if name == "lease_duration" and number == 0 else number
 
     def _moment(self, name: str, value: object) -> float | None:
         if isinstance(value, dict):
-            # `gcloud auth print-access-token --format=json`
+            # As printed by `gcloud auth print-access-token --format=json`.
             value = value.get("datetime")
         number = _number(value)
         if number is not None:

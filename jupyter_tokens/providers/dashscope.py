@@ -87,17 +87,20 @@ class DashScope(Provider):
     api_key = Reference("API key; the temporary key has all its rights.", secret=True, label="API key", required=True)
 
     def check(self) -> None:
-        """See `Provider.check`. Without `endpoint`, an endpoint must be known for the region."""
+        """Check the settings as `Provider.check` does, and also the form of `workspace`.
+
+        With a workspace, `endpoint` must not be given. Without `endpoint`, the region must have a known endpoint.
+        """
         super().check()
         if self.workspace and self.endpoint:
             raise SettingProblem("workspace", "and endpoint cannot both be given: a workspace selects an endpoint")
         if self.workspace and not _WORKSPACE.fullmatch(self.workspace):
-            raise SettingProblem("workspace", "must be a workspace's id: letters, digits, - and _")
+            raise SettingProblem("workspace", "must be a workspace's id: up to 64 letters, digits, - and _")
         if not self.endpoint:
             self._host()
 
     def base(self) -> str:
-        """Return the endpoint, or the region's or workspace's endpoint, without a slash at its end."""
+        """Return the endpoint, or else the endpoint of the workspace or region, without a slash at its end."""
         return super().base() or f"https://{self._host()}"
 
     def _host(self) -> str:
@@ -111,7 +114,7 @@ class DashScope(Provider):
 
     @cached_property
     def documented(self) -> Documented:
-        """`POST /api/v1/tokens` with the life in the query."""
+        """The call `POST /api/v1/tokens`, with the life of the temporary key in the query."""
         return Documented("POST", _PATH, query=tuple(self.params))
 
     def exchange(self, call: Call) -> Exchange:
@@ -127,7 +130,10 @@ class DashScope(Provider):
         return (yield bodiless("POST", url, headers))
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the temporary key. It expires at `expires_at`, or after the requested (or default) life if earlier."""
+        """Fetch the temporary key.
+
+        The key expires at the response's `expires_at`, or after the requested or default life if that is earlier.
+        """
         asked = call.clock.now()
         response = yield from self.exchange(call)
         if response.status_code != httpx.codes.OK:
@@ -146,7 +152,7 @@ class DashScope(Provider):
 
 
 def _refuse(call: Call, response: httpx.Response) -> ApiError:
-    """Return the error for a refused call. The code and message are at the top level of the body, or within `error`."""
+    """Return the error for a refused call. Code and message are at the top level of the body, or within `error`."""
     body = try_json_object(response) or {}
     inner = body.get("error")
     told = inner if isinstance(inner, dict) else body

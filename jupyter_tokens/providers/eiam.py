@@ -55,7 +55,7 @@ class Eiam(AlibabaProvider):
 
     @cached_property
     def documented(self) -> Documented:
-        """`POST /` with all parameters in the query."""
+        """The call `POST /`, with all parameters in the query."""
         return Documented("POST", "/", query=tuple(self.params), headers=self.named())
 
     def exchange(self, call: Call) -> Exchange:
@@ -69,7 +69,7 @@ class Eiam(AlibabaProvider):
         if told.get("ApplicationTokenType", _TYPE) != _TYPE:
             raise malformed(response, f"has an application token whose type is not {_TYPE}", told)
         ends = number_of(response, told, "ExpirationTime")
-        # The response for a token without expiry is not documented: 0 and a missing field both count as no expiry.
+        # How the API reports a token without expiry is not documented: 0 and a missing field both count as no expiry.
         expires_at = moment_of(response, told, ends / 1000) if ends else None
         problem = _problem(response, told, expires_at is not None and expires_at.timestamp() <= call.clock.now())
         if problem:
@@ -88,7 +88,7 @@ class Eiam(AlibabaProvider):
         )
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """See `Provider.list_values`. The values are the ids of the application's tokens."""
+        """Return the flow that lists the ids of the application's tokens."""
         query = [(needed, str(call.params[needed])) for needed in self.lists[name]]
         request = self.request(call, "POST", "/", query, action="ListApplicationTokens")
         columns = ("ApplicationTokenId", "Description", "Status")

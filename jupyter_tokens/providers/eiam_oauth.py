@@ -67,12 +67,15 @@ class EiamOauth(AlibabaProvider):
     subject_token = Reference("Token to exchange for another (SubjectToken in the API).", secret=True)
 
     def credential(self, secrets: Mapping[str, Secret]) -> _Credential:
-        """Return the access key and the subject token."""
+        """Return the access key, and the subject token if the profile gives it."""
         return _Credential(super().credential(secrets), secrets.get("subject_token"))
 
     @cached_property
     def documented(self) -> Documented:
-        """`POST /` with all parameters in the query. The profile's subject token replaces the client's own."""
+        """The call `POST /`, with all parameters in the query.
+
+        If a client of the proxy sends a subject token, it is replaced by the profile's subject token.
+        """
         return Documented(
             "POST",
             "/",
@@ -109,7 +112,7 @@ class EiamOauth(AlibabaProvider):
         response, body, told = yield from self.answered(call, "TokenResponse")
         check_bearer(response, {"token_type": told.get("TokenType"), "RequestId": told["RequestId"]})
         value = token_of(response, told, "AccessToken")
-        # Unlike EIAM's other times, both are in seconds.
+        # Both fields are in seconds, unlike EIAM's other times, which are in milliseconds.
         at, life = number_of(response, told, "ExpiresAt"), number_of(response, told, "ExpiresIn")
         ends = [seconds for seconds in (at, None if life is None else asked + life) if seconds is not None]
         if ends and min(ends) <= call.clock.now():

@@ -1,6 +1,6 @@
-"""The types of settings. Each setting has a check, label, help, example, JSON schema, and whether it is required.
+"""The types of settings. A setting declares its check, label, help, example, JSON schema and whether it is required.
 
-The code that reads profiles, `jupyter tokens add`, the REST schema and the panel's form all use them.
+The code that reads profiles, `jupyter tokens add`, the REST schema and the panel's form all use these declarations.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def parsed_url(url: str) -> httpx.URL:
 
 
 def is_url(url: str) -> bool:
-    """Whether httpx can send a request to a URL. `urlsplit` also accepts invalid hosts, such as "xn--a"."""
+    """Whether httpx can send a request to a URL. `urlsplit` cannot tell: it accepts invalid hosts such as "xn--a"."""
     try:
         return bool(parsed_url(url).host)
     except (httpx.InvalidURL, ValueError):
@@ -66,7 +66,7 @@ def is_loopback(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A way to sign in, for a provider that has several: a named group of its settings.
+    """A named group of settings: one of several ways in which a provider's profiles can sign in.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ class SignIn:
     label
         Its display name.
     required
-        The settings that it needs.
+        The settings that a profile must give to sign in this way.
     optional
-        The settings that it also accepts.
+        The other settings that such a profile may give for the sign-in.
     chosen_by
         A setting and its value: a profile with this value chooses this way. Without `chosen_by`, a profile chooses the
         way by giving a setting in `required` that belongs to no other way.
@@ -91,7 +91,7 @@ class SignIn:
 
     @property
     def first(self) -> str:
-        """The setting to give in order to choose this way."""
+        """The name of the setting that a profile gives in order to choose this way."""
         return self.chosen_by[0] if self.chosen_by else self.required[0]
 
     def schema(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class SettingProblem(ValueError):
 
 
 class Field(ABC):
-    """A setting of any type.
+    """Base class of all types of settings.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class Field(ABC):
     example
         A realistic value.
     required
-        Whether every profile must give it, whatever its way to sign in.
+        Whether every profile must give it, however the profile signs in.
     unless
         Another setting that can be given instead, if this setting is required.
     advanced
@@ -166,7 +166,7 @@ class Field(ABC):
     is_text: ClassVar[bool] = True
     """Whether `from_text` can read a value of this type."""
     secret: bool = False
-    """Whether the value is a secret. A file that contains the secret itself has to be protected."""
+    """Whether the value is a secret. Other users must not be able to read a file that contains the secret itself."""
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class Field(ABC):
         """Raise `SettingProblem` for an invalid value; `key` names the setting in the error."""
 
     def from_text(self, key: str, text: str) -> Any:
-        """Convert a string from the command line to a value, which `check` has yet to check.
+        """Convert a string from the command line to a value. The value still has to pass `check`.
 
         May raise `ParameterError` if the string cannot be converted.
         """
@@ -213,7 +213,9 @@ class Field(ABC):
 
 
 class Setting(Field):
-    """A string. As an attribute of a provider, it is the profile's value, or else `default`; "" means not given.
+    """A setting whose value is a string.
+
+    The attribute of a provider object is the value in the profile, or else `default`; "" means not given.
 
     Parameters
     ----------
@@ -256,7 +258,8 @@ class Setting(Field):
         if not isinstance(value, str):
             raise SettingProblem(key, f"must be a string, not {type(value).__name__}")
         if self.choices and value not in self.choices:
-            raise SettingProblem(key, f"must be one of {', '.join(self.choices)}")
+            named = [choice for choice in self.choices if choice]
+            raise SettingProblem(key, f"must be {'one of ' if len(named) > 1 else ''}{', '.join(named)}")
 
     def schema(self) -> dict[str, Any]:
         return {
@@ -267,7 +270,7 @@ class Setting(Field):
 
 
 class Endpoint(Setting):
-    """A base URL: https, or http on loopback only."""
+    """A URL without user, query and fragment: https, or http on loopback only."""
 
     type_schema: ClassVar = {"type": "string", "format": "uri"}
 
@@ -284,7 +287,7 @@ class Endpoint(Setting):
         if parts.scheme not in {"https", "http"} or not host or not is_url(url):
             raise SettingProblem(key, "must be a URL such as https://host")
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise SettingProblem(key, "must be a base URL, without user, query and fragment")
+            raise SettingProblem(key, "must be a URL without user, query and fragment")
         if parts.scheme == "http" and not is_loopback(url):
             raise SettingProblem(key, "must be https: http is allowed on loopback only")
 
@@ -306,9 +309,11 @@ class Variable(Setting):
     def check(self, key: str, value: object) -> None:
         names = list(variables_of(value).values()) if isinstance(value, str | Mapping) else [value]
         if not all(isinstance(name, str) and name.isidentifier() and name.isascii() for name in names):
-            raise SettingProblem(key, "must be the name of an environment variable, or one for each value of the token")
+            raise SettingProblem(
+                key, "must be the name of an environment variable, or a mapping with such a name for each value"
+            )
         if not names or len(set(names)) < len(names):
-            raise SettingProblem(key, "must name a variable of its own for each value of the token")
+            raise SettingProblem(key, "must name a different variable for each value of the token")
 
     def from_text(self, key: str, text: str) -> Any:
         return env_of_text(text)
@@ -320,7 +325,7 @@ class Reference(Setting):
     Parameters
     ----------
     secret
-        Whether the value is a secret. A file that contains the secret itself has to be protected.
+        Whether the value is a secret. Other users must not be able to read a file that contains the secret itself.
     """
 
     def __init__(
@@ -337,12 +342,12 @@ class Reference(Setting):
         self.secret = secret
 
     def schema(self) -> dict[str, Any]:
-        """See `Field.schema`. A secret is `writeOnly`: it can be written, but never read back."""
+        """Return the setting as JSON schema. A secret is `writeOnly`: it can be set, but never read back."""
         return {**super().schema(), **({"writeOnly": True} if self.secret else {})}
 
 
 class Program(Reference):
-    """A program and its arguments. The program is run as for a `command:` reference; `credential` gets its output."""
+    """A program and its arguments, run as for a `command:` reference; `Provider.credential` gets its output."""
 
     def __init__(self, help: str, *, label: str = "", example: str = "", required: bool = False) -> None:  # noqa: A002 (see `Field`)
         # The command is not a secret; its output is.
@@ -369,7 +374,7 @@ class Number(Field):
 
     def check(self, key: str, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= self.maximum:
-            raise SettingProblem(key, f"must be a number of {self.unit} between 0 and {self.maximum}")
+            raise SettingProblem(key, f"must be a number of {self.unit} above 0 and at most {self.maximum}")
 
     def from_text(self, key: str, text: str) -> float:
         try:
@@ -408,12 +413,12 @@ class Switch(Field):
 
 
 class Names(Field):
-    """A list of names."""
+    """A list of names, which are non-empty strings."""
 
     type_schema: ClassVar = {"type": "array", "items": {"type": "string", "minLength": 1}}
     is_text = False
 
     def check(self, key: str, value: object) -> None:
-        # A string would otherwise pass as a list of its letters.
+        # A string is refused: it would otherwise pass as a list of its letters.
         if not isinstance(value, list | tuple) or not all(isinstance(text, str) and text for text in value):
-            raise SettingProblem(key, "must be a list of strings")
+            raise SettingProblem(key, "must be a list of non-empty strings")

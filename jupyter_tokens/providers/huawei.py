@@ -1,4 +1,4 @@
-"""Shared by the providers of Huawei Cloud and T Cloud: error responses, IAM's error codes, IAM's login response."""
+"""Reads the error responses of Huawei Cloud and T Cloud, and the response to a login at their IAM."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .credentials.huawei import IamToken, expiry_of
 
 __all__ = ["IAM_MEANINGS", "iam_token", "refuse"]
 
-# Source: IAM, "Error Codes"; API Gateway, "Error Codes". IAM's other codes add nothing to their status.
+# Source: IAM, "Error Codes"; API Gateway, "Error Codes". IAM's other codes say no more than the HTTP status.
 IAM_MEANINGS = {
     "IAM.0061": Meaning(Unauthorized, "The account is locked: wait for 15 minutes before the next login."),
     "IAM.0062": Meaning(Unauthorized, "Check username, password and domain_name: a few refusals lock the account."),
@@ -36,8 +36,8 @@ def refuse(
 ) -> ApiError:
     """Return the error for a refused call, from any form of the vendor's error responses.
 
-    `status_of` limits error codes to a status: if such a code comes with another error status, `meanings` is not used
-    and the error depends on the status alone.
+    `status_of` limits codes to a status: if such a code comes with another error status, `meanings` is not used, and
+    the status alone decides which error it is.
     """
     body = try_json_object(response) or {}
     inner = body.get("error")

@@ -47,7 +47,7 @@ class _IdToken:
 class HuaweiIam(Provider):
     """Calls `POST /v3/auth/tokens`, or `POST /v3.0/OS-AUTH/id-token/tokens` with an id_token.
 
-    The calls are not available through the proxy, because their body is the credential.
+    The calls are not available through the proxy, because the credential is in their body.
     """
 
     id = "huawei-iam"
@@ -77,12 +77,12 @@ class HuaweiIam(Provider):
     username = Reference("IAM user.", secret=False, label="IAM user name")
     password = Reference("The IAM user's password.", secret=True)
     domain_name = Reference("Account that the IAM user belongs to.", secret=False, label="Account name")
-    auth_token = Reference("An existing IAM token, to get one with another scope.", secret=True, label="IAM token")
+    auth_token = Reference("An existing IAM token, to get a token with another scope.", secret=True, label="IAM token")
     id_token = Reference("id_token of an OpenID Connect identity provider.", secret=True, label="ID token")
     idp_id = Reference("Id of the identity provider in IAM.", secret=False, label="Identity provider ID")
 
     def check(self) -> None:
-        """See `Provider.check`. Without `endpoint`, an endpoint must be known for the region."""
+        """Check the settings as `Provider.check` does. Without `endpoint`, the region must have a known endpoint."""
         super().check()
         if not self.endpoint:
             _HOSTS.host(self.region)
@@ -92,7 +92,7 @@ class HuaweiIam(Provider):
         return super().base() or f"https://{_HOSTS.host(self.region)}"
 
     def credential(self, secrets: Mapping[str, Secret]) -> IamLogin | _IdToken | Secret:
-        """Return the IAM token, id_token or login."""
+        """Return the IAM token, id_token or password login, depending on the way to sign in."""
         if "auth_token" in secrets:
             return secrets["auth_token"]
         if "id_token" in secrets:
@@ -139,7 +139,7 @@ class HuaweiIam(Provider):
 def _scope(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `scope` of the request; {} if the parameters give no scope, which means the user's own account.
 
-    Raises `ParameterError` if the scope is empty or if there is more than one.
+    Raises `ParameterError` if the scope is empty, or if the parameters give more than one scope.
     """
     given = [name for name in _SCOPES if name in params]
     if len(given) > 1:

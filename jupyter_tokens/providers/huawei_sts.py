@@ -1,6 +1,6 @@
 """Huawei Cloud and T Cloud: fetches a temporary access key.
 
-The call depends on how the profile signs in. With an access key it is AssumeAgency of STS, with an id_token
+The call depends on how the profile signs in. With an access key it is AssumeAgency of STS. With an id_token it is
 AssumeAgencyWithOIDC of STS. With an IAM token it is `securitytokens` of IAM, for the token's own user or for an agency.
 Source: Huawei Cloud, "IAM 5: AssumeAgency"; IAM, "Obtaining a Temporary Access Key and Security Token Through a Token"
 and "Through an Agency"; paths and bodies: huaweicloudsdksts and huaweicloudsdkiam 3.1.219.
@@ -54,7 +54,7 @@ _NEEDS = {
     _SECURITY_TOKENS: (),
 }
 _METADATA = ("assumed_agency", "source_identity")
-# IAM's names of the values, in the order of `token_fields`.
+# IAM's names for the values of a key, in the order of `token_fields`.
 _IAM_FIELDS = ("access", "secret", "securitytoken")
 
 
@@ -150,14 +150,14 @@ class HuaweiSts(Provider):
     credentials = Setting("'chain': find the access key as Huawei Cloud's SDK does.", choices=("", "chain"))
 
     def check(self) -> None:
-        """See `Provider.check`. Without `endpoint`, an endpoint must be known for the region."""
+        """Check the settings as `Provider.check` does. Without `endpoint`, the region must have a known endpoint."""
         super().check()
         self.base()
 
     def base(self) -> str:
         """Return the endpoint, or the region's public endpoint, without a slash at its end.
 
-        With an IAM token, Keystone's `/v3` at the end is removed too.
+        With an IAM token, Keystone's `/v3` at the end of a given endpoint is removed too.
         """
         if not self.endpoint:
             return f"https://{(_IAM if self.auth_token else HUAWEI_STS).host(self.region)}"
@@ -215,7 +215,7 @@ class HuaweiSts(Provider):
 
 
 def _security_tokens(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of IAM's call: for an agency if the parameters name one, else for the IAM token's own user."""
+    """Return the body of IAM's call: for the agency in `agency_name`, or without it for the IAM token's own user."""
     given = dict(params)
     policy = given.pop("policy", None)
     if "session_user" in given:
@@ -240,7 +240,7 @@ def _check(call: Call, path: str) -> None:
         if "agency_name" not in params and of_agency:
             missing = ["agency_name"]
         elif "agency_name" in params and ("domain_id" in params) == ("domain_name" in params):
-            raise ParameterError("An agency_name needs either domain_id or domain_name: the account it belongs to.")
+            raise ParameterError("Parameter agency_name needs either domain_id or domain_name, but not both.")
     if ("serial_number" in params) != ("token_code" in params):
         missing = ["token_code" if "serial_number" in params else "serial_number"]
     if missing:
@@ -262,5 +262,5 @@ def _check_sizes(call: Call, path: str) -> None:
         if len(params.get(name, ())) > _MOST_IDS:
             raise ParameterError(f"Parameter {name} must have at most {_MOST_IDS} entries.")
     if not all("=" in tag for tag in params.get("tags", ())):
-        raise ParameterError("Each of the tags must be KEY=VALUE.")
+        raise ParameterError("Each entry of parameter tags must be KEY=VALUE.")
     check_json_object("policy", params.get("policy"), _LONGEST_POLICY)

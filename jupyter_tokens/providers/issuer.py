@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..errors import ConfigurationError, ResponseError
-from .answers import json_object, malformed
+from .answers import json_object, malformed, try_json_object
 from .base import COMMON_HEADERS, Driven, Endpoint, SettingProblem, parsed_url
 
 __all__ = [
@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 SIGNED_BY = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""The signature algorithms that an id_token may use. All use a public key; `none` and HMAC with the client's secret are
-left out."""
+"""The signature algorithms that an id_token may use: all that are checked with a public key. `none` and HMAC with the
+client's secret are not allowed."""
 _LEEWAY_SECONDS = 60
 _OPENID, _OAUTH = ".well-known/openid-configuration", "/.well-known/oauth-authorization-server"
 _ENDPOINTS = {
@@ -48,8 +48,8 @@ _ENDPOINTS = {
 class Server:
     """An authorization server's endpoints; "" for an endpoint that it does not have.
 
-    `scopes` are the scopes in its metadata. `sends_issuer` says whether its authorization responses contain `iss`
-    (RFC 9207).
+    `scopes` are the scopes that its metadata lists. `sends_issuer` is true if its metadata announces that authorization
+    responses contain `iss` (RFC 9207).
     """
 
     issuer: str = ""
@@ -65,7 +65,7 @@ class Server:
 def discover(issuer: str) -> Driven[Server]:
     """Read an issuer's metadata, at the address of OpenID Connect or else at the address of RFC 8414.
 
-    Raises `ResponseError` if neither address has metadata, or if the metadata is invalid or names another issuer.
+    Raises `ResponseError` if no metadata is returned, or if the metadata is invalid or names another issuer.
     """
     parts = urlsplit(issuer)
     addresses = (
@@ -75,24 +75,24 @@ def discover(issuer: str) -> Driven[Server]:
     for address in addresses:
         headers = {**COMMON_HEADERS, "Accept": "application/json"}
         response = yield httpx.Request("GET", parsed_url(address), headers=headers)
-        if response.status_code == httpx.codes.OK:
-            return _server(issuer, response)
+        # Some servers return a page for every address that they do not know.
+        if response.status_code == httpx.codes.OK and (body := try_json_object(response)) is not None:
+            return _server(issuer, response, body)
         if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             break
     raise ResponseError(
-        f"{parts.hostname} has no issuer metadata at the address in the profile.",
+        f"{parts.hostname} returned no issuer metadata.",
         hint="Check issuer, or give endpoint and the other endpoints one by one.",
         status=response.status_code,
         retryable=response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR,
     )
 
 
-def _server(issuer: str, response: httpx.Response) -> Server:
-    body = json_object(response)
+def _server(issuer: str, response: httpx.Response, body: dict[str, Any]) -> Server:
     # RFC 8414, section 3.3: metadata that names another issuer must not be used.
     if body.get("issuer") != issuer:
         raise ResponseError(
-            "The metadata belongs to another issuer.",
+            "The issuer's metadata names another issuer than the profile.",
             hint="Write issuer exactly as the server does in its metadata, with or without a slash at the end.",
             status=response.status_code,
         )
@@ -102,10 +102,12 @@ def _server(issuer: str, response: httpx.Response) -> Server:
         try:
             METADATA_ENDPOINT.check(field, value)
         except SettingProblem as problem:
-            raise malformed(response, f"has an invalid {field}: it {problem.problem}") from None
+            raise malformed(
+                response, f"with the issuer's metadata has an invalid {field}: it {problem.problem}"
+            ) from None
         found[name] = value
     if not found["token"]:
-        raise malformed(response, "has no token_endpoint")
+        raise malformed(response, "with the issuer's metadata has no token_endpoint")
     scopes = body.get("scopes_supported")
     return Server(
         issuer=issuer,
@@ -116,14 +118,14 @@ def _server(issuer: str, response: httpx.Response) -> Server:
 
 
 class _MetadataEndpoint(Endpoint):
-    """An `Endpoint` that may have a query, as the endpoints of some servers do."""
+    """An `Endpoint` that may have a query, because the endpoints of some servers have a query."""
 
     def check(self, key: str, value: object) -> None:
         super().check(key, value.partition("?")[0] if isinstance(value, str) else value)
 
 
 METADATA_ENDPOINT = _MetadataEndpoint("")
-"""Checks a URL that a server reports."""
+"""Checks the URLs in a server's metadata and responses."""
 
 
 def claims_of(id_token: str) -> dict[str, Any]:
@@ -152,7 +154,7 @@ def verified(id_token: str, server: Server, client_id: str, now: float) -> Drive
         ) from None
     response = yield httpx.Request("GET", parsed_url(server.jwks), headers=COMMON_HEADERS)
     if response.status_code != httpx.codes.OK:
-        raise malformed(response, "contains no keys of the issuer")
+        raise malformed(response, "from jwks_uri contains no keys of the issuer")
     keys = json_object(response).get("keys")
     try:
         key = _key(keys, jwt.get_unverified_header(id_token).get("kid"))
@@ -163,7 +165,7 @@ def verified(id_token: str, server: Server, client_id: str, now: float) -> Drive
             audience=client_id,
             issuer=server.issuer,
             leeway=_LEEWAY_SECONDS,
-            # `check_time` checks the expiry instead, with the clock of the call, which tests can set.
+            # `check_time` checks the expiry instead: it uses the clock of the call, which tests can set.
             options={"require": ["exp", "iat", "sub"], "verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
     except (jwt.PyJWTError, ValueError, TypeError, LookupError) as caught:
@@ -171,11 +173,11 @@ def verified(id_token: str, server: Server, client_id: str, now: float) -> Drive
     else:
         check_time(claims, now)
         return claims
-    raise _not_the_issuers(f"its signature, issuer or audience is wrong ({why})")
+    raise _not_the_issuers(f"its signature or claims cannot be verified ({why})")
 
 
 def _key(keys: Any, wanted: object) -> dict[str, Any]:
-    """Return the published signature key whose id is `wanted`; None stands for any id.
+    """Return the published signature key with the id `wanted`; None means any id.
 
     Raises LookupError unless exactly one key fits.
     """
@@ -190,13 +192,13 @@ def check_time(claims: Mapping[str, Any], now: float) -> None:
     """Raise `ResponseError` if an id_token expired at least 60 seconds ago, or has no `exp`."""
     ends = claims.get("exp")
     if not isinstance(ends, int | float) or ends + _LEEWAY_SECONDS <= now:
-        raise _not_the_issuers("it has expired")
+        raise _not_the_issuers("it has expired, or has no expiry")
 
 
 def check_claims(claims: Mapping[str, Any], server: Server, client_id: str, nonce: str) -> None:
     """Raise `ResponseError` if the issuer, audience or nonce of a login's id_token is wrong.
 
-    Without a `server.issuer` the issuer is not checked, and without a `nonce` the nonce is not.
+    The issuer is checked only if `server.issuer` is known, and the nonce only if `nonce` is given.
     """
     audience = claims.get("aud")
     if server.issuer and claims.get("iss") != server.issuer:

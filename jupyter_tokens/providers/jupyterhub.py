@@ -61,15 +61,15 @@ class JupyterHub(Provider):
     def credential(self, secrets: Mapping[str, Secret]) -> _Server:
         """Return the user's URL and the server's token, from environment variables that the hub sets.
 
-        Raises `ConfigurationError` if they are not set, or if the URL is not valid.
+        Raises `ConfigurationError` if a variable is not set, or if the URL of the hub's API is invalid.
         """
         api, user, token = (os.environ.get(name, "") for name in (_API, _USER, _TOKEN))
         if not (api and user and token):
             raise ConfigurationError(
                 "This process is not part of a server that JupyterHub started, so there is no login to a hub.",
-                hint=f"Use this profile in a server that a hub has started: it sets {_API}, {_USER} and {_TOKEN}.",
+                hint=f"Use this profile in a server that a hub has started: the hub sets {_API}, {_USER} and {_TOKEN}.",
             )
-        # Plain http is usual inside a cluster: the hub and its servers use it for this token anyway.
+        # Plain http is allowed: it is usual inside a cluster, where hub and servers send this token over it anyway.
         if not api.startswith(("http://", "https://")) or not is_url(api):
             raise ConfigurationError(f"{_API} is not a URL.", hint="The hub sets it to the URL of its API.")
         return _Server(f"{api.rstrip('/')}/users/{quote(user, safe='')}", Secret(token))
@@ -80,7 +80,7 @@ class JupyterHub(Provider):
     def retrieve(self, call: Call) -> Flow:
         """Read the token. A JWT expires at its `exp`; any other token is read again after `REFRESH_SECONDS`.
 
-        Raises `LoginNeeded` if the hub has no such token, or if the token has expired.
+        Raises `LoginNeeded` if the hub has no token of the user's login, or if the token has expired.
         """
         server: _Server = call.credential
         asked = call.clock.now()

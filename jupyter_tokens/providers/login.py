@@ -28,6 +28,8 @@ class Login:
     ----------
     server, client_id : str
         The token endpoint and client that the login is for. The login is never sent to another server.
+    revocation : str
+        The server's revocation endpoint at the login; "" if it has none. The login is never sent to another one.
     since : float
         When the person logged in, in seconds since the epoch.
     who, subject : str
@@ -37,9 +39,9 @@ class Login:
     refresh_token : Secret or None
         The refresh token, with which further tokens are fetched; None if the server issued none.
     kind : str
-        The field of the server's response that the profile's tokens came from: access_token or id_token.
+        The field of the server's responses that the profile used as its token at the login: access_token or id_token.
     token, expires_at : Secret or None, float or None
-        If there is no refresh token: the login's only token, and when it expires, in seconds since the epoch.
+        If there is no refresh token: the login's only token, and its expiry in seconds since the epoch, if known.
     key : Secret
         A random value, created with the login. It is part of the identity by which processes share tokens, so only
         processes that can read the login share its tokens.
@@ -56,6 +58,7 @@ class Login:
     token: Secret | None = None
     expires_at: float | None = None
     key: Secret = field(default_factory=lambda: Secret(secrets.token_urlsafe(32)))
+    revocation: str = ""
 
     def to_json(self) -> Secret:
         """Return the login as one JSON string, to be stored as a secret."""
@@ -64,7 +67,7 @@ class Login:
 
     @classmethod
     def from_json(cls, text: Secret) -> Login | None:
-        """Return the login that `to_json` has written; None for any other text."""
+        """Return the login from the JSON of `to_json`; None for any other text."""
         try:
             values = json.loads(text.reveal())
             hidden = {name: Secret(values[name]) for name in ("refresh_token", "token", "key") if values[name]}
@@ -76,7 +79,10 @@ class Login:
 
 @dataclass(slots=True)
 class LoginInUse:
-    """A login that one flow uses. The caller holds the lock of the login until the flow ends."""
+    """A login that one flow uses, and the function that stores its changes.
+
+    The code that runs the flow holds the lock of the login until the flow ends.
+    """
 
     login: Login
     write: Callable[[Login | None], None]
@@ -84,7 +90,8 @@ class LoginInUse:
     def keep(self, login: Login | None) -> None:
         """Store the renewed login; None deletes the login.
 
-        Call this before the response is used for anything else: the server may no longer accept the old refresh token.
+        A flow calls this before it uses the server's response for anything else, because the server may no longer
+        accept the old refresh token.
         """
         self.write(login)
         if login is not None:

@@ -72,7 +72,7 @@ _MEANINGS = {
     "ModelArts.6309": Meaning(NotFound, _ID_HINT),
     "ModelArts.6327": Meaning(InvalidRequest, "Start the instance."),
     "ModelArts.6326": Meaning(InvalidRequest, "Check the account's balance."),
-    "ModelArts.0204": Meaning(Unauthorized, "Log in with the scope of one project, to get an IAM token for it."),
+    "ModelArts.0204": Meaning(Unauthorized, "Get an IAM token with the scope of one project."),
     "ModelArts.0201": Meaning(Unauthorized, _LOGIN_HINT),
     "ModelArts.0202": Meaning(Unauthorized, "The IAM token has expired: give a new one, or let the profile log in."),
     "ModelArts.0203": Meaning(Unauthorized, _LOGIN_HINT),
@@ -80,10 +80,10 @@ _MEANINGS = {
     "ModelArts.0206": Meaning(Unauthorized, "Check access_key and secret_key."),
     "ModelArts.0210": Meaning(Forbidden, "Give the project_id of the project that the IAM token belongs to."),
 }
-# These codes have the meaning above only together with this status. With another status, the status decides.
+# These codes have the meaning above only with the status here. With another error status, the status alone decides.
 _STATUS_OF = {"ModelArts.0204": 400, "ModelArts.0206": 403, "ModelArts.0210": 403}
 
-# The calls that return an instance's token, in the order in which `auto` tries them.
+# The calls that return an instance's token. `auto` first tries them in this order.
 _PATHS = {
     "notebooks": "/v1/{project_id}/notebooks/{instance_id}",
     "demanager": "/v1/{project_id}/demanager/instances/{instance_id}/token",
@@ -144,7 +144,7 @@ class ModelArts(Provider):
         "Region id, such as cn-north-4 or eu-de; selects the API's public endpoint there.", example="cn-north-4"
     )
     api = Setting(
-        "The call to make: notebooks, the historical demanager, or auto (demanager only if notebooks finds nothing).",
+        "The call to make: notebooks, the historical demanager, or auto (whichever of the two finds the instance).",
         choices=("auto", *_PATHS),
         default="auto",
         label="API",
@@ -177,7 +177,10 @@ class ModelArts(Provider):
         self._worked = "notebooks"
 
     def check(self) -> None:
-        """See `Provider.check`. Without `endpoint` or `iam_endpoint`, that endpoint must be known for the region."""
+        """Check the settings as `Provider.check` does. Without `endpoint`, the region must have a known endpoint.
+
+        The same applies to `iam_endpoint`, if the profile gives `username`.
+        """
         super().check()
         if not self.endpoint:
             MODELARTS.host(self.region)
@@ -191,8 +194,8 @@ class ModelArts(Provider):
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | IamLogin | Secret:
         """Return the access key, IAM token or login, depending on the way to sign in.
 
-        The same login object is returned while endpoint, account, user and password stay the same: it keeps the IAM
-        tokens.
+        The same login object is returned while endpoint, account, user and password stay the same, because it keeps the
+        IAM tokens of earlier calls.
         """
         if "access_key" in secrets:
             return access_key(secrets)
@@ -228,21 +231,22 @@ class ModelArts(Provider):
             return
         with suppress(ValueError):
             here = is_loopback(login.endpoint)
-            # If the API is on loopback, `verify` may be off. A password must not be sent to another host that way.
+            # If the API is on loopback, `verify` may be off. No password may be sent to another host without a check of
+            # the host's certificate.
             encrypted = login.endpoint.startswith("https://") and is_url(login.endpoint)
             if encrypted and (here or not is_loopback(self.base())):
                 return
             if login.endpoint.startswith("http://") and here:
                 return
         raise SecretError(
-            "OpenStack's auth_url (OS_AUTH_URL) must be https, except on loopback. If the API is on loopback, "
-            "auth_url must be too.",
+            "OpenStack's auth_url (OS_AUTH_URL) must be https, or http on loopback. If the API is on loopback, "
+            "auth_url must be on loopback too.",
             hint="Correct auth_url, or give iam_endpoint in the profile.",
         )
 
     @cached_property
     def documented(self) -> Documented:
-        """The call that the setting `api` selects; both calls with `auto`."""
+        """The call that the setting `api` selects; with `auto`, both calls."""
         path, *others = _PATHS.values() if self.api == "auto" else (_PATHS[self.api],)
         return Documented("GET", path, others=tuple(others))
 
@@ -251,8 +255,8 @@ class ModelArts(Provider):
 
         Notes
         -----
-        With `auto`, the API that last returned a token is tried first. If its error is "not found", for the instance or
-        for the call, the other API is tried once.
+        With `auto`, the API that last returned a token is tried first, at the beginning `notebooks`. If the instance or
+        the call does not exist there, the other API is tried once.
         """
         asked = call.clock.now()
         refused: dict[str, ApiError] = {}
@@ -268,18 +272,18 @@ class ModelArts(Provider):
                 break
             _log.debug("%s: the API %s does not have the instance", call.profile, api)
         error = _one_of(refused)
-        # `Upstream` removes secrets only from the error that it catches, so no other error may stay in this frame.
+        # `Upstream` removes secrets only from the error that it catches: no other error may be left in this frame.
         refused.clear()
         raise error
 
     def exchange(self, call: Call) -> Exchange:
-        """Make the call that the client of the proxy made, and return the API's own response."""
+        """Make the call that the proxy's client has chosen, and return the API's own response."""
         return (yield from self._ask(call, call.path or self.documented.path))
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """See `Provider.list_values`. The values are the ids of the project's notebooks.
+        """Return the flow that lists the ids of the project's notebooks.
 
-        The response also contains the notebooks' tokens, which are not used.
+        The API's response also contains the notebooks' tokens, which are not used.
         """
         response = yield from self._ask(call, _LIST)
         if response.status_code != httpx.codes.OK:
@@ -294,14 +298,14 @@ class ModelArts(Provider):
         ]
 
     def _apis(self) -> tuple[str, ...]:
-        """Return the names of the APIs to try, in this order."""
+        """Return the names of the APIs in the order in which to try them."""
         return (self.api,) if self.api != "auto" else tuple(sorted(_PATHS, key=lambda api: api != self._worked))
 
     def _ask(self, call: Call, path: str) -> Exchange:
-        """Make one call.
+        """Make one call, after a login if the profile signs in by password.
 
-        With a login by password, the IAM token of an earlier login is used while it is valid. If the API refuses that
-        token with a 401, the flow logs in and makes the call once more.
+        The IAM token of an earlier login is used while it is valid. If the API refuses such a token with a 401, the
+        flow logs in and makes the call once more.
         """
         credential = call.credential
         if not isinstance(credential, IamLogin):
@@ -339,7 +343,7 @@ class ModelArts(Provider):
         return token
 
     def _refusal(self, call: Call, response: httpx.Response) -> ApiError | None:
-        """Return the error for a refused call, or None for a success. Raises `ResponseError` for other responses."""
+        """Return the error for a refused call; None for a success. Raises `ResponseError` for any other response."""
         if response.status_code == httpx.codes.OK:
             body = json_object(response)
             if "token" in body or "error_code" not in body:
@@ -368,10 +372,10 @@ class ModelArts(Provider):
 
 
 def _one_of(refused: Mapping[str, ApiError]) -> ApiError:
-    """Return the error to raise after one or two refused calls.
+    """Return the error to raise after one or two refused calls. `refused` has their errors by API, in order.
 
     After two calls, this is the first error. If the second error is not "not found", it is the second error instead,
-    because only the second API has the instance. The message also contains the error of the other call.
+    because the instance then exists in the second API only. The message also contains the other call's error.
     """
     if len(refused) == 1:
         return next(iter(refused.values()))
@@ -383,7 +387,7 @@ def _one_of(refused: Mapping[str, ApiError]) -> ApiError:
 
 
 def _end_of_lease(response: httpx.Response, body: Mapping[str, Any], asked: float) -> datetime | None:
-    """Return when a notebook with a lease stops by itself; None without a lease. Its token opens nothing after that.
+    """Return when a notebook's lease ends and stops it, so that its token opens nothing. None without a lease.
 
     Also None if the lease has ended already: as the notebook still runs, the lease was extended in a way that the
     response does not show.

@@ -72,7 +72,7 @@ _TYPE = "urn:ietf:params:oauth:token-type:"
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 _SUBJECT = "profile:"
 _METADATA_SECONDS = 3600.0
-"""How long an issuer's metadata is used before it is read again."""
+"""How long an issuer's metadata is used before it is read again, in seconds."""
 
 ACCESS_TOKEN, ID_TOKEN = "access_token", "id_token"
 """The fields of a response that hold a token: the choices of the setting `token`."""
@@ -81,14 +81,16 @@ _CLIENT_HINT = "Check client_id, auth_method and the client's secret or key."
 _MEANINGS = {
     "invalid_request": Meaning(InvalidRequest, "Check the parameters, and extra_params of the profile."),
     "invalid_client": Meaning(Unauthorized, _CLIENT_HINT),
-    "invalid_grant": Meaning(Unauthorized, _CLIENT_HINT),
-    "unauthorized_client": Meaning(Forbidden, "Allow the client to use the profile's grant."),
+    "invalid_grant": Meaning(
+        Unauthorized, f"{_CLIENT_HINT} For a login, start it again. For token_exchange, check subject."
+    ),
+    "unauthorized_client": Meaning(Forbidden, "Register the client at the server for the profile's grant."),
     "unsupported_grant_type": Meaning(InvalidRequest, "Choose another grant: the endpoint does not support this one."),
     "access_denied": Meaning(Forbidden, "Log in again and allow the access, or ask the server's administrator."),
     "expired_token": Meaning(InvalidRequest, "Start the login again."),
     "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may not be allowed all of it."),
     "invalid_target": Meaning(InvalidRequest, "Check resource and audience."),
-    # These two are documented for another endpoint, but servers use them here as well.
+    # RFC 6749 has these two codes for the authorization endpoint only, but servers also send them from other endpoints.
     "server_error": Meaning(ServiceUnavailable, "Try again later."),
     "temporarily_unavailable": Meaning(ServiceUnavailable, "Try again later."),
 }
@@ -102,16 +104,16 @@ _OURS = frozenset(
 
 
 class TokenEndpoint(Provider):
-    """Base class of providers whose endpoint answers as in RFC 6749, section 5. A subclass builds the request."""
+    """Base class of providers whose endpoint responds as in RFC 6749, section 5. A subclass builds the request."""
 
     default_life: ClassVar[float | None] = None
     """Life of a token in seconds if the response has no `expires_in`; None if that life is not known."""
     meanings: ClassVar[Mapping[str, Meaning]]
     """The meanings of the server's error codes."""
     life_hint: ClassVar[str]
-    """The hint for a token that has already expired when it arrives."""
+    """The hint of the error for a token that has already expired when it arrives."""
     without_id_hint: ClassVar[str]
-    """The hint for a response without the id_token that the profile asks for."""
+    """The hint of the error for a response without the id_token that the profile asks for."""
 
     token = Setting(
         "Which token of the answer to use: access_token, or id_token for an API that asks for one.",
@@ -125,7 +127,10 @@ class TokenEndpoint(Provider):
         raise NotImplementedError
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the token that the setting `token` selects. The other token goes into the metadata, as a `Secret`."""
+        """Fetch the token that the setting `token` selects.
+
+        If the response has the other token too, that token is a `Secret` in the metadata.
+        """
         asked = call.clock.now()
         response = yield self.request(call)
         return self.read(call, response, self.granted(call, response), asked)
@@ -150,7 +155,7 @@ class TokenEndpoint(Provider):
                 status=response.status_code,
                 request_id=request_id_of(response, body),
             )
-        # Every response must have an access_token, even if the id_token is used.
+        # Every response must have a valid access_token, even if the id_token is used.
         token_of(response, body, ACCESS_TOKEN)
         value = token_of(response, body, self.token)
         del values[self.token]
@@ -162,7 +167,7 @@ class TokenEndpoint(Provider):
             metadata={
                 "token_type": "Bearer",
                 **({"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}),
-                # The other token is a credential too.
+                # The token that is not used is a credential too.
                 **{name: Secret(other) for name, other in values.items() if isinstance(other, str)},
             },
         )
@@ -170,7 +175,7 @@ class TokenEndpoint(Provider):
     def _expiry(self, response: httpx.Response, body: Mapping[str, Any], asked: float, value: str) -> datetime | None:
         """Return the expiry by `expires_in` or `default_life`, or an id_token's own `exp` if that is earlier.
 
-        Raises `UnusableToken` if the token has expired already.
+        None if there is none of these. Raises `UnusableToken` if the token has expired already.
         """
         life = life_of(response, body)
         life = self.default_life if life is None else life
@@ -202,10 +207,10 @@ class OAuth2(TokenEndpoint):
     title = "OAuth 2.0 and OpenID Connect"
     documentation = "The identity provider's page on registering a client"
     meanings: ClassVar = _MEANINGS
-    life_hint = "Ask the server's administrator for the life of this client's tokens."
+    life_hint = "Check this machine's clock, or ask the server's administrator how long this client's tokens are valid."
     without_id_hint = (
-        "Ask for it with params scope: openid (some servers also need another scope or audience); "
-        "many servers issue none for client credentials: then set token to access_token."
+        "Add openid to scope in params; some servers also need another scope or an audience. "
+        "Many servers issue no id_token for client credentials: then set token to access_token."
     )
     params: ClassVar = {
         "scope": Param("Scopes of the token, separated by spaces."),
@@ -285,8 +290,8 @@ class OAuth2(TokenEndpoint):
     )
     revocation_endpoint = Endpoint("Revocation endpoint, if it is not read from an issuer's metadata.", advanced=True)
     redirect_uri = Endpoint(
-        "Redirect URI of a login from the Jupyter server, if it is not the address that the browser uses, such as a "
-        "hub's /hub/user-redirect/jupyter-tokens/login/callback.",
+        "Redirect URI of a login from the Jupyter server, if it differs from the address that the browser uses. For a "
+        "hub: its /hub/user-redirect/jupyter-tokens/login/callback.",
         label="Redirect URI",
         advanced=True,
     )
@@ -317,11 +322,11 @@ class OAuth2(TokenEndpoint):
 
     @property
     def logs_in(self) -> bool:
-        """See `Provider.logs_in`. True for the grants authorization_code and device_code."""
+        """Whether a person has to log in: true for the grants authorization_code and device_code."""
         return self.grant in _LOGINS
 
     def check(self) -> None:
-        """See `Provider.check`. The settings must also fit the grant, and `extra_params` must be valid."""
+        """Check the settings as `Provider.check` does, and that they fit the grant and that `extra_params` is valid."""
         super().check()
         if self.grant == CLIENT_CREDENTIALS and self.auth_method == "none":
             raise SettingProblem(
@@ -341,7 +346,8 @@ class OAuth2(TokenEndpoint):
             raise SettingProblem("device_endpoint", missing=True)
         if self.logs_in and self.token == ID_TOKEN and self.endpoint:
             raise SettingProblem(
-                "token", "id_token with a login needs issuer and no endpoint: the issuer's keys verify the id_token"
+                "token",
+                "cannot be id_token for a login if endpoint is given: give only issuer, whose keys verify the id_token",
             )
         self.extra()
 
@@ -350,18 +356,19 @@ class OAuth2(TokenEndpoint):
         return str(self.endpoint or self.issuer)
 
     def api_url(self) -> str | None:
-        """Return `base_url`: the token endpoint is not the API."""
+        """Return `base_url`, or None if it is not given: the token endpoint is not the API that the tokens are for."""
         return self.base_url.rstrip("/") or None
 
     def credential(self, secrets: Mapping[str, Secret]) -> Client:
-        """Return the client with its secret or private key, and the subject of an exchange."""
+        """Return the client with its secret or private key, and the token to exchange, if the profile has a subject."""
         proof = secrets.get("private_key") or secrets.get("client_secret")
         return Client(secrets["client_id"].reveal(), proof or Secret(""), secrets.get("subject"))
 
     def server(self, call: Call) -> Driven[Server]:
         """Return the server's endpoints, from the profile or from the issuer's metadata.
 
-        Raises `ConfigurationError` if a login's id_token could not be verified later.
+        Raises `ConfigurationError` if the profile's token is a login's id_token, and the metadata names no keys with
+        which to verify it.
         """
         if self.endpoint:
             # No metadata is read: `issuer` is only compared with `iss` in the server's responses.
@@ -437,12 +444,12 @@ class OAuth2(TokenEndpoint):
         return httpx.Request("POST", parsed_url(url), headers=headers, data={**self.extra(), **fields})
 
     def _of_login(self, call: Call, server: Server) -> Flow:
-        """Fetch a token with the login's refresh token, or return the only token of a login without a refresh token."""
+        """Fetch a token with the login's refresh token; without a refresh token, return the login's only token."""
         used = call.login
         assert used is not None
         login = used.login
         if (login.server, login.client_id) != (server.token, call.credential.id):
-            raise needed(call.profile, "The login belongs to another server or client than the profile does now.")
+            raise needed(call.profile, "The login is for another server or client than the profile names now.")
         if login.refresh_token is None:
             return self._first(call, login)
         asked = call.clock.now()
@@ -462,7 +469,7 @@ class OAuth2(TokenEndpoint):
         else:
             rotated = body.get("refresh_token")
             if isinstance(rotated, str) and rotated and rotated != login.refresh_token.reveal():
-                # Stored before anything can fail: the server may no longer accept the old refresh token.
+                # Stored before anything else can fail: the server may no longer accept the old refresh token.
                 used.keep(replace(login, refresh_token=Secret(rotated)))
             token = self.read(call, response, body, asked)
             if self.token == ID_TOKEN:
@@ -476,8 +483,9 @@ class OAuth2(TokenEndpoint):
     def _first(self, call: Call, login: Login) -> Token:
         if dict(call.params) != dict(login.params):
             raise ParameterError(
-                "The server gave no refresh token, so this login has only one token, with the profile's parameters.",
-                hint="Ask for offline access, if the server has it, or leave the parameters out of the call.",
+                "The server gave no refresh token, so this login has only one token, with the parameters of the login.",
+                hint="Leave the parameters out of the call, or log in again if the profile's params have changed. "
+                "Calls with other parameters need a login with offline access, if the server has it.",
             )
         now = call.clock.now()
         if login.token is None or (login.expires_at is not None and login.expires_at <= now):
@@ -489,7 +497,7 @@ class OAuth2(TokenEndpoint):
 
     @staticmethod
     def _check_subject(login: Login, claims: Mapping[str, Any]) -> None:
-        # OpenID Connect Core 1.0, section 12.2.
+        # OpenID Connect Core 1.0, section 12.2: a refresh must not change `sub`.
         if login.subject and claims.get("sub") != login.subject:
             raise ResponseError(
                 "The id_token belongs to another person than the login.", hint="Log out and log in again."

@@ -1,4 +1,4 @@
-"""Logs a person in to an `oauth2` profile: in a browser, which is redirected back with a code, or on another device.
+"""Logs a person in for an `oauth2` profile: in a browser, which is redirected back with a code, or on another device.
 
 Source: RFC 6749, section 4.1; RFC 7636 (PKCE); RFC 9207 (iss); RFC 8628 (device); RFC 7009 (revocation); OpenID Connect
 Core 1.0, sections 3.1.2, 3.1.3 and 11 (offline_access).
@@ -41,10 +41,10 @@ def _made_up() -> Secret:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """A login with a browser: its redirect URI, and the secrets that link its beginning and its end."""
+    """A login with a browser: its redirect URI, and the secrets that link the end of the login to its beginning."""
 
     redirect_uri: str
-    # Letters and digits only, because OneAccess documents no other characters.
+    # Only letters and digits, because OneAccess documents no other characters for the state.
     state: Secret = field(default_factory=lambda: Secret(secrets.token_hex(32)))
     nonce: Secret = field(default_factory=_made_up)
     verifier: Secret = field(default_factory=_made_up)
@@ -52,9 +52,9 @@ class Authorization:
 
 @dataclass(slots=True)
 class DeviceCode:
-    """A login on another device.
+    """A login on another device: the codes, and the URLs where the person enters the user code.
 
-    `interval` is the time between two polls, and `expires_in` the life of the code, both in seconds.
+    `interval` is the time between two polls, and `expires_in` the life of the codes, both in seconds.
     """
 
     code: Secret
@@ -73,12 +73,14 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
     server = yield from provider.server(call)
     if not server.authorization:
         raise ConfigurationError(
-            "The server has no authorization endpoint.", hint="Log in with --device, or give authorization_endpoint."
+            "The server has no authorization endpoint.",
+            hint="Log in with --device, or give endpoint and authorization_endpoint in the profile.",
         )
     digest = hashlib.sha256(asked.verifier.reveal().encode()).digest()
     params = _login_params(provider, call, server)
     query = {
-        # OpenID Connect ignores offline_access unless the person is asked for consent. The profile may set another one.
+        # OpenID Connect ignores offline_access unless the person is asked for consent. The preset or `extra_params` may
+        # set another prompt.
         **({"prompt": "consent"} if "offline_access" in params.get("scope", "").split() else {}),
         **(provider.preset.authorize if provider.preset else {}),
         **provider.extra(),
@@ -98,7 +100,7 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
 def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[str, str]) -> Driven[Login]:
     """Exchange the code in `answer`, the query of the redirect, for a login. The caller must have checked `state`.
 
-    Raises `Forbidden` if the server has refused the login, and `LoginNeeded` if the response is from another server.
+    Raises `Forbidden` if `answer` has an error or no code, and `LoginNeeded` if it may be from another server.
     """
     server = yield from provider.server(call)
     _check_issuer(call, server, answer)
@@ -106,7 +108,7 @@ def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[s
         code = plain(answer.get("error", ""), 60) or None
         said = plain(answer.get("error_description", ""), 200).rstrip(".")
         raise Forbidden(
-            f"The server has refused the login{f': {said}' if said else ''}.",
+            f"The server did not complete the login{f': {said}' if said else ''}.",
             code=code,
             hint="Start the login again, or ask the server's administrator.",
         )
@@ -125,14 +127,15 @@ def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[s
 
 
 def start_device(provider: OAuth2, call: Call) -> Driven[DeviceCode]:
-    """Start a login on another device: return the code, and the URL where the person enters it.
+    """Start a login on another device. Return the codes, and the URLs where the person enters the user code.
 
     Raises `ConfigurationError` if the server has no device authorization endpoint.
     """
     server = yield from provider.server(call)
     if not server.device:
         raise ConfigurationError(
-            "The server has no device authorization endpoint.", hint="Log in with a browser, without --device."
+            "The server has no device authorization endpoint.",
+            hint="Log in with a browser: leave out --device, or set the profile's grant to authorization_code.",
         )
     response = yield provider.post(call, server, server.device, _login_params(provider, call, server))
     body = provider.granted(call, response)
@@ -141,29 +144,30 @@ def start_device(provider: OAuth2, call: Call) -> Driven[DeviceCode]:
         try:
             METADATA_ENDPOINT.check("verification_uri", address)
         except SettingProblem as problem:
-            raise malformed(response, f"has an invalid verification_uri: it {problem.problem}") from None
+            raise malformed(response, f"has an invalid verification URL: it {problem.problem}") from None
     life, interval = number_of(response, body, "expires_in"), number_of(response, body, "interval")
     return DeviceCode(
         code=Secret(text_of(response, body, "device_code")),
         user_code=plain(text_of(response, body, "user_code"), 40),
         verification_uri=place,
         verification_uri_complete=complete if isinstance(complete, str) else "",
-        # RFC 8628 requires expires_in, but not interval. Other numbers would poll too often or wait too long.
+        # RFC 8628 requires expires_in, but not interval. Numbers outside these limits would mean too many polls, or too
+        # long a wait.
         expires_in=min(max(_CODE_SECONDS if life is None else life, 0.0), _LONGEST_CODE),
         interval=min(max(_INTERVAL_SECONDS if interval is None else interval, _SHORTEST_INTERVAL), _LONGEST_INTERVAL),
     )
 
 
 def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Login | None]:
-    """Poll once. Return the login, or None while the person has not decided; raise `TokenError` if the login failed.
+    """Poll the server once. Return the login, or None while the person has not decided.
 
-    If the server asks to slow down, `device.interval` becomes longer.
+    Raises `TokenError` if the login has failed. If the server asks to slow down, `device.interval` becomes longer.
     """
     server = yield from provider.server(call)
     now = call.clock.now()
     form = {"grant_type": _DEVICE, "device_code": device.code.reveal()}
     response = yield provider.post(call, server, server.token, form)
-    # The status does not matter here: servers use different ones with these codes.
+    # The HTTP status does not matter here: it differs between servers that send these codes.
     code = (try_json_object(response) or {}).get("error")
     if code == "slow_down":
         device.interval += _SLOWER_SECONDS
@@ -174,12 +178,16 @@ def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Logi
 
 
 def revoke(provider: OAuth2, call: Call, login: Login) -> Driven[bool]:
-    """Revoke a login at its server. Return whether the server revoked it."""
+    """Revoke a login at its server. Return whether the server has revoked it.
+
+    Nothing is sent if the token endpoint, the revocation endpoint or the client has changed since the login.
+    """
     server = yield from provider.server(call)
     value, hint = login.refresh_token, "refresh_token"
     if value is None:
         value, hint = login.token, "access_token"
-    if not server.revocation or value is None or (login.server, login.client_id) != (server.token, call.credential.id):
+    now = (server.token, server.revocation, call.credential.id)
+    if not server.revocation or value is None or (login.server, login.revocation, login.client_id) != now:
         return False
     form = {"token": value.reveal(), "token_type_hint": hint}
     response = yield provider.post(call, server, server.revocation, form)
@@ -187,7 +195,10 @@ def revoke(provider: OAuth2, call: Call, login: Login) -> Driven[bool]:
 
 
 def _check_issuer(call: Call, server: Server, answer: Mapping[str, str]) -> None:
-    """Raise `LoginNeeded` if the response names another server (RFC 9207), whose code this server must not get."""
+    """Raise `LoginNeeded` if `iss` names another server, or is missing although the metadata announces it (RFC 9207).
+
+    The code in the response may then come from another server, and must not be sent to this one.
+    """
     given = answer.get("iss")
     if server.issuer and (given != server.issuer if given is not None else server.sends_issuer):
         raise needed(
@@ -198,8 +209,9 @@ def _check_issuer(call: Call, server: Server, answer: Mapping[str, str]) -> None
 def _login_params(provider: OAuth2, call: Call, server: Server) -> dict[str, str]:
     """Return the parameters of a login.
 
-    If the profile has no scope, the preset's scope is added, or else OpenID Connect's usual scopes if the server's
-    metadata names its keys.
+    Without a scope in the profile, the scope of the preset is used. Without a preset's scope, if the metadata names the
+    server's keys, the login requests those of OpenID Connect's usual scopes that the metadata lists; only `openid` if
+    it lists no scopes.
     """
     params = texts(call.params)
     if "scope" not in params and provider.preset and provider.preset.scope:
@@ -235,6 +247,7 @@ def _login(
     return Login(
         server=server.token,
         client_id=client_id,
+        revocation=server.revocation,
         since=now,
         who=plain(who, _LONGEST_NAME) if isinstance(who, str) else "",
         subject=claims["sub"] if isinstance(claims.get("sub"), str) else "",

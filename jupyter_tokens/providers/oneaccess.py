@@ -32,13 +32,16 @@ _MEANINGS = {
 
 
 class OneAccess(TokenEndpoint):
-    """Calls `POST /api/v2/tenant/token`. access_token is for OneAccess's own APIs, id_token for enterprise APIs."""
+    """Calls `POST /api/v2/tenant/token`.
+
+    The response has two tokens: the access_token for OneAccess's own APIs, and the id_token for enterprise APIs.
+    """
 
     id = "oneaccess"
     title = "Huawei Cloud OneAccess"
     documentation = "OneAccess: Obtaining an Access Credential"
     caches = True
-    # The validity period that a tenant has by default.
+    # The validity period that a tenant has by default, in seconds.
     default_life = 1800
     meanings: ClassVar = _MEANINGS
     life_hint = "Check the validity period under API Authentication in the administrator portal."
@@ -64,11 +67,11 @@ class OneAccess(TokenEndpoint):
 
     @cached_property
     def documented(self) -> Documented:
-        """`POST /api/v2/tenant/token` with the client credentials grant."""
+        """The call `POST /api/v2/tenant/token`, with the grant client_credentials."""
         return Documented("POST", _PATH, fixed={"grant_type": _GRANT}, dropped=("client_id", "client_secret"))
 
     def answer(self, token: Token, now: float) -> dict[str, Any]:
-        """Return the API's response with this token; `expires_in` is the time that is left, in seconds."""
+        """Return the API's response with this token. `expires_in` is the time until the token expires, in seconds."""
         assert token.expires_at is not None
         others = {name: other.reveal() for name, other in token.metadata.items() if isinstance(other, Secret)}
         return {

@@ -1,4 +1,4 @@
-"""Alibaba Cloud PAI-DLC and PAI-DSW: fetch a token by the call `GetToken`, ROA style. The caller can choose its life.
+"""Alibaba Cloud PAI-DLC and PAI-DSW: fetch a token by the call `GetToken`, ROA style. The caller chooses its life.
 
 Source: Alibaba Cloud, "Platform For AI: GetToken" (PAI-DLC, version 2020-12-03; PAI-DSW, version 2022-01-01) and
 "ListInstances" (PAI-DSW). DSW's page documents neither the life of a token without `ExpireTime`, nor how a token opens
@@ -34,7 +34,7 @@ class _Pai(VpcProvider):
 
     @cached_property
     def documented(self) -> Documented:
-        """`GET {path}` with all parameters in the query."""
+        """The call `GET {path}`, with all parameters in the query."""
         return Documented("GET", self.path, query=tuple(self.params), headers=self.named())
 
     def exchange(self, call: Call) -> Exchange:
@@ -61,7 +61,7 @@ class _Pai(VpcProvider):
         value = token_of(response, body, "Token")
         stated = jwt_expiry(value)
         if stated is not None and (ends is None or stated < ends.timestamp()):
-            # With ExpireTime=0 the caller asked for a token that has expired on arrival.
+            # With ExpireTime=0, the caller asked for a token that has expired when it arrives.
             if life != 0 and stated <= call.clock.now():
                 raise unusable(response, "The API returned a token that has expired already.", body)
             ends = utc(stated)
@@ -117,7 +117,7 @@ class PaiDsw(_Pai):
     )
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """See `Provider.list_values`. The values are the ids of the instances."""
+        """Return the flow that lists the ids of the instances."""
         request = self.request(call, "GET", "/api/v2/instances", [("PageSize", "100")], action="ListInstances")
         columns = ("InstanceId", "InstanceName", "Status")
         return self.listed(call, request, "Instances", columns, ram_action="paidsw:ListInstances")

@@ -19,7 +19,7 @@ ParamValue = str | int | bool | tuple[str, ...]
 _LARGEST = 10**18
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _WORDS = {"true": True, "false": False}
-# What `_identifier_problem` accepts, apart from the control characters outside ASCII.
+# Accepts what `_identifier_problem` accepts, and also invisible characters outside ASCII.
 _IDENTIFIER = r"^(?!\.\.?$)(?=.*\S)[^\/\\\x00-\x1f\x7f]+$"
 
 
@@ -27,10 +27,10 @@ _IDENTIFIER = r"^(?!\.\.?$)(?=.*\S)[^\/\\\x00-\x1f\x7f]+$"
 class Param:
     """One parameter of an API.
 
-    An `identifier` names a resource or becomes part of a path. It must not be empty, "." or "..", and must not contain
-    a slash, a backslash or control characters. An `array` is a list of strings; one string, separated by spaces, is
-    accepted too. A `pattern` is a regular expression that the whole string must match; `shape` describes the pattern in
-    words, for errors.
+    An `identifier` names a resource or becomes part of a path. It must not be blank, "." or "..", and must not contain
+    a slash, a backslash, or control or other invisible characters. An `array` is a list of non-empty strings; a single
+    string of values separated by spaces is accepted too. A `pattern` is a regular expression that the whole string must
+    match; `shape` describes the pattern in words, for errors.
     """
 
     help: str
@@ -53,14 +53,14 @@ class Param:
         elif self.type == "integer":
             parsed = _integer(value)
             if parsed is None:
-                problem = "must be a whole number"
+                problem = "must be a whole number of at most 18 digits"
             elif self.minimum is not None and parsed < self.minimum:
                 problem = f"must be at least {self.minimum}"
             elif self.maximum is not None and parsed > self.maximum:
                 problem = f"must be at most {self.maximum}"
         elif self.type == "array":
             parsed = tuple(value.split()) if isinstance(value, str) else _texts(value)
-            problem = "" if parsed else "must be a list of one or more strings"
+            problem = "" if parsed else "must be a list of one or more non-empty strings"
         elif not isinstance(value, str):
             problem = "must be a string"
         elif self.choices and value not in self.choices:
@@ -103,18 +103,18 @@ def _integer(value: object) -> int | None:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    """Return a list of strings as a tuple, so that it can be part of a cache key; () for any other value."""
+    """Return a list of non-empty strings as a tuple, which can be part of a cache key; () for any other value."""
     texts = tuple(value) if isinstance(value, list | tuple) else ()
     return texts if all(isinstance(text, str) and text.strip() for text in texts) else ()
 
 
 def _identifier_problem(value: str) -> str:
     if not value.strip():
-        return "must not be empty"
+        return "must be a non-empty id"
     if "/" in value or "\\" in value or value in {".", ".."}:
-        return "must be an id, without a slash"
+        return "must be an id, without a slash or backslash"
     if not value.isprintable():
-        return "must not contain control characters"
+        return "must be an id without control or other invisible characters"
     return ""
 
 
@@ -147,7 +147,7 @@ def parse_params(known: Mapping[str, Param], given: Mapping[str, object]) -> dic
 
 
 def check_json_object(name: str, text: Any, longest: int) -> None:
-    """Raise `ParameterError` unless `text` is a JSON object of at most `longest` characters, or None."""
+    """Raise `ParameterError` unless `text` is None or a JSON object of at most `longest` characters."""
     if text is None:
         return
     try:

@@ -48,7 +48,7 @@ class Preset:
     note: str = ""
 
     def filled(self, tenant: str) -> dict[str, str]:
-        """Return the settings for a tenant."""
+        """Return the settings, with the tenant in place of `{tenant}`."""
         return {key: value.replace("{tenant}", tenant) for key, value in self.settings.items()}
 
 
@@ -76,14 +76,15 @@ PRESETS: Mapping[str, Preset] = {
         {**_PERSON, "issuer": "https://gitlab.com", "base_url": "https://gitlab.com/api/v4"},
         "OAuth 2.0 identity provider API",
         scope="openid profile email read_api",
-        note="Allow the application these scopes. For your own GitLab, give its URL as issuer.",
+        note="Allow the application the scopes openid, profile, email and read_api. For your own GitLab, give its URL "
+        "as issuer.",
     ),
     "google": Preset(
         "Google",
         {**_SECRET, "issuer": "https://accounts.google.com"},
         "OAuth 2.0 for Mobile & Desktop Apps",
         authorize={"access_type": "offline", "prompt": "consent"},
-        note="A client of the type Desktop app has a secret too. Give scope for the API, in addition to openid email.",
+        note="A client of the type Desktop app has a secret too. Set scope to openid email and the scopes of the API.",
     ),
     "entra": Preset(
         "Microsoft Entra ID",

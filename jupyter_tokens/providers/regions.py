@@ -1,4 +1,4 @@
-"""Tables of each API's endpoints by region, each with its source. No host is guessed."""
+"""Tables of the APIs' hosts by region, each with the source of its hosts. No host is guessed."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Hosts:
     setting : str
         The setting that a profile has to give for a region that is not in the table; errors name it.
     public, vpc : str
-        The documented form of the public host, and of the host within a VPC, with `{region}`; `vpc` is "" if the
-        vendor documents no host within a VPC.
+        The documented form of the public host and of the host within a VPC, with `{region}` in place of the region;
+        `vpc` is "" if the vendor documents no host within a VPC.
     regions : collection of str
         The regions in which `public` is valid; empty if the vendor documents it for every region.
     others : mapping
-        The hosts of regions in which the host has another form. In these regions no host within a VPC is known.
+        The hosts of regions in which the host has another form than `public`. No host within a VPC is known there.
     """
 
     api: str
@@ -111,7 +111,7 @@ DASHSCOPE_WORKSPACES = Hosts(
 )
 
 # Source: Alibaba Cloud, "IDaaS EIAM: Endpoints". The host within a VPC belongs to an instance and not to a region
-# (OpenAPIPrivateDomain of ListEiamInstances), so there is none here.
+# (OpenAPIPrivateDomain of ListEiamInstances), so this table has none.
 EIAM = Hosts(
     "EIAM",
     public="eiam.{region}.aliyuncs.com",

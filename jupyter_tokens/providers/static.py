@@ -1,4 +1,4 @@
-"""`static`: returns an API key or personal access token from the keyring, a file or a variable. Calls no API."""
+"""`static`: returns a stored API key or personal access token, for example from the keyring. Calls no API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Static"]
 
 
 class Static(Provider):
-    """Returns the setting `token` unchanged."""
+    """Returns the value of the setting `token` unchanged."""
 
     id = "static"
     title = "API key or personal access token"
@@ -33,7 +33,8 @@ class Static(Provider):
         token = secrets["token"]
         if not is_token(token.reveal()):
             raise SecretError(
-                "The token contains a space, a line break or a character outside ASCII, which a header cannot carry.",
+                "The token contains a space, a line break, another control character or a character outside ASCII, "
+                "which a header cannot carry.",
                 hint="Copy it again and store it without anything before or after it.",
             )
         return token
@@ -52,7 +53,7 @@ class Static(Provider):
         if ends is not None and ends <= now:
             raise UnusableToken(
                 f"The token expired at {utc(ends):%Y-%m-%d %H:%M:%S}Z.",
-                hint="Create a new one and store it in its place.",
+                hint="Create a new token and store it in place of this one.",
                 unsent=True,
             )
         return self.issued(call, value, now, expires_at=None if ends is None else utc(ends))

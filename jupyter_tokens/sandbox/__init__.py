@@ -1,4 +1,4 @@
-"""Imitations of the vendors' token APIs on loopback, for demos and tests. Imports nothing else from jupyter_tokens."""
+"""Imitations of the vendors' token APIs and of an OpenID provider, served on loopback for demos and tests."""
 
 from .accounts import Accounts
 from .app import Sandbox, running

@@ -63,7 +63,7 @@ class Accounts:
     alibaba, huawei, iam, oneaccess : dict
         Secrets by access key id, user name or client id.
     id_tokens : dict
-        ID tokens that IAM accepts, by the id of the identity provider.
+        ID tokens that IAM and both STS APIs accept, by the id of the identity provider.
     openid : dict
         Secrets of the confidential clients of the sandbox's OpenID provider, by client id.
     astra, dashscope : list
@@ -97,17 +97,21 @@ class Accounts:
         OSError
             The file cannot be read.
         ValueError
-            The content is invalid. The message names the file and the key, never a value.
+            The content is invalid. The message names the file and may name a key, but contains no value.
         """
         text = Path(path).read_bytes()
         try:
             data = json.loads(text)
         except ValueError as error:
             # Unlike the text, the decoder's message contains no secret, only a position.
-            where = error.args[0] if isinstance(error, json.JSONDecodeError) else "it is not UTF-8"
+            where = (
+                error.args[0]
+                if isinstance(error, json.JSONDecodeError)
+                else "it is not UTF-8, or a number has too many digits"
+            )
             raise ValueError(f"{path}: not JSON: {where}") from None
         except RecursionError:
-            raise ValueError(f"{path}: JSON is nested too deeply") from None
+            raise ValueError(f"{path}: the JSON is nested too deeply") from None
         try:
             return cls.from_mapping(data)
         except ValueError as error:
@@ -115,7 +119,7 @@ class Accounts:
 
     @classmethod
     def from_mapping(cls, data: Any) -> Accounts:
-        """Create accounts from parsed JSON. Raises ValueError; its message names the key, never a value."""
+        """Create accounts from parsed JSON. Raises ValueError, whose message may name a key, but contains no value."""
         if not isinstance(data, Mapping):
             raise ValueError("the accounts must be a JSON object")  # noqa: TRY004 - a file's content, not a caller's type
         known = (*_PAIRS, *_LISTS)
@@ -124,10 +128,10 @@ class Accounts:
             raise ValueError(f"unknown key {unknown[0]!r}; known keys: {', '.join(known)}")
         for name in _PAIRS:
             if name in data and not _is_pairs(data[name]):
-                raise ValueError(f"{name!r} must be an object of non-empty ids and secrets, at least one")
+                raise ValueError(f"{name!r} must be an object of at least one id and its secret, as non-empty strings")
         for name in _LISTS:
             if name in data and not _is_tokens(data[name]):
-                raise ValueError(f"{name!r} must be a list of non-empty bearer tokens, at least one")
+                raise ValueError(f"{name!r} must be a list of at least one token or API key, as non-empty strings")
         return cls(**{name: type(value)(value) for name, value in data.items()})
 
 

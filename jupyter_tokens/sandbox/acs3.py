@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
 from .accounts import TemporaryKey
+from .api import remember
 from .messages import Request, percent_encode
 
 WINDOW = 15 * 60
@@ -39,9 +40,6 @@ class RefusedError(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-_NONE: Mapping[str, TemporaryKey] = {}
-
-
 @dataclass(frozen=True)
 class _Claim:
     access_key: str
@@ -50,13 +48,19 @@ class _Claim:
 
 
 class Acs3Verifier:
-    """Refuses requests that are unsigned, wrongly signed, replayed, or dated more than 15 minutes from now."""
+    """Refuses requests that are unsigned, wrongly signed or replayed, or that have a wrong date.
 
-    def __init__(
-        self, keys: Mapping[str, str], clock: Callable[[], float], temporary: Mapping[str, TemporaryKey] = _NONE
-    ) -> None:
-        self._keys, self._clock, self._temporary = keys, clock, temporary
+    The date of a request may differ from the sandbox's clock by 15 minutes at most.
+    """
+
+    def __init__(self, keys: Mapping[str, str], clock: Callable[[], float]) -> None:
+        self._keys, self._clock = keys, clock
+        self._temporary: OrderedDict[str, TemporaryKey] = OrderedDict()
         self._nonces: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def lend(self, key_id: str, key: TemporaryKey) -> None:
+        """Accept a temporary access key too."""
+        remember(self._temporary, key_id, key)
 
     def verify(self, request: Request) -> str:
         """Return the id of the access key that signed the request. Raises RefusedError."""
@@ -76,7 +80,7 @@ class Acs3Verifier:
         if temporary is not None:
             self._check_temporary(request.header("x-acs-security-token"), temporary)
         # Checked last, so that a forged or damaged request cannot use up another client's nonce.
-        self._use_nonce(claim.access_key, request.header("x-acs-signature-nonce") or "")
+        self.use_nonce(claim.access_key, request.header("x-acs-signature-nonce") or "")
         return claim.access_key
 
     def _check_date(self, request: Request) -> None:
@@ -113,9 +117,10 @@ class Acs3Verifier:
         if self._clock() >= key.expires_at:
             raise RefusedError(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
 
-    def _use_nonce(self, access_key: str, nonce: str) -> None:
+    def use_nonce(self, access_key: str, nonce: str) -> None:
+        """Accept a nonce once for an access key ("": without a signature). Raises RefusedError."""
         now = self._clock()
-        # A request can be dated one window ahead, so it is valid for two windows at most. Then its date is refused.
+        # A request can be dated one window ahead, so it is valid for two windows at most. Older nonces are not needed.
         while self._nonces and next(iter(self._nonces.values())) < now - 2 * WINDOW:
             self._nonces.popitem(last=False)
         if (access_key, nonce) in self._nonces:
@@ -127,7 +132,7 @@ def _claim(request: Request) -> _Claim:
     values = request.values("authorization")
     bearer = request.header("x-acs-bearer-token") or ("SignatureType", "BEARERTOKEN") in request.params
     if bearer or request.header("x-acs-signature-type"):
-        message = "Bearer credentials are not supported here; sign with an access key."
+        message = "Only signatures with an access key are supported here, no bearer token and no x-acs-signature-type."
         raise RefusedError(400, "UnsupportedSignatureType", message)
     if not values:
         raise RefusedError(

@@ -49,11 +49,11 @@ def mandatory(given: dict[str, str], name: str) -> str:
 
 
 class AlibabaApi(Api):
-    """Base class of the APIs behind the gateway."""
+    """Base class of the APIs behind Alibaba Cloud's gateway."""
 
     action: ClassVar[str]
     list_action: ClassVar[str] = ""
-    """The action that lists the ids for which the API can return a token, such as instances; "" if there is none."""
+    """The action that lists ids for which the API returns tokens, such as instances; "" if there is no such action."""
     version: ClassVar[str]
 
     def __init__(self, world: World, verifier: Acs3Verifier) -> None:

@@ -1,4 +1,4 @@
-"""Alibaba Cloud STS 2015-04-01: issues temporary access keys of a role, which the sandbox's other APIs accept."""
+"""Alibaba Cloud STS 2015-04-01: issues temporary access keys of a role. PAI and EIAM in the sandbox accept them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from .accounts import TemporaryKey
-from .acs3 import WINDOW, Acs3Verifier, RefusedError
+from .acs3 import WINDOW, RefusedError
 from .alibaba import AlibabaApi, known_parameters, mandatory, not_found
-from .api import Issued, World, iso
+from .api import Issued, iso
 from .messages import Request
 
 ACCOUNT, ROLE = "1234567890123456", "adminrole"
@@ -47,10 +47,6 @@ class AlibabaSts(AlibabaApi):
     action: ClassVar[str] = "AssumeRole"
     version: ClassVar[str] = "2015-04-01"
 
-    def __init__(self, world: World, verifier: Acs3Verifier) -> None:
-        super().__init__(world, verifier)
-        self._anonymous_nonces: set[str] = set()
-
     def check(self, request: Request) -> None:
         """Check the call. AssumeRoleWithOIDC needs no signature. Raises `RefusedError`."""
         if _action(request) != _OIDC:
@@ -60,12 +56,9 @@ class AlibabaSts(AlibabaApi):
         if given.get("Version", request.header("x-acs-version")) != self.version:
             raise RefusedError(404, "InvalidVersion", "Specified parameter Version is not valid.")
         if given.get("Format", "JSON").upper() != "JSON":
-            raise RefusedError(400, "InvalidParameter.Format", "Only JSON is answered here.")
+            raise RefusedError(400, "InvalidParameter.Format", "The sandbox answers only in JSON.")
         self._check_time(mandatory(given, "Timestamp"))
-        nonce = mandatory(given, "SignatureNonce")
-        if nonce in self._anonymous_nonces:
-            raise RefusedError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
-        self._anonymous_nonces.add(nonce)
+        self._verifier.use_nonce("", mandatory(given, "SignatureNonce"))
 
     def _check_time(self, text: str) -> None:
         try:
@@ -95,7 +88,7 @@ class AlibabaSts(AlibabaApi):
             secrets.token_urlsafe(32),
             "CAIS" + secrets.token_hex(240),
         )
-        self.world.lend(key_id, TemporaryKey(secret, token, end))
+        self._verifier.lend(key_id, TemporaryKey(secret, token, end))
         self.world.issue(token, Issued(self.name, end, {"access_key_id": key_id, "role": role}))
         session = given["RoleSessionName"]
         return {

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar, TypeVar
 
-from .accounts import Accounts, TemporaryKey
+from .accounts import Accounts
 from .messages import Request, Response
 
-_MOST_ISSUED = 100_000
+MOST_ISSUED = 100_000
 
 
 def iso(moment: float, *, fraction: bool = False) -> str:
@@ -24,7 +24,10 @@ def iso(moment: float, *, fraction: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Issued:
-    """The facts about a token that the sandbox issued: its API, its expiry (None: never) and its subject."""
+    """The facts about a token that the sandbox issued.
+
+    `expires_at` is in seconds since the epoch (None: never). `subject` says what the token is for, such as a client.
+    """
 
     api: str
     expires_at: float | None
@@ -44,14 +47,13 @@ class World:
     life: float | None = None
     issued: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
     companions: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
-    temporary: OrderedDict[str, TemporaryKey] = field(default_factory=OrderedDict, repr=False)
     ends: dict[str, float] = field(default_factory=dict)
 
     def end_of_life(self, api: str, request: Request, default: float) -> float:
-        """Return the expiry of a token issued for this request: after `default` seconds, or `life` if that is shorter.
+        """Return when a token for this request expires: after `default` or `life` seconds, whichever is less.
 
-        With the fault `expired`, the token has expired already. With `stalled`, it expires when the API's previous
-        token does.
+        With the fault `expired`, the token has expired already. With the fault `stalled`, the token expires when the
+        API's previous token does.
         """
         if request.variant == "expired":
             return self.clock() - 60
@@ -61,15 +63,11 @@ class World:
 
     def issue(self, value: str, token: Issued) -> None:
         """Record the token that a call requested."""
-        _remember(self.issued, value, token)
+        remember(self.issued, value, token)
 
     def issue_beside(self, value: str, token: Issued) -> None:
-        """Record a token that a response contains in addition to the requested one."""
-        _remember(self.companions, value, token)
-
-    def lend(self, key_id: str, key: TemporaryKey) -> None:
-        """Record a temporary access key."""
-        _remember(self.temporary, key_id, key)
+        """Record a token that a response contains in addition to the requested token."""
+        remember(self.companions, value, token)
 
     def revoke(self, value: str) -> None:
         """Forget a token, so that it is no longer accepted."""
@@ -83,23 +81,23 @@ class World:
 _T = TypeVar("_T")
 
 
-def _remember(tokens: OrderedDict[str, _T], value: str, token: _T) -> None:
+def remember(entries: OrderedDict[str, _T], value: str, entry: _T) -> None:
     """Add an entry. Above the limit, drop the oldest entry, so that a benchmark does not fill the memory."""
-    tokens[value] = token
-    tokens.move_to_end(value)
-    if len(tokens) > _MOST_ISSUED:
-        tokens.popitem(last=False)
+    entries[value] = entry
+    entries.move_to_end(value)
+    if len(entries) > MOST_ISSUED:
+        entries.popitem(last=False)
 
 
 class Api(ABC):
-    """Base class of a vendor's API. By default, it throttles with HTTP 429 and Retry-After."""
+    """Base class of the imitated APIs. By default, an API throttles with HTTP 429 and Retry-After."""
 
     name: ClassVar[str]
     variants: ClassVar[frozenset[str]] = frozenset()
     """Which of the faults `expired`, `stalled` and `disabled` this API supports."""
 
     def hands_out(self, request: Request) -> bool:
-        """Whether a call requests a token. Only calls that do are counted, and only they are hit by faults."""
+        """Whether a call requests a token. Only such calls are counted, and only such calls are hit by faults."""
         return True
 
     @abstractmethod

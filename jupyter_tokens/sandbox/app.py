@@ -1,4 +1,4 @@
-"""Serves all APIs on one port: routes each call to its API, counts it, and applies planned faults."""
+"""Serves all APIs on one port. Counts the calls that request a token, and applies planned faults to them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _log = logging.getLogger("jupyter_tokens.sandbox")
 
 
 class Sandbox:
-    """The vendors' token APIs on one loopback port.
+    """The vendors' token APIs and an OpenID provider, on one loopback port.
 
     Parameters
     ----------
@@ -59,20 +59,20 @@ class Sandbox:
     clock : callable
         Returns seconds since the epoch.
     life : float, optional
-        The longest life of tokens, in seconds; by default, tokens live as long as the vendors' tokens.
+        The longest life of tokens that expire, in seconds; by default, they live as long as the vendors' tokens.
     reuse : bool
-        Whether OneAccess returns a token again while it is valid.
+        Whether OneAccess returns a client's token again while the token is valid.
     lock_after : int, optional
-        Lock a Huawei AK for five minutes after this many failures; by default never.
+        Lock a Huawei AK for five minutes after this many failures in a row; by default never.
     ssl_context : ssl.SSLContext, optional
-        Serve HTTPS with this context.
+        Serve HTTPS with this context; by default HTTP.
 
     Attributes
     ----------
     url : str
-        The sandbox's URL, once it is started.
+        The sandbox's URL; "" before the start.
     requests : Counter
-        Number of calls by API.
+        Number of calls that request a token, by API.
     issued : mapping
         The issued tokens by their values.
     """
@@ -91,8 +91,8 @@ class Sandbox:
         self.url = ""
         world = World(self.accounts, clock, life)
         self.issued: Mapping[str, Issued] = world.issued
-        acs3 = Acs3Verifier(self.accounts.alibaba, clock, world.temporary)
-        sdk_hmac = SdkHmacVerifier(self.accounts.huawei, clock, lock_after, world.temporary)
+        acs3 = Acs3Verifier(self.accounts.alibaba, clock)
+        sdk_hmac = SdkHmacVerifier(self.accounts.huawei, clock, lock_after)
         apis: list[Api] = [
             ModelArts(world, sdk_hmac),
             Iam(world, sdk_hmac),
@@ -133,11 +133,11 @@ class Sandbox:
         await self._server.stop()
 
     def plan(self, fault: Mapping[str, Any]) -> None:
-        """Plan a fault `{"api", "kind", "times", …}`; any thread can do this. Raises FaultError, a ValueError."""
+        """Plan a fault, `{"api", "kind", "times", …}`. Any thread can call this. Raises FaultError, a ValueError."""
         self._plan.add(fault)
 
     def clear_faults(self) -> None:
-        """Forget all planned faults and release hanging calls; any thread can do this."""
+        """Forget all planned faults, and end the calls that are slow or hang. Any thread can call this."""
         self._plan.clear()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._server.interrupt)
@@ -147,7 +147,7 @@ class Sandbox:
         return profiles(self.accounts, self.url, secrets_dir)
 
     def neighbours(self, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
-        """Return profiles for the APIs that `profiles` leaves out, in the same form."""
+        """Return profiles for the APIs that `profiles` leaves out; their secrets are also written to `secrets_dir`."""
         return neighbours(self.accounts, self.url, secrets_dir)
 
     def _handle(self, request: Request) -> Response:
@@ -155,9 +155,9 @@ class Sandbox:
             return self._control.answer(request)
         name = _whose(request)
         if name is None:
-            return json_response(404, {"message": "the sandbox has no API at this path"})
+            return json_response(404, {"message": "the sandbox has no API for this path"})
         api = self._apis[name]
-        # HEAD requests only check whether the API is reachable.
+        # HEAD requests only check whether the API is reachable, so they are not counted.
         if request.method == "HEAD" or not api.hands_out(request):
             return api.answer(request)
         self.requests[name] += 1
@@ -169,11 +169,11 @@ class Sandbox:
 
 
 def _whose(request: Request) -> str | None:
-    """Return the name of the API that a call is for, or None. The host does not help: here all APIs share one host."""
+    """Return the name of the API that a call is for, or None. The host is not used: all APIs share one host."""
     for prefix, name in _BY_PATH.items():
         if request.path.startswith(prefix):
             return name
-    # Calls without a signature have the version in the query.
+    # In unsigned calls of Alibaba Cloud STS, the version is in the query.
     version = request.header("x-acs-version") or dict(request.params).get("Version")
     if version in _BY_VERSION:
         return _BY_VERSION[version]
@@ -191,9 +191,12 @@ def _whose(request: Request) -> str | None:
 def running(
     sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> Iterator[Sandbox]:
-    """Serve a sandbox on a thread with its own event loop. If none is given, create a sandbox with `options`."""
+    """Serve a sandbox during a `with` block, on a thread with its own event loop.
+
+    Without `sandbox`, a new sandbox with `options` is served.
+    """
     if sandbox is not None and options:
-        raise TypeError(f"This sandbox already exists: it cannot be given {', '.join(options)}.")
+        raise TypeError(f"Pass {', '.join(options)} to Sandbox(): running() cannot change the options of a sandbox.")
     served = sandbox or Sandbox(**options)
     started = threading.Event()
     failures: list[Exception] = []

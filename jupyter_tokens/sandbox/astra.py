@@ -42,7 +42,7 @@ _ALLOWED = {True: ("GET", "PUT", "DELETE"), False: ("GET", "POST")}
 
 
 class Astra(Api):
-    """One account with one user. The user has the tokens of the documentation's samples, which have no values here."""
+    """One account with one user. The user has the tokens of the documentation's samples, but without values."""
 
     name: ClassVar[str] = "astra"
 
@@ -69,7 +69,7 @@ class Astra(Api):
             return _problem(problem)
 
     def failure(self, status: int) -> Response:
-        """Create the error for a status: a problem from the vendor's catalogue or, if none fits, an invented one."""
+        """Create the error for a status: a problem from the vendor's catalogue, or an invented error if none fits."""
         if status in _BY_STATUS:
             return _problem(ProblemError(_BY_STATUS[status]))
         title = "Too many requests" if status == HTTPStatus.TOO_MANY_REQUESTS else "The request failed"

@@ -11,7 +11,7 @@ _METADATA = {"labels", "creationTimestamp", "modificationTimestamp", "createdBy"
 _EDITABLE = {"type", "version", "name", "metadata"}
 _LONGEST_NAME = 63
 _FIXED = ("id", "userID")
-# "Internally validated to prevent XSS, Unicode, directory traversal, and SQL-injection attacks."
+# The documentation: "Internally validated to prevent XSS, Unicode, directory traversal, and SQL-injection attacks."
 _NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9 ._:@()+\-]*")
 _INCLUDE = re.compile(r"[0-9a-zA-Z]+(,[0-9a-zA-Z]+)*")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
@@ -91,7 +91,7 @@ def _is_metadata(value: Any) -> bool:
 
 
 def query(resources: Iterable[Resource], params: list[tuple[str, str]]) -> tuple[list[Any], int | None]:
-    """Return the items that the query selects and, if the query has `count`, their number without `skip` and `limit`.
+    """Return the items that the query selects and, if the query has `count`, their number before `skip` and `limit`.
 
     Raises ProblemError.
     """

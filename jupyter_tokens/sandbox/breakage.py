@@ -1,4 +1,4 @@
-"""Applies planned faults: turns a correct response into a faulty one."""
+"""Applies planned faults: replaces a correct response with a faulty response."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _REPLACED: dict[str, Callable[[Fault, Request], Response]] = {
 
 
 def _wrong_types(value: Any) -> Any:
-    """Return the same structure with values of other types."""
+    """Replace each value with a value of another type, and keep the keys."""
     if isinstance(value, dict):
         return {name: _wrong_types(inner) for name, inner in value.items()}
     if isinstance(value, str):
@@ -91,11 +91,10 @@ def _half(right: Response) -> Response:
 
 
 def _another_type(body: Any) -> Any:
-    """Return the same body with a token type that is not documented."""
+    """Return the body with an undocumented token type or, if it names no token type, a token of another JSON type."""
     told = [name for name in ("token_type", "TokenType", "ApplicationTokenType", "type") if name in body]
     if told:
         return {**body, **dict.fromkeys(told, "application/x-other")}
-    # If the body does not name a token type, change the JSON type of the token itself.
     return {
         name: _another_type(value) if isinstance(value, dict) else [value] if name in ("token", "Token") else value
         for name, value in body.items()
@@ -122,7 +121,7 @@ async def _reset(_fault: Fault, _response: Response, wire: Wire) -> None:
 async def _reset_mid(_fault: Fault, response: Response, wire: Wire) -> None:
     await wire.head(response, len(response.body))
     await wire.send(response.body[: len(response.body) // 2])
-    # Leave time to send the first half: the RST discards what has not been sent.
+    # Wait until the first half is sent: the RST discards what has not been sent.
     await wire.idle(0.01)
     wire.reset()
 

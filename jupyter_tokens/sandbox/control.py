@@ -32,7 +32,7 @@ class Control:
         """Answer a request; refuse it if it comes from a web page."""
         if request.header("origin") is not None:
             # Any web page can send requests to loopback.
-            return _message(403, "not from a web page")
+            return _message(403, "the sandbox refuses requests from web pages, which have the header Origin")
         route = self._routes.get((request.method, request.path.removeprefix(PREFIX)))
         if route is None:
             known = ", ".join(f"{method} {PREFIX}{name}" for method, name in self._routes)
@@ -54,11 +54,13 @@ class Control:
             faults = wanted if isinstance(wanted, list) else [wanted]
             for fault in faults:
                 self._plan.parse(fault)
-        except (FaultError, RecursionError) as error:
+        except FaultError as error:
             return _message(400, str(error))
+        except RecursionError:
+            return _message(400, "the body is nested too deeply")
         except ValueError:
             return _message(400, "the body is not JSON")
-        # All faults are planned or none: an invalid fault has already been refused above.
+        # Either all faults are planned or none: an invalid fault has already been refused above.
         for fault in faults:
             self._plan.add(fault)
         return json_response(201, self._plan.summary())
@@ -67,7 +69,7 @@ class Control:
         value = request.credentials("Bearer") or request.credentials("token") or ""
         token = self._world.find(value)
         if token is None or not token.alive(self._world.clock()):
-            refusal = _message(401, "the token is unknown, has expired or was revoked")
+            refusal = _message(401, "Authorization has no token, or the token is unknown, has expired or was revoked")
             return refusal.with_headers({"WWW-Authenticate": "Bearer"})
         expires_at = None if token.expires_at is None else iso(token.expires_at)
         body = {"api": token.api, "expires_at": expires_at, "subject": token.subject}

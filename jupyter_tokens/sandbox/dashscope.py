@@ -25,7 +25,7 @@ _PLAUSIBLE = {
 
 
 class DashScope(Api):
-    """Issues temporary keys for any region."""
+    """Issues temporary API keys. Regions are not distinguished."""
 
     name: ClassVar[str] = "dashscope"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})

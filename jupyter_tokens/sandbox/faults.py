@@ -1,4 +1,4 @@
-"""Planned faults: their kinds, the API that they affect, and the number of calls."""
+"""Planned faults: their kinds, the APIs that they affect, and the number of calls."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ KINDS = (
 )  # fmt: skip
 TOKEN_KINDS = ("expired", "stalled", "disabled")
 """Kinds that change what an API reports about its token. An API supports only those in its `variants`."""
-_STATUSES = range(200, 600)
+_STATUS = re.compile("[2-5][0-9]{2}")
 _MOST_BYTES = 10 * 1024**3
-# Headers about framing cannot be set, because wrong framing has kinds of its own.
+# A fault cannot set the headers about framing, because separate kinds of faults cause wrong framing.
 _HEADER = re.compile(r"(?!(?i:content-length|transfer-encoding|connection)$)[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OPTIONS = {"retry_after", "headers", "body", "bytes", "interval", "location"}
 
@@ -29,7 +29,7 @@ class FaultError(ValueError):
 
 @dataclass
 class Fault:
-    """One planned fault. `times` is how many more calls it affects; None means all calls until it is cleared."""
+    """One planned fault. `times` is how many more calls it affects; None means all calls until the fault is cleared."""
 
     api: str
     kind: str
@@ -47,7 +47,7 @@ class Fault:
         return int(self.kind) if self.kind.isdigit() else None
 
     def summary(self) -> dict[str, Any]:
-        """Return the fault as JSON."""
+        """Return the API, the kind and the remaining calls, for JSON."""
         return {"api": self.api, "kind": self.kind, "times": self.times}
 
 
@@ -71,11 +71,11 @@ class Plan:
             self._faults = []
 
     def summary(self) -> list[dict[str, Any]]:
-        """Return all planned faults as JSON."""
+        """Return the summaries of all planned faults, for JSON."""
         return [fault.summary() for fault in self._faults]
 
     def take(self, api: str) -> Fault | None:
-        """Return the fault for a call of this API: the first that was planned, or None. The call counts for `times`."""
+        """Return the first planned fault that affects this API, or None. Count the call in the fault's `times`."""
         with self._lock:
             for fault in self._faults:
                 if fault.api == api or (fault.api == "*" and self._fits(api, fault.kind)):
@@ -98,7 +98,7 @@ class Plan:
             raise FaultError(f"unknown option {unknown[0]!r}; known options: times, {', '.join(sorted(_OPTIONS))}")
         api = wanted["api"]
         if not isinstance(api, str) or api not in (*self._variants, "*"):
-            raise FaultError(f"unknown api {api!r}; known APIs: {', '.join(self._variants)} and *")
+            raise FaultError(f"unknown api {api!r}; known APIs: {', '.join(self._variants)} and * (all)")
         kind = _kind(wanted["kind"])
         if api != "*" and not self._fits(api, kind):
             fitting = [name for name, kinds in self._variants.items() if kind in kinds]
@@ -110,8 +110,7 @@ class Plan:
 def _kind(kind: Any) -> str:
     if isinstance(kind, int) and not isinstance(kind, bool):
         kind = str(kind)
-    is_status = isinstance(kind, str) and kind.isascii() and kind.isdigit() and int(kind[:4]) in _STATUSES
-    if not is_status and kind not in KINDS:
+    if kind not in KINDS and not (isinstance(kind, str) and _STATUS.fullmatch(kind)):
         raise FaultError(f"unknown kind {kind!r}; known kinds: a status from 200 to 599 and {', '.join(KINDS)}")
     return str(kind)
 
@@ -120,7 +119,7 @@ def _times(times: Any) -> int | None:
     if times is None:
         return None
     if isinstance(times, bool) or not isinstance(times, int) or times < 0:
-        raise FaultError("'times' must be a whole number; 0 or null means until the fault is cleared")
+        raise FaultError("'times' must be a whole number; 0 or null means all calls until the fault is cleared")
     return times or None
 
 
@@ -138,15 +137,15 @@ def _is_header(name: Any, value: Any) -> bool:
 
 def _option(name: str, value: Any) -> Any:
     if name in ("retry_after", "interval"):
-        good, form = _is_number(value), "a number of seconds"
+        good, form = _is_number(value), "a number of seconds, at least 0"
     elif name == "bytes":
         good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_BYTES
         form = f"a whole number from 1 to {_MOST_BYTES}"
     elif name == "headers":
         good = isinstance(value, Mapping) and all(_is_header(*pair) for pair in value.items())
-        form = "an object of header names and values, none of them about framing"
+        form = "an object of ASCII header names and values, without Content-Length, Transfer-Encoding and Connection"
     elif name == "location":
-        good, form = _is_header_text(value), "a URL"
+        good, form = _is_header_text(value), "a URL in printable ASCII characters"
     else:
         good, form = isinstance(value, str), "a string"
     if not good:

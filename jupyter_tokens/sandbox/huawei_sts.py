@@ -1,4 +1,4 @@
-"""STS of Huawei Cloud, v5: issues temporary access keys of an agency, which the sandbox's other APIs accept."""
+"""Huawei Cloud STS v5: issues temporary access keys of an agency. ModelArts and IAM in the sandbox accept them."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ class _RefusedError(Exception):
         self.status, self.message, self.code = status, message, code
 
 
-def lend(world: World, api: str, end: float) -> tuple[str, str, str]:
+def lend(world: World, verifier: SdkHmacVerifier, api: str, end: float) -> tuple[str, str, str]:
     """Issue a temporary access key that is valid until `end`; return its id, secret and security token."""
     key_id, secret, token = (
         "HST" + secrets.token_hex(9).upper(),
         secrets.token_hex(20),
         "hQpjb" + secrets.token_hex(240),
     )
-    world.lend(key_id, TemporaryKey(secret, token, end))
+    verifier.lend(key_id, TemporaryKey(secret, token, end))
     world.issue(token, Issued(api, end, {"access_key_id": key_id}))
     return key_id, secret, token
 
 
 class HuaweiSts(Api):
-    """Issues keys of agencies. Each agency trusts every caller that can sign, and the accounts' identity providers."""
+    """Issues keys of agencies. An agency trusts any caller that can sign, and the identity providers in `Accounts`."""
 
     name: ClassVar[str] = "huawei-sts"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
@@ -98,7 +98,7 @@ class HuaweiSts(Api):
         if life not in (_CHAINED_LIVES if request.header("x-security-token") else _LIVES):
             raise _wrong("duration_seconds")
         end = self.world.end_of_life(self.name, request, life)
-        key_id, secret, token = lend(self.world, self.name, end)
+        key_id, secret, token = lend(self.world, self._verifier, self.name, end)
         session = given["agency_session_name"]
         body = {
             "source_identity": given.get("source_identity", ""),

@@ -1,4 +1,4 @@
-"""Huawei Cloud IAM: issues IAM tokens to logins, and temporary access keys to a user or an agency."""
+"""Huawei Cloud IAM: issues IAM tokens for logins, and temporary access keys for a user or an agency."""
 
 from __future__ import annotations
 
@@ -49,13 +49,16 @@ class Iam(Api):
         self.world, self._verifier = world, verifier
 
     def answer(self, request: Request) -> Response:
-        """Log in or issue a temporary key, with status 201. A login's token is in a header, its expiry in the body."""
+        """Log in or issue a temporary key, with status 201.
+
+        A login's token is in the header X-Subject-Token. The token's expiry is in the body.
+        """
         try:
             if request.path not in ("/v3/auth/tokens", _ID_TOKEN, _SECURITY_TOKENS):
                 raise _RefusedError(404)
             if request.method != "POST":
                 raise _RefusedError(405)
-            # Logins need no signature, but the SDK signs some of them. Like the gateway, verify every signature.
+            # Logins need no signature, but the SDK signs some logins. Like the gateway, verify every signature.
             if request.header("authorization") is not None:
                 self._verifier.verify(request)
             return self._lend(request) if request.path == _SECURITY_TOKENS else self._log_in(request)
@@ -79,7 +82,7 @@ class Iam(Api):
         raise _RefusedError(400, "Only the methods password and token are supported here.")
 
     def _lend(self, request: Request) -> Response:
-        """Issue a temporary access key for the token's user, or for an agency."""
+        """Issue a temporary access key for the caller or for an agency."""
         auth = _auth(request)
         identity = _member(auth, "identity")
         methods = identity.get("methods")
@@ -88,7 +91,7 @@ class Iam(Api):
         asked = identity.get(methods[0], {} if methods == ["token"] else None)
         if not isinstance(asked, dict):
             raise _RefusedError(400, f"The request body lacks the object {methods[0]}.")
-        # A signed request needs no token; a token in the header takes precedence over one in the body.
+        # A signed request needs no token; a token in the header takes precedence over a token in the body.
         if request.header("authorization") is None:
             in_body = asked.get("id") if methods == ["token"] else None
             self._token({"token": {"id": request.header("x-auth-token") or in_body}})
@@ -100,7 +103,7 @@ class Iam(Api):
         if isinstance(life, bool) or not isinstance(life, int) or life not in _KEY_LIVES:
             raise _RefusedError(400, "duration_seconds must be a whole number from 900 to 86400.")
         end = self.world.end_of_life(self.name, request, life)
-        key_id, secret, token = lend(self.world, self.name, end)
+        key_id, secret, token = lend(self.world, self._verifier, self.name, end)
         credential = {"access": key_id, "secret": secret, "securitytoken": token, "expires_at": iso(end, fraction=True)}
         return json_response(201, {"credential": credential}, [("X-Request-Id", secrets.token_hex(16))])
 

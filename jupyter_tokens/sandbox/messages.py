@@ -19,7 +19,7 @@ def percent_encode(raw: bytes) -> str:
 
 
 def form_pairs(encoded: str) -> list[tuple[bytes, bytes]]:
-    """Return the names and values of a query or form as bytes: a signature may cover bytes that are not UTF-8."""
+    """Decode a query or form to names and values, as bytes: a signature may cover bytes that are not UTF-8."""
     pairs = []
     for part in encoded.split("&"):
         if part:
@@ -29,7 +29,7 @@ def form_pairs(encoded: str) -> list[tuple[bytes, bytes]]:
 
 
 def text_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """Decode names and values to text. Bytes that are not UTF-8 become U+FFFD, which matches no valid value."""
+    """Decode names and values to text. Bytes that are not UTF-8 become U+FFFD, which is in no valid value."""
     return [(name.decode("utf-8", "replace"), value.decode("utf-8", "replace")) for name, value in pairs]
 
 
@@ -51,12 +51,12 @@ class Request:
 
     @cached_property
     def query(self) -> list[tuple[bytes, bytes]]:
-        """The decoded query, in the order received."""
+        """The query's decoded names and values, as bytes, in the order received."""
         return form_pairs(self.target.partition("?")[2])
 
     @cached_property
     def params(self) -> list[tuple[str, str]]:
-        """The decoded query as text."""
+        """The query's decoded names and values as text."""
         return text_pairs(self.query)
 
     def values(self, name: str) -> list[str]:
@@ -73,7 +73,7 @@ class Request:
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
 
     def credentials(self, scheme: str) -> str | None:
-        """Return what follows `scheme` in the Authorization header; None if it is missing or has another scheme."""
+        """Return what follows `scheme` in Authorization; None if that header is missing or has another scheme."""
         given, _, rest = (self.header("authorization") or "").partition(" ")
         return rest.strip() if given.lower() == scheme.lower() else None
 
@@ -82,7 +82,7 @@ class Wire(Protocol):
     """The connection, as a `Delivery` uses it to send a faulty response."""
 
     async def head(self, response: Response, length: int | None) -> None:
-        """Send the status line and headers. They announce a body of `length` bytes or, with None, a chunked body."""
+        """Send the status line and headers. They announce a body of `length` bytes; None announces a chunked body."""
 
     async def send(self, data: bytes) -> None:
         """Send a part of the body."""
@@ -91,7 +91,7 @@ class Wire(Protocol):
         """End a chunked body."""
 
     async def idle(self, seconds: float | None) -> bool:
-        """Wait `seconds` and return True; None waits for ever.
+        """Wait for `seconds` and return True; None waits for ever.
 
         Return False as soon as the client disconnects or the faults are cleared.
         """

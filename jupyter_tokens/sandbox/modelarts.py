@@ -18,8 +18,8 @@ from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
 NOT_RUNNING, FROZEN = "00000000-0000-4000-8000-000000006327", "00000000-0000-4000-8000-000000006326"
-# A notebook that stops when its lease ends, and an instance from the time before notebooks, which only
-# `demanager` has.
+# LEASED is a notebook that stops when its lease ends. OLD_INSTANCE is older than notebooks: only the call
+# `demanager` returns its token.
 LEASED, OLD_INSTANCE = "6fa459ea-ee8a-3ca4-894e-000000003600", "DE-6fa459ea"
 LEASE_SECONDS = 3600
 _DEMANAGER = re.compile(r"/v1/([^/]+)/demanager/instances/([^/]+)/token")
@@ -51,14 +51,14 @@ class _RefusedError(Exception):
 
 
 class ModelArts(Api):
-    """Has the instance of the documentation's sample, instances in other states, and one for `demanager` only."""
+    """Has the documentation's sample instance, instances in other states, and an old instance only for `demanager`."""
 
     name: ClassVar[str] = "modelarts"
 
     def __init__(self, world: World, verifier: SdkHmacVerifier) -> None:
         self.world, self._verifier = world, verifier
         self._created = world.clock()
-        # In the documentation's samples, the token of `notebooks` is a UUID, that of `demanager` 32 hex digits.
+        # In the documentation's samples, `notebooks` returns a UUID as token, and `demanager` 32 hex digits.
         self._tokens = {instance: (str(uuid.uuid4()), secrets.token_hex(16)) for instance in (*_STATUS, LEASED)}
 
     def answer(self, request: Request) -> Response:
@@ -87,18 +87,18 @@ class ModelArts(Api):
         return _LIST.fullmatch(request.path) is None
 
     def failure(self, status: int) -> Response:
-        """Create an error in the gateway's form."""
+        """Create an error in the form of ModelArts and its gateway."""
         code, message = _PLAUSIBLE.get(status, _PLAUSIBLE[500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400])
         return _error(secrets.token_hex(16), _RefusedError(status, code, message))
 
     def _authenticate(self, request: Request) -> str:
-        """Authenticate the caller; return the only project it may access, or "" for any."""
+        """Authenticate the caller; return the only project that the caller may access, or "" for any project."""
         if request.header("authorization") is not None:
             try:
                 self._verifier.verify(request)
             except NotVerifiedError as refused:
                 raise _RefusedError(401, "APIGW.0301", f"{_INCORRECT}{refused}") from None
-            # An AK may belong to many projects; this header selects one.
+            # An AK may belong to many projects; this header selects the project.
             return request.header("x-project-id") or ""
         value = request.header("x-auth-token")
         if not value:
@@ -119,7 +119,7 @@ class ModelArts(Api):
         return _STATUS.get(instance_id)
 
     def _instance_token(self, instance_id: str) -> dict[str, Any]:
-        """Return the body of `demanager`, only the token. Raises `_RefusedError` unless the instance is running."""
+        """Return the body for `demanager`: only the token. Raises `_RefusedError` unless the instance is running."""
         status = self._status(instance_id)
         if status is None:
             # In the documentation, this error has status 400 and the field `error_message`.
@@ -129,7 +129,7 @@ class ModelArts(Api):
         return {"token": self._tokens[instance_id][1]}
 
     def _list(self, request: Request) -> dict[str, Any]:
-        """Return all notebooks, including their tokens."""
+        """Return the list of all notebooks as JSON, including their tokens."""
         limit = dict(request.params).get("limit", "10")
         if limit not in ("10", "20", "50"):
             raise _RefusedError(400, *_PLAUSIBLE[400])
@@ -137,7 +137,7 @@ class ModelArts(Api):
         return {"current": 0, "data": found, "pages": 1, "size": int(limit), "total": len(found)}
 
     def _notebook(self, instance_id: str) -> dict[str, Any]:
-        """Return the body of `notebooks`. It contains the token whatever the notebook's status."""
+        """Return a notebook as JSON. The token is included, even if the notebook is not running."""
         status = self._status(instance_id)
         if status is None or instance_id == OLD_INSTANCE:
             raise _RefusedError(404, *_UNKNOWN)

@@ -1,4 +1,4 @@
-"""OneAccess: issues a tenant's tokens, and has one API that accepts access tokens."""
+"""OneAccess: issues a tenant's tokens, and lists the tenant's users to callers with an access token."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class OneAccess(Api):
         if request.body and request.media_type != "application/x-www-form-urlencoded":
             return _error(400, "invalid_parameter", "The Content-Type must be application/x-www-form-urlencoded.")
         pairs = text_pairs(form_pairs(request.body.decode("latin-1")))
-        # The query is read only with Basic authentication and without a form, as documented: then it has only
+        # As documented, the query is read only with Basic authentication and without a form, and contains only
         # grant_type. Secrets do not belong in a URL, because URLs end up in access logs.
         given = dict(request.params if basic and not pairs else pairs)
         if len(given) != len(pairs) and pairs:
@@ -88,7 +88,7 @@ class OneAccess(Api):
             value = secrets.token_hex(20)
             token = Issued(self.name, self.world.end_of_life(self.name, request, _LIFE), {"client_id": client_id})
             self.world.issue(value, token)
-            # Random text: the vendor's ID token is signed and encrypted, and only its own enterprise API can read it.
+            # Random text: the real ID token is signed and encrypted, and only the vendor's enterprise API can read it.
             id_token = ".".join(secrets.token_urlsafe(size) for size in (27, 96, 64))
             subject = {"client_id": client_id, "token": "id_token"}
             self.world.issue_beside(id_token, Issued(self.name, token.expires_at, subject))

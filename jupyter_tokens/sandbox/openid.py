@@ -1,6 +1,6 @@
-"""An OpenID provider: a person logs in as `demo`, and programs get tokens for themselves or by token exchange.
+"""An OpenID provider. A person logs in as `demo`. Programs get tokens for themselves, or by token exchange.
 
-It is as strict as a good real provider. Source: RFC 6749, 7009, 7636 (only S256), 8252, 8414, 8628, 8693, 9207, 9700,
+It is as strict as a good real provider. Sources: RFC 6749, 7009, 7636 (only S256), 8252, 8414, 8628, 8693, 9207, 9700,
 and OpenID Connect Core and Discovery 1.0.
 """
 
@@ -13,6 +13,7 @@ import hmac
 import json
 import re
 import secrets
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,15 +23,15 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from .api import Api, Issued, World
+from .api import MOST_ISSUED, Api, Issued, World, remember
 from .messages import Request, Response, form_pairs, json_response, text_pairs
 
 PREFIX = "/openid"
 WELL_KNOWN = "/.well-known/"
 PUBLIC_CLIENT = "sandbox-app"
-"""A public client, for programs on a person's own machine. A public client has no secret."""
+"""A client without a secret (a public client), for programs on a person's own machine."""
 CALLBACKS = ("/jupyter-tokens/login/callback", "/callback", "/hub/oauth_callback")
-"""A redirect URI's path must end with one of these. Its host must be loopback; any port is allowed (RFC 8252, 7.3)."""
+"""The path of a redirect URI must end with one of these. The host must be loopback, with any port (RFC 8252, 7.3)."""
 PERSON = {"sub": "demo-0001", "name": "Demo Person", "preferred_username": "demo", "email": "demo@example.com"}
 SCOPES = ("openid", "profile", "email", "offline_access", "read", "write")
 LIFE, CODE_LIFE, DEVICE_LIFE, REFRESH_LIFE, PAGE_LIFE = 3600, 60, 600, 30 * 86400, 600
@@ -60,14 +61,14 @@ class _RefusedError(Exception):
 
 @dataclass
 class _Grant:
-    """What a client may do, for a person or for itself, and the access and refresh tokens issued for that."""
+    """What a client may do, for a person or for itself, and the grant's access tokens and latest refresh token."""
 
     client_id: str
     scope: tuple[str, ...]
     nonce: str = ""
     auth_time: int = 0
     person: bool = True
-    access: list[str] = field(default_factory=list)
+    access: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_ISSUED))
     refresh: str = ""
     ended: bool = False
 
@@ -108,18 +109,20 @@ class _Device:
 
 
 class OpenId(Api):
-    """One issuer, at `PREFIX` below the sandbox's URL. `url` returns that URL, which is known only after the start."""
+    """One issuer, at `PREFIX` below the sandbox's URL.
+
+    `url` returns the sandbox's URL, which is known only after the start.
+    """
 
     name: ClassVar[str] = "openid"
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
 
     def __init__(self, world: World, url: Callable[[], str]) -> None:
         self.world, self._url = world, url
-        self._codes: dict[str, _Code] = {}
-        self._asked: dict[str, _Asked] = {}
-        self._devices: dict[str, _Device] = {}
-        self._refresh: dict[str, tuple[_Grant, float]] = {}
-        self._grants: dict[str, _Grant] = {}
+        self._codes: OrderedDict[str, _Code] = OrderedDict()
+        self._asked: OrderedDict[str, _Asked] = OrderedDict()
+        self._devices: OrderedDict[str, _Device] = OrderedDict()
+        self._refresh: OrderedDict[str, tuple[_Grant, float]] = OrderedDict()
         self._guesses: list[float] = []
         self._routes: dict[str, dict[str, Callable[[Request], Response]]] = {
             "/authorize": {"GET": self._authorize, "POST": self._decide},
@@ -142,7 +145,7 @@ class OpenId(Api):
         return request.path == f"{PREFIX}/token"
 
     def answer(self, request: Request) -> Response:
-        """Answer a request; a refusal becomes a JSON error."""
+        """Answer a request. `_RefusedError` becomes an error in JSON."""
         if request.path == f"{WELL_KNOWN}oauth-authorization-server{PREFIX}":
             routes: dict[str, Callable[[Request], Response]] | None = {"GET": self._metadata}
         else:
@@ -164,7 +167,14 @@ class OpenId(Api):
         codes = {401: "invalid_client", 403: "access_denied", 503: "temporarily_unavailable"}
         fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         code = codes.get(status, "server_error" if fault else "invalid_request")
-        return json_response(status, {"error": code, "error_description": "The sandbox was asked to fail."}, _NO_STORE)
+        return json_response(
+            status,
+            {
+                "error": code,
+                "error_description": "The sandbox refused the call: wrong path or method, or a planned fault.",
+            },
+            _NO_STORE,
+        )
 
     # Metadata
 
@@ -194,7 +204,7 @@ class OpenId(Api):
 
     @cached_property
     def _key(self) -> Any:
-        from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 (only a login needs it)
+        from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 (only ID tokens need it)
 
         return rsa.generate_private_key(65537, 2048)
 
@@ -234,7 +244,7 @@ class OpenId(Api):
     def _ask(self, asked: _Asked, path: str) -> Response:
         """Return the page with the buttons that allow or deny access."""
         transaction = secrets.token_urlsafe(24)
-        self._asked[transaction] = asked
+        remember(self._asked, transaction, asked)
         names = escape(", ".join(asked.grant.scope) or "nothing in particular")
         body = (
             f"<h1>Sandbox</h1><p><b>{escape(asked.grant.client_id)}</b> asks for access to: {names}.</p>"
@@ -251,7 +261,7 @@ class OpenId(Api):
     def _decision(self, request: Request) -> tuple[_Asked, bool] | None:
         """Return the page whose form was submitted, and whether the person allows access.
 
-        None if the form was submitted twice, too late or from another browser.
+        Return None if the form is unknown, or was submitted before, too late or from another browser.
         """
         given = dict(_form(request))
         asked = self._asked.pop(given.get("transaction", ""), None)
@@ -271,7 +281,7 @@ class OpenId(Api):
         code = secrets.token_urlsafe(32)
         now = self.world.clock()
         asked.grant.auth_time = int(now)
-        self._codes[code] = _Code(asked.grant, asked.redirect_uri, asked.challenge, now + CODE_LIFE)
+        remember(self._codes, code, _Code(asked.grant, asked.redirect_uri, asked.challenge, now + CODE_LIFE))
         return self._redirect(asked.redirect_uri, asked.state, {"code": code})
 
     def _redirect(self, to: str, state: str, params: Mapping[str, str]) -> Response:
@@ -310,7 +320,7 @@ class OpenId(Api):
         now = self.world.clock()
         self._guesses = [at for at in self._guesses if now - at < DEVICE_LIFE]
         if len(self._guesses) >= _MOST_GUESSES:
-            return _page(429, "<p>Too many wrong codes.</p>")
+            return _page(429, "<p>Too many wrong codes. Try again in ten minutes.</p>")
         code = re.sub(r"[^A-Z]", "", typed.upper())
         for device in self._devices.values():
             waits = device.grant is None and not device.denied and now < device.expires_at
@@ -318,7 +328,7 @@ class OpenId(Api):
                 grant = _Grant(device.client_id, device.scope)
                 return self._ask(_Asked(grant, secrets.token_urlsafe(24), now + PAGE_LIFE, device=device), "/device")
         self._guesses.append(now)
-        return _page(400, "<p>There is no such code, or it has expired.</p>")
+        return _page(400, "<p>This code is unknown, has expired or was used already.</p>")
 
     # Endpoints for clients
 
@@ -328,7 +338,8 @@ class OpenId(Api):
         device_code, letters = secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8))
         user_code = f"{letters[:4]}-{letters[4:]}"
         scope = _scope(given.get("scope", ""))
-        self._devices[device_code] = _Device(client_id, scope, user_code, self.world.clock() + DEVICE_LIFE)
+        device = _Device(client_id, scope, user_code, self.world.clock() + DEVICE_LIFE)
+        remember(self._devices, device_code, device)
         place = f"{self.issuer}/device"
         body = {
             "device_code": device_code,
@@ -362,39 +373,39 @@ class OpenId(Api):
     def _by_code(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         code = self._codes.get(given.get("code", ""))
         if code is None or code.grant.client_id != client_id:
-            raise _invalid_grant("The code is not known.")
+            raise _invalid_grant("The code is not known for this client.")
         if code.spent:
-            # RFC 6749, section 4.1.2: two uses of a code mean that one of them is by a thief.
+            # RFC 6749, section 4.1.2: if a code is used twice, one of the users may be a thief.
             self._end(code.grant)
             raise _invalid_grant("The code was used already; the tokens issued for it are revoked.")
         code.spent = True
         if self.world.clock() >= code.expires_at:
             raise _invalid_grant("The code has expired.")
         if given.get("redirect_uri") != code.redirect_uri:
-            raise _invalid_grant("redirect_uri is another than that of the authorization request.")
+            raise _invalid_grant("redirect_uri differs from the redirect_uri of the authorization request.")
         verifier = given.get("code_verifier", "")
         digest = _b64(hashlib.sha256(verifier.encode()).digest())
         if not _VERIFIER.fullmatch(verifier) or not hmac.compare_digest(digest, code.challenge):
-            raise _invalid_grant("code_verifier does not fit the code_challenge.")
+            raise _invalid_grant("code_verifier is malformed, or does not match code_challenge.")
         return self._issue(request, code.grant, offline="offline_access" in code.grant.scope)
 
     def _by_refresh_token(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         value = given.get("refresh_token", "")
         grant, ends = self._refresh.get(value, (None, 0.0))
         if grant is None or grant.client_id != client_id or grant.ended or self.world.clock() >= ends:
-            raise _invalid_grant("The refresh token is not known, has expired or was revoked.")
+            raise _invalid_grant("The refresh token is not known for this client, has expired or was revoked.")
         if grant.refresh != value:
-            # RFC 9700, section 4.14.2: two uses of a refresh token mean that one of them is by a thief.
+            # RFC 9700, section 4.14.2: if a refresh token is used twice, one of the users may be a thief.
             self._end(grant)
             raise _invalid_grant("The refresh token was used already; the login is revoked.")
         scope = _scope(given["scope"]) if "scope" in given else grant.scope
         if not set(scope) <= set(grant.scope):
-            raise _RefusedError("invalid_scope", "The scope is wider than what the person allowed.")
+            raise _RefusedError("invalid_scope", "The scope is wider than the scope that the person allowed.")
         return self._issue(request, grant, offline=True, scope=scope)
 
     def _by_client(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         if client_id == PUBLIC_CLIENT:
-            raise _RefusedError("unauthorized_client", "A client without a secret cannot sign in as itself.")
+            raise _RefusedError("unauthorized_client", "A client without a secret cannot get a token for itself.")
         scope = tuple(name for name in _scope(given.get("scope", "")) if name in ("read", "write"))
         return self._issue(request, _Grant(client_id, scope, person=False), offline=False)
 
@@ -402,7 +413,7 @@ class OpenId(Api):
         device = self._devices.get(given.get("device_code", ""))
         now = self.world.clock()
         if device is None or device.client_id != client_id or device.spent:
-            raise _invalid_grant("The device code is not known, or was used already.")
+            raise _invalid_grant("The device code is not known for this client, or was used already.")
         if now >= device.expires_at:
             raise _RefusedError("expired_token", "The device code has expired.")
         early, device.polled_at = now - device.polled_at < device.interval, now
@@ -410,7 +421,7 @@ class OpenId(Api):
             device.interval += 5
             raise _RefusedError("slow_down", "The device polls too often.")
         if device.denied:
-            raise _RefusedError("access_denied", "The person has denied it.")
+            raise _RefusedError("access_denied", "The person has denied access.")
         if device.grant is None:
             raise _RefusedError("authorization_pending", "The person has not decided yet.")
         device.spent = True
@@ -418,20 +429,24 @@ class OpenId(Api):
 
     def _by_exchange(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         if given.get("subject_token_type") != _ACCESS_TYPE or not given.get("subject_token"):
-            raise _RefusedError("invalid_request", "subject_token or subject_token_type is missing or not supported.")
+            raise _RefusedError(
+                "invalid_request", f"subject_token is missing, or subject_token_type is not {_ACCESS_TYPE}."
+            )
         if given.get("requested_token_type", _ACCESS_TYPE) != _ACCESS_TYPE:
-            raise _RefusedError("invalid_request", "requested_token_type is not supported.")
-        subject = self._grants.get(given["subject_token"])
-        if subject is None or not self._alive(given["subject_token"]):
-            raise _RefusedError("invalid_request", "The subject token is not one of this issuer, or has expired.")
+            raise _RefusedError("invalid_request", f"requested_token_type must be {_ACCESS_TYPE}.")
+        token = self._living(given["subject_token"])
+        if token is None:
+            raise _RefusedError("invalid_request", "The subject token was not issued here, has expired or was revoked.")
         audience = given.get("audience", "")
         if not audience:
-            raise _RefusedError("invalid_target", "audience is missing.")
-        scope = _scope(given["scope"]) if "scope" in given else subject.scope
-        if not set(scope) <= set(subject.scope):
-            raise _RefusedError("invalid_scope", "The scope is wider than that of the subject token.")
+            raise _RefusedError("invalid_target", "The parameter audience is missing.")
+        allowed = _scope(token.subject["scope"])
+        scope = _scope(given["scope"]) if "scope" in given else allowed
+        if not set(scope) <= set(allowed):
+            raise _RefusedError("invalid_scope", "The scope is wider than the scope of the subject token.")
         plain = tuple(name for name in scope if name not in ("openid", "offline_access"))
-        issued = self._issue(request, _Grant(client_id, plain, person=subject.person), offline=False, audience=audience)
+        grant = _Grant(client_id, plain, person=_is_persons(token))
+        issued = self._issue(request, grant, offline=False, audience=audience)
         return {**issued, "issued_token_type": _ACCESS_TYPE}
 
     def _issue(
@@ -450,7 +465,6 @@ class OpenId(Api):
         subject = {"sub": who, "client_id": grant.client_id, "scope": " ".join(scope)}
         self.world.issue(value, Issued(self.name, end, {**subject, **({"aud": audience} if audience else {})}))
         grant.access.append(value)
-        self._grants[value] = grant
         body: dict[str, Any] = {
             "access_token": value,
             "token_type": "Bearer",
@@ -459,7 +473,7 @@ class OpenId(Api):
         }
         if offline:
             grant.refresh = secrets.token_urlsafe(32)
-            self._refresh[grant.refresh] = grant, now + REFRESH_LIFE
+            remember(self._refresh, grant.refresh, (grant, now + REFRESH_LIFE))
             body["refresh_token"] = grant.refresh
         if "openid" in scope and grant.person:
             body["id_token"] = self._id_token(grant, scope, value, now, end)
@@ -487,29 +501,27 @@ class OpenId(Api):
         return value
 
     def _userinfo(self, request: Request) -> Response:
-        value = request.credentials("Bearer") or ""
-        grant = self._grants.get(value)
-        if grant is None or not grant.person or not self._alive(value):
-            refusal = json_response(401, {"error": "invalid_token"}, _NO_STORE)
-            return refusal.with_headers({"WWW-Authenticate": 'Bearer error="invalid_token"'})
-        if "openid" not in grant.scope:
-            return json_response(403, {"error": "insufficient_scope"}, _NO_STORE)
-        return json_response(200, {"sub": PERSON["sub"], **_claims(grant.scope)}, _NO_STORE)
+        token = self._living(request.credentials("Bearer") or "")
+        scope = _scope(token.subject["scope"]) if token is not None and _is_persons(token) else None
+        if scope is not None and "openid" in scope:
+            return json_response(200, {"sub": PERSON["sub"], **_claims(scope)}, _NO_STORE)
+        status, error = (401, "invalid_token") if scope is None else (403, "insufficient_scope")
+        refusal = json_response(status, {"error": error}, _NO_STORE)
+        return refusal.with_headers({"WWW-Authenticate": f'Bearer error="{error}"'})
 
     def _revoke(self, request: Request) -> Response:
         given = _unique(_form(request))
         client_id = self._client(request, given)
         value = given.get("token", "")
         if not value:
-            raise _RefusedError("invalid_request", "token is missing.")
-        refresh = self._refresh.get(value)
-        grant = refresh[0] if refresh else self._grants.get(value)
-        if grant is not None and grant.client_id != client_id:
-            raise _invalid_grant("The token is another client's.")
-        if refresh is not None:
-            self._end(refresh[0])
-        else:
+            raise _RefusedError("invalid_request", "The parameter token is missing.")
+        grant, token = self._refresh.get(value, (None, 0.0))[0], self._living(value)
+        if grant is not None and grant.client_id == client_id:
+            self._end(grant)
+        elif token is not None and token.subject["client_id"] == client_id:
             self.world.revoke(value)
+        elif grant is not None or token is not None:
+            raise _invalid_grant("The token belongs to another client.")
         return Response(200, b"", _NO_STORE)
 
     def _end(self, grant: _Grant) -> None:
@@ -517,9 +529,10 @@ class OpenId(Api):
         for value in grant.access:
             self.world.revoke(value)
 
-    def _alive(self, value: str) -> bool:
-        issued = self.world.issued.get(value)
-        return issued is not None and issued.alive(self.world.clock())
+    def _living(self, value: str) -> Issued | None:
+        """Return what is recorded about an access token of this issuer; None if it is unknown or has expired."""
+        token = self.world.issued.get(value)
+        return token if token and token.api == self.name and token.alive(self.world.clock()) else None
 
     def _is_client(self, client_id: str) -> bool:
         return client_id == PUBLIC_CLIENT or client_id in self.world.accounts.openid
@@ -528,10 +541,13 @@ class OpenId(Api):
         """Authenticate the client, by exactly one method (RFC 6749, section 2.3); return its id."""
         if request.header("authorization") is not None:
             if "client_secret" in given:
-                raise _RefusedError("invalid_request", "The client authenticates in two ways.")
+                raise _RefusedError(
+                    "invalid_request",
+                    "The client must authenticate in one way only: by Authorization or by client_secret.",
+                )
             client_id, secret = _basic(request)
             if given.get("client_id", client_id) != client_id:
-                raise _RefusedError("invalid_request", "client_id is another than that of Authorization.")
+                raise _RefusedError("invalid_request", "client_id differs from the id in Authorization.")
             status = 401
         else:
             client_id, secret, status = given.get("client_id", ""), given.get("client_secret", ""), 400
@@ -539,12 +555,17 @@ class OpenId(Api):
             return client_id
         known = self.world.accounts.openid.get(client_id)
         if known is None or not hmac.compare_digest(known.encode(), secret.encode()):
-            raise _RefusedError("invalid_client", "The client is not known, or its secret is wrong.", status)
+            raise _RefusedError("invalid_client", "The client is not known, or its secret is missing or wrong.", status)
         return client_id
 
 
 def _invalid_grant(description: str) -> _RefusedError:
     return _RefusedError("invalid_grant", description)
+
+
+def _is_persons(token: Issued) -> bool:
+    # A client's own token has the client as its subject, whatever the client is called (RFC 9700, section 4.15).
+    return token.subject["sub"] != token.subject["client_id"]
 
 
 def _is_registered(uri: str) -> bool:
@@ -559,7 +580,7 @@ def _is_registered(uri: str) -> bool:
 
 
 def _problem(given: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return error and description of an invalid authorization request, or None."""
+    """Return the error and the description for an invalid authorization request; None for a valid request."""
     if given.get("response_type") != "code":
         return "unsupported_response_type", "response_type must be code."
     if given.get("response_mode", "query") != "query":
@@ -569,7 +590,7 @@ def _problem(given: Mapping[str, str]) -> tuple[str, str] | None:
     if given.get("prompt") == "none":
         return "login_required", "Nobody is logged in here."
     unknown = [name for name in given.get("scope", "").split() if name not in SCOPES]
-    return ("invalid_scope", "A scope is not known.") if unknown else None
+    return ("invalid_scope", f"A scope is not known; known scopes: {' '.join(SCOPES)}.") if unknown else None
 
 
 def _scope(text: str) -> tuple[str, ...]:
@@ -592,15 +613,17 @@ def _form(request: Request) -> list[tuple[str, str]]:
 
 def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:
     given = dict(pairs)
-    # RFCs allow repeating `resource` and `audience`, but nothing here needs that.
+    # The RFCs allow `resource` and `audience` more than once, but here one of each is enough.
     if len(given) != len(pairs):
         raise _RefusedError("invalid_request", "A parameter is given twice.")
     return {name: value for name, value in given.items() if value}
 
 
 def _basic(request: Request) -> tuple[str, str]:
-    """Return client id and secret. In Basic authentication they are form-encoded (RFC 6749, section 2.3.1)."""
-    problem = _RefusedError("invalid_client", "Authorization is not Basic with an id and a secret.", 401)
+    """Return client id and secret. Basic authentication contains them form-encoded (RFC 6749, section 2.3.1)."""
+    problem = _RefusedError(
+        "invalid_client", "Authorization must be Basic, with the id and the secret of the client.", 401
+    )
     try:
         text = base64.b64decode(request.credentials("Basic") or "", validate=True).decode()
         client_id, colon, secret = text.partition(":")

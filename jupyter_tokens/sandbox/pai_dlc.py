@@ -16,7 +16,7 @@ from .api import Issued, World
 from .messages import Request
 
 _DEFAULT_LIFE = 604_800
-_DSW_LIFE = 3600  # Not documented.
+_DSW_LIFE = 3600  # The real life is not documented.
 _DSW_INSTANCE = re.compile(r"dsw-[A-Za-z0-9-]+")
 _MOST_DIGITS, _MOST_LISTED = 10, 100
 DSW_INSTANCES = {"dsw-730abcdefghij": "Running", "dsw-730klmnopqrst": "Stopped"}
@@ -73,7 +73,7 @@ class PaiDsw(_Pai):
             raise not_found()
         given = known_parameters(request.params, ("InstanceId", "ExpireTime", "Type", "Audience"))
         instance = mandatory(given, "InstanceId")
-        life = _seconds(given.get("ExpireTime", str(_DSW_LIFE)))
+        life = _whole(given, "ExpireTime", _DSW_LIFE)
         if not _DSW_INSTANCE.fullmatch(instance):
             return _validation_error("InstanceId must be the id of an instance, dsw-…")
         if given.get("Type", "Access") not in ("Access", "View"):
@@ -85,7 +85,8 @@ def _instances(request: Request) -> dict[str, Any]:
     if (request.method, request.path) != ("GET", "/api/v2/instances"):
         raise not_found()
     given = known_parameters(request.params, ("PageNumber", "PageSize"))
-    if _seconds(given.get("PageSize", "10")) > _MOST_LISTED:
+    _whole(given, "PageNumber", 1)
+    if _whole(given, "PageSize", 10) > _MOST_LISTED:
         return _validation_error(f"PageSize must be at most {_MOST_LISTED}.")
     instances = [
         {"InstanceId": name, "InstanceName": f"training {state.lower()}", "Status": state}
@@ -111,14 +112,15 @@ def _parameters(params: list[tuple[str, str]]) -> tuple[str, str, int]:
     target_type = given.get("TargetType", "job")
     if target_type not in ("job", "tensorboard"):
         raise invalid("TargetType", "TargetType must be job or tensorboard.")
-    life = _seconds(given.get("ExpireTime", str(_DEFAULT_LIFE)))
+    life = _whole(given, "ExpireTime", _DEFAULT_LIFE)
     for name in _SETTINGS:
         if given.get(name, "true").lower() not in ("true", "false"):
             raise invalid(name, f"{name} must be true or false.")
     return target_type, given.get("TargetId", ""), life
 
 
-def _seconds(text: str) -> int:
+def _whole(given: dict[str, str], name: str, default: int) -> int:
+    text = given.get(name, str(default))
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
-        raise invalid("ExpireTime", "ExpireTime must be a whole number of seconds, at least 0.")
+        raise invalid(name, f"{name} must be a whole number, at least 0.")
     return int(text)

@@ -11,7 +11,7 @@ from .accounts import Accounts
 
 
 def _reference(directory: Path, name: str, secret: str) -> str:
-    """Write a secret to a file that only this user can read; return a reference to it."""
+    """Write a secret to a file that only this user can read; return a reference to the file."""
     path = directory / name
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -55,7 +55,7 @@ def profiles(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str,
             "client_secret": _reference(directory, "oneaccess", client_secret),
             "env": "ONEACCESS_TOKEN",
         },
-        # No `env`: this API never returns a token's value.
+        # No `env`: this API returns a token's value only when it creates the token.
         "astra": {
             "provider": "astra",
             "endpoint": url,
@@ -77,7 +77,7 @@ def profiles(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str,
 
 
 def neighbours(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[str, dict[str, Any]]:
-    """Return profiles for the APIs that `profiles` leaves out, in the same form."""
+    """Return profiles for the APIs that `profiles` leaves out; their secrets are also written to `secrets_dir`."""
     directory = Path(secrets_dir).resolve()
     user, password = next(iter(accounts.iam.items()))
     alibaba = _alibaba(accounts, url, directory)
@@ -134,7 +134,7 @@ def neighbours(accounts: Accounts, url: str, secrets_dir: str | Path) -> dict[st
                 "security_token": "HUAWEICLOUD_SDK_SECURITY_TOKEN",
             },
         },
-        # A person logs in to this profile, as `demo`.
+        # For this profile, a person has to log in, as `demo`.
         "openid": {
             "provider": "oauth2",
             "grant": "authorization_code",

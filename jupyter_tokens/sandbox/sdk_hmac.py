@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
 from .accounts import TemporaryKey
+from .api import remember
 from .messages import Request, percent_encode
 
 WINDOW = 15 * 60
@@ -22,7 +24,6 @@ ALGORITHM = "SDK-HMAC-SHA256"
 _DATE = "%Y%m%dT%H%M%SZ"
 _PARTS = re.compile(ALGORITHM + r" +Access=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})")
 _UNSIGNED = "UNSIGNED-PAYLOAD"
-_NONE: Mapping[str, TemporaryKey] = {}
 
 
 class NotVerifiedError(Exception):
@@ -30,23 +31,23 @@ class NotVerifiedError(Exception):
 
 
 class SdkHmacVerifier:
-    """Refuses requests that are unsigned, wrongly signed, or dated more than 15 minutes from now.
+    """Refuses requests that are unsigned or wrongly signed, or that have a wrong date.
 
-    Replayed requests are accepted, as by the vendor.
+    The date of a request may differ from the sandbox's clock by 15 minutes at most. Like the vendor, it accepts
+    replayed requests.
     """
 
-    def __init__(
-        self,
-        keys: Mapping[str, str],
-        clock: Callable[[], float],
-        lock_after: int | None,
-        temporary: Mapping[str, TemporaryKey] = _NONE,
-    ) -> None:
-        # None switches the lock off. The vendor locks an AK for five minutes after five failures in a row; in tests and
-        # tutorials that would hide the actual mistake.
-        self._keys, self._clock, self._lock_after, self._temporary = keys, clock, lock_after, temporary
+    def __init__(self, keys: Mapping[str, str], clock: Callable[[], float], lock_after: int | None) -> None:
+        # `lock_after=None` switches the lock off. The vendor locks an AK for five minutes after five failures in a row.
+        # In tests and tutorials, such a lock would hide the actual mistake.
+        self._keys, self._clock, self._lock_after = keys, clock, lock_after
+        self._temporary: OrderedDict[str, TemporaryKey] = OrderedDict()
         self._failures: dict[str, int] = {}
         self._locked_until: dict[str, float] = {}
+
+    def lend(self, key_id: str, key: TemporaryKey) -> None:
+        """Accept a temporary access key too."""
+        remember(self._temporary, key_id, key)
 
     def verify(self, request: Request) -> str:
         """Return the AK that signed the request. Raises NotVerifiedError."""
@@ -100,7 +101,7 @@ class SdkHmacVerifier:
 
 
 def _check_signed_headers(request: Request, signed: list[str]) -> str:
-    """Check the signed headers; return the signed date."""
+    """Check the signed headers; return the value of X-Sdk-Date."""
     present = {name for name, _ in request.headers}
     if signed != sorted(set(signed)) or not set(signed) <= present:
         raise NotVerifiedError("verify aksk signature fail, SignedHeaders do not fit the request")
@@ -115,7 +116,7 @@ def _payload_hashes(request: Request) -> list[str]:
     actual = hashlib.sha256(request.body).hexdigest()
     if request.header("x-sdk-content-sha256") != _UNSIGNED:
         return [actual]
-    # With this header and no body, the SDK signs the hash of an empty body, but the guide signs the header's value.
+    # With UNSIGNED-PAYLOAD and no body, the SDK signs the hash of an empty body, but the guide signs UNSIGNED-PAYLOAD.
     return [_UNSIGNED] if request.body else [actual, _UNSIGNED]
 
 

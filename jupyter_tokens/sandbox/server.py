@@ -33,7 +33,7 @@ class _TooLargeError(Exception):
 
 
 def loopback(host: str) -> str:
-    """Return the address to bind to. Raises ValueError unless it is loopback: other machines must not get tokens."""
+    """Return the address to bind to. Raises ValueError if it is not loopback: other machines must not get tokens."""
     if host == "localhost":
         return "127.0.0.1"
     try:
@@ -41,12 +41,12 @@ def loopback(host: str) -> str:
     except ValueError:
         is_loopback = False
     if not is_loopback:
-        raise ValueError(f"the sandbox binds to a loopback address only (127.0.0.1, ::1 or localhost), not to {host!r}")
+        raise ValueError(f"the sandbox binds only to loopback, such as 127.0.0.1, ::1 or localhost, not to {host!r}")
     return host
 
 
 class Server:
-    """Calls `handle` for each request, with one task per connection."""
+    """An HTTP server that calls `handle` for each request. Each connection has its own task."""
 
     def __init__(
         self, handle: Callable[[Request], Response], clock: Callable[[], float], ssl_context: ssl.SSLContext | None
@@ -84,7 +84,7 @@ class Server:
         self._interruption = None
 
     def interruption(self) -> asyncio.Future[None]:
-        """Return the future that ends the current waits. Each interrupt is followed by a new future."""
+        """Return the future that `interrupt` completes to end the current waits. Later waits get a new future."""
         self._interruption = self._interruption or asyncio.get_running_loop().create_future()
         return self._interruption
 
@@ -98,13 +98,13 @@ class Server:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if self._stopping or task is None:
-            return writer.transport.abort()  # Accepted just before the server stopped.
+            return writer.transport.abort()  # The connection was accepted just before the server stopped.
         self._connections.add(task)
         connection = _Connection(self, reader, writer)
         try:
             await connection.serve(self._handle)
         except asyncio.CancelledError:
-            writer.transport.abort()  # Not raised again: only `stop`, which cancelled this task, waits for it.
+            writer.transport.abort()  # Not raised again: `stop` cancelled this task, and nothing else waits for it.
         except OSError:
             _log.debug("a client went away")
         finally:
@@ -122,18 +122,18 @@ class _Connection:
         self._gone: asyncio.Task[None] | None = None
 
     def close(self) -> None:
-        """Close the connection, and stop watching for the client to leave."""
+        """Close the connection, and stop waiting for the client to disconnect."""
         if self._gone is not None:
             self._gone.cancel()
         self._writer.close()
 
     async def serve(self, handle: Callable[[Request], Response]) -> None:
-        """Serve one request after the other until either side closes the connection."""
+        """Serve one request after another until either side closes the connection."""
         while True:
             try:
                 request = await self._read()
             except h11.RemoteProtocolError:
-                return await self._refuse(400, "This is not HTTP/1.1.")
+                return await self._refuse(400, f"The request is not HTTP/1.1, or its head exceeds {_MOST_HEAD} bytes.")
             except _TooLargeError:
                 return await self._refuse(413, f"The body is larger than {_MOST_BODY} bytes.")
             if request is None:
@@ -186,7 +186,6 @@ class _Connection:
         await self._reply(json_response(status, {"message": message}, [("Connection", "close")]))
 
     async def head(self, response: Response, length: int | None) -> None:
-        """Send the status line and headers."""
         chunked, sized = ("Transfer-Encoding", "chunked"), ("Content-Length", str(length))
         self._write(self._head(response, [chunked if length is None else sized]))
         await self._writer.drain()
@@ -197,12 +196,10 @@ class _Connection:
         await self._writer.drain()
 
     async def finish(self) -> None:
-        """End a chunked body."""
         self._write(h11.EndOfMessage())
         await self._writer.drain()
 
     async def idle(self, seconds: float | None) -> bool:
-        """Wait; return False as soon as the client disconnects or the faults are cleared, otherwise True."""
         assert self._interrupted is not None
         self._gone = self._gone or asyncio.create_task(self._until_gone())
         done, _ = await asyncio.wait(
@@ -216,7 +213,7 @@ class _Connection:
                 pass
 
     def reset(self) -> None:
-        """End the connection with a RST instead of a FIN."""
+        # With this linger option, the system closes the connection with a RST instead of a FIN.
         self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
         self._writer.transport.abort()
 
@@ -224,7 +221,7 @@ class _Connection:
 def _answer(handle: Callable[[Request], Response], request: Request) -> Response:
     try:
         return handle(request)
-    except Exception as error:  # One broken call must not end the sandbox.
+    except Exception as error:  # Otherwise the connection would end without a response.
         # Only the type is logged: the message of an exception may quote the request.
         _log.error("the sandbox itself failed: %s", type(error).__name__)
         return json_response(500, {"message": "the sandbox itself failed; this is not a vendor's response"})

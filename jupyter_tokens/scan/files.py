@@ -1,4 +1,4 @@
-"""Finds and reads notebook files, and writes them back with only the redacted strings changed.
+"""Finds notebook files, scans them for tokens, and can redact the tokens without changing any other text.
 
 A file that is not a notebook of format 4 is searched as text, and never changed.
 """
@@ -22,7 +22,7 @@ __all__ = ["NotReadable", "Scanned", "notebooks_in", "rewritten", "scan_file"]
 _NEVER_OURS = {"node_modules", "site-packages", "__pycache__"}
 _CHECKPOINTS = ".ipynb_checkpoints"
 _STORE = ".jupyter_ystore.db"
-"""The file with the history of jupyter-collaboration's notebooks. SQLite's extra files add "-wal" and the like."""
+"""The file in which jupyter-collaboration stores notebooks' history. SQLite's extra files add "-wal" or the like."""
 _FORMAT = 4
 
 
@@ -31,7 +31,7 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 
 class NotReadable(Exception):
-    """A file cannot be read or written. The message says why, without quoting the file."""
+    """A file cannot be read or written. The message has no subject ("cannot be read (…)"), and quotes no content."""
 
 
 class Scanned(NamedTuple):
@@ -40,7 +40,7 @@ class Scanned(NamedTuple):
     Attributes
     ----------
     findings : sequence of Finding
-        What was found.
+        What was found in the file before it was redacted.
     left : sequence of Finding
         What is still in the file.
     changed : bool
@@ -48,7 +48,7 @@ class Scanned(NamedTuple):
     broken : str
         Why the file is not a notebook; "" for a notebook, and for the store of jupyter-collaboration.
     old : str
-        Text that says which format the notebook has; "" for format 4. Other formats are only searched, never changed.
+        "is a notebook of format …" if the format is not 4, else "". Other formats are only searched, never changed.
     """
 
     findings: list[Finding]
@@ -59,7 +59,7 @@ class Scanned(NamedTuple):
 
 
 def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lambda _: None) -> Iterator[Path]:
-    """Yield each file, all notebooks below each folder, and each folder that cannot be listed.
+    """Yield each path that is not a folder, the notebooks below each folder, and each folder that cannot be listed.
 
     Hidden folders, installed packages and virtual environments below a folder are left out. `skipped` is called with
     each of Jupyter's checkpoint folders that contains notebooks. The store of jupyter-collaboration counts as a
@@ -79,7 +79,7 @@ def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lamb
 
 
 def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
-    """Scan a file. With `fix`, redact its outputs and widget state in place. Raises `NotReadable`."""
+    """Scan a file. With `fix`, redact the outputs and widget state of a notebook in place. Raises `NotReadable`."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -94,7 +94,7 @@ def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
         # PowerShell's ">" writes UTF-16.
         wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         found = scan_text(data.decode("utf-16" if wide else "utf-8", "replace"), known)
-        return Scanned(found, found, broken=f"is not UTF-8 (byte {error.start})")
+        return Scanned(found, found, broken=f"is not UTF-8 text (invalid byte at position {error.start})")
     except _NotANotebookError as error:
         found = scan_text(text, known)
         return Scanned(found, found, broken=str(error))
@@ -134,7 +134,7 @@ def _parsed(text: str) -> dict[str, Any]:
         # Python refuses to read numbers with thousands of digits.
         raise _NotANotebookError("contains a number that is too long to be read") from None
     except _TwiceError:
-        raise _NotANotebookError("has an object with duplicate names: readers see only one of them") from None
+        raise _NotANotebookError("has an object with duplicate names: programs read only one value of each") from None
     except RecursionError:
         raise _NotANotebookError("is nested too deeply") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("nbformat"), int):
@@ -143,7 +143,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 class _NotANotebookError(Exception):
-    """The text is not a notebook. The message says why."""
+    """The text is not a notebook. The message says why, without a subject ("is not JSON …")."""
 
 
 class _TwiceError(Exception):
@@ -158,7 +158,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def rewritten(text: str, edits: Edits) -> str:
-    """Return the valid JSON document `text` with the replacements in `edits`. All other text stays as it is."""
+    """Return `text`, a valid JSON document, with the replacements in `edits`. All other text stays as it is."""
     pieces: list[str] = []
     done = 0
     for target, start, end in _strings(text):
@@ -170,13 +170,13 @@ def rewritten(text: str, edits: Edits) -> str:
 
 
 def _encoded(value: str, *, as_ascii: bool) -> str:
-    # JSON can contain half of a surrogate pair as an escape; UTF-8 cannot.
+    # Half of a surrogate pair has to be written as an escape, because UTF-8 cannot encode it.
     return _LONE.sub(lambda half: f"\\u{ord(half[0]):04x}", json.dumps(value, ensure_ascii=as_ascii))
 
 
 def _strings(text: str) -> Iterator[tuple[Target, int, int]]:
-    """Yield every string literal with its path and its position."""
-    # For each open object its current name, for each open list its current index.
+    """Yield each string literal of a JSON text as its target, its start and its end."""
+    # The current name of each open object, and the current index of each open list.
     path: list[str | int] = []
     after_colon = False
     for token in _TOKEN.finditer(text):

@@ -1,7 +1,7 @@
-"""A table of the formats of keys and tokens that their issuers have marked, such as `ghp_…`. Each row has its source.
+"""The formats of keys and tokens that contain a mark of their issuer, such as `ghp_…`. Each format names its source.
 
-A mark must not occur in ordinary text. For example, `sk-` is no mark, because CSS classes begin with it too. But
-OpenAI's keys also contain `T3BlbkFJ`, which is base64 for "OpenAI".
+A mark should not occur in ordinary text. For example, `sk-` is not used as a mark, because CSS classes begin with it
+too. The mark of OpenAI's keys is `T3BlbkFJ`, which is base64 for "OpenAI".
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ class Shape(NamedTuple):
     kind : str
         The name of the kind.
     mark : str
-        A literal in each value, or directly before it. A text without this literal is not searched.
+        A literal that is part of each value, or directly before it. A text without this literal is not searched.
     pattern : str
         Regular expression of the whole value.
     source : str
-        The page that documents the format.
+        The page that documents the format, or where the format was seen.
     pair : tuple of str or None
         If the value is an id: the kind and the regular expression of the secret that belongs to the id.
     touching : str or None
-        The characters that must not be directly before or after the value. The default is the characters of both
-        base64 alphabets (RFC 4648) if the mark has only letters and digits, otherwise only those of the URL-safe one.
+        The characters that must not be directly before or after the value. By default, if the mark has only letters and
+        digits, the characters of both base64 alphabets (RFC 4648); otherwise the characters of the URL-safe alphabet.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Shape(NamedTuple):
 
     @property
     def edge(self) -> str:
-        """The characters of `touching`, or of its default, for a character class in a regular expression."""
+        """The characters in `touching`, or its default, for a character class in a regular expression."""
         if self.touching is not None:
             return self.touching
         return "A-Za-z0-9+/_-" if self.mark.isalnum() else "A-Za-z0-9_-"
@@ -53,12 +53,12 @@ _URL64 = r"[A-Za-z0-9_-]"
 _GITHUB = "github.blog: Behind GitHub's new authentication token formats"
 _GITLAB = "docs.gitlab.com/security/tokens: token prefixes"
 _SLACK = "api.slack.com/authentication/token-types"
-# This page names the issuers, but not the formats. The formats were taken from keys in the issuers' consoles.
+# This page names the issuers, but not the formats. The formats were seen in keys from the issuers' consoles.
 _SCANNING = "docs.github.com: supported secret scanning patterns"
 _CONSOLE = "the issuer's console"
 
 SHAPES = (
-    # `shapes` also requires a JSON header that names an algorithm. Mapbox's public keys (pk.eyJ…) have no such header.
+    # shapes.py also requires a JSON header that names an algorithm. Mapbox's public keys (pk.eyJ…) have no such header.
     Shape(
         "JWT",
         "eyJ",
@@ -66,7 +66,7 @@ SHAPES = (
         "RFC 7519: PAI-DLC's GetToken, OneAccess' id_token",
         touching="A-Za-z0-9_-",
     ),
-    # Alibaba Cloud. The 12 to 26 characters after LTAI are from vectors pai_gettoken_*.json and other scanners' rules.
+    # Alibaba Cloud. The length after LTAI is from the test vectors pai_gettoken_*.json and from other scanners' rules.
     Shape(
         "Alibaba AccessKey id",
         "LTAI",
@@ -83,7 +83,7 @@ SHAPES = (
     ),
     Shape("Alibaba security token", "CAIS", rf"CAIS{_B64}{{60,4096}}+", "alibabacloud.com/help/ram: AssumeRole"),
     Shape("Alibaba security token", "CAES", rf"CAES{_B64}{{60,4096}}+", "alibabacloud.com/help/ram: AssumeRole"),
-    # The page shows a token of 125 characters.
+    # The page of the source shows a token of 125 characters.
     Shape("EIAM application token", "SATF", r"SATF[A-Za-z0-9]{80,252}", "alibabacloud.com/help/idaas"),
     Shape(
         "Tencent SecretId",
@@ -93,21 +93,22 @@ SHAPES = (
         pair=("Tencent SecretKey", r"[A-Za-z0-9]{32}"),
     ),
     # Huawei Cloud. MII… is CMS signed data (RFC 5652) in base64 with "-" for "/". Certificates and private keys also
-    # begin with MII, but this object identifier does not follow.
+    # begin with MII, but do not go on with the object identifier of signed data, the mark.
     Shape(
         "Huawei IAM token",
         "YJKoZIhvcNAQcC",
         rf"MII[A-Za-z0-9+/-]{{3}}YJKoZIhvcNAQcC(?:[A-Za-z0-9+/=-]|{ESCAPED}){{40,65536}}+",
         "support.huaweicloud.com/api-iam: X-Subject-Token: MIIatAYJKoZIhvcNAQcCoII…",
     ),
-    # Base64 of the region with its length, "\ncn-north-1…". Tokens of other regions are found by the field's name.
+    # The mark is base64 of "\ncn-": the length of a region's name (10) and its beginning, as in cn-north-1. Tokens of
+    # other regions are found by the field's name.
     Shape(
         "Huawei security token",
         "Qpjbi",
         rf"[gh]Qpjbi{_B64}{{60,4096}}+",
         "support.huaweicloud.com/api-iam: securitytoken; recorded answers of AssumeAgency begin with hQpj",
     ),
-    # Amazon. Of all Amazon's ids, only those of long-term and temporary keys come with a secret.
+    # Amazon. Of all Amazon's ids, only the ids of long-term keys (AKIA) and temporary keys (ASIA) have a secret.
     *(
         Shape(
             "AWS access key id",
@@ -118,7 +119,7 @@ SHAPES = (
         )
         for mark in ("AKIA", "ASIA")
     ),
-    # Protobuf whose first field is a text: it begins with "origin", or is "er/aws".
+    # Protobuf. Its first field is a string that begins with "origin", or that is "er/aws".
     Shape("AWS session token", "IQoJ", rf"IQoJb3JpZ2lu{_B64}{{60,4096}}+", "docs.aws.amazon.com/STS: GetSessionToken"),
     Shape("AWS session token", "FwoG", rf"FwoGZXIvYXdz{_B64}{{60,4096}}+", "docs.aws.amazon.com/STS: GetSessionToken"),
     # Google.

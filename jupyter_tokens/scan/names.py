@@ -1,4 +1,4 @@
-"""Finds values without a known format by the name of their field, header, variable or column."""
+"""Finds secrets without a known format, by the name of their field, header, variable or column."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ _LOOK_BACK = 80
 _BEFORE = re.compile(r"(?:(?:[Aa][Pp][Ii]|[Ss]ecret|SECRET|[Ss]ubscription) )?[A-Za-z][A-Za-z0-9_.-]*\Z")
 # In '\nACCESS_TOKEN=' in JSON, the "n" is not part of the name.
 _ESCAPES = re.compile(r"\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]*m")
-# Ends of names in lower case, each with what may follow. `key` alone is no such name. No letter may be before "sk".
+# Ends of names in lower case, each with a regular expression for what may follow. `key` must not be the whole name, and
+# no letter may be before "sk".
 _ENDS = (
     ("token", "s?"),
     ("secret", "s?"),
@@ -80,7 +81,7 @@ _ENDS = (
 )
 
 # What may be between a name and its value: punctuation, quotes (also those of nested JSON and of HTML), terminal
-# colours, tags, types, and the number of a row in a table's JSON.
+# colours, tags, names of types, and the number of a row in a table's JSON.
 _GAP = (
     r"(?P<gap>(?:[\s:=,>(\[\]\"'`\\：＝“”‘’「」『』]|-(?=>)|<-|&quot;|&\#(?:34|39|x22|x27);|%3a|%3d|%22|\x1b\[[0-9;]*m"
     r"|</?[a-z][^<>\x00]{0,120}>|[bru](?=\\?[\"'])|(?:secretstr|secretbytes|secret|str|bytes|repr)(?=\(|\s*[=\]])"
@@ -106,7 +107,7 @@ _MORE = re.compile(
 _ENDS_WITHIN = re.compile(r"%(?:25)?(?:0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])")
 _NAMES = tuple((end, re.compile(f"{end}{rest}(?![a-z0-9_])")) for end, rest in _ENDS)
 _FIELD = re.compile(rf"{_GAP}(?={_IN_VALUE}{{{_SHORTEST}}})")
-# A column or a row of a table printed by pandas; an option or an argument of a command.
+# A name and a value with only spaces between them: in a table printed by pandas, or in a command.
 _ALONE = re.compile(r"[ \t]{2,}\Z")
 _LINE_BEGINS = re.compile(r"(?:\A|[\n\x00]|\\n)[ \t]*\Z")
 _LINE_ENDS = re.compile(r"[ \t]*(?:\Z|[\n\x00]|\\n)|[ \t]{2}")
@@ -124,7 +125,7 @@ _AS_CAPITAL_I = {ord("İ"): "i"}
 
 
 def named_kind(name: str) -> str | None:
-    """Return the kind of a finding with this name; None if the name does not suggest a secret, or is too long."""
+    """Return the kind of a finding with the name `name`; None if the name suggests no secret, or is too long."""
     if len(name) > _LONGEST_NAME or _rule(name) is None:
         return None
     last = name.rpartition(".")[2]
@@ -132,7 +133,7 @@ def named_kind(name: str) -> str | None:
 
 
 def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
-    """Whether the name suggests a secret, and the value is not a reference, path, placeholder or identifier.
+    """Whether the name suggests a secret, and the value looks secret: not like a reference, placeholder or word.
 
     `quoted` says whether the value is in quotes. A value without quotes must look more random.
     """
@@ -144,7 +145,7 @@ def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
     # The id of a key pair is not secret.
     if rule is _SECRET and name.lower().endswith("key") and _KEY_ID.fullmatch(value):
         return False
-    # Of all references, only a UUID gets here, and UUIDs are random.
+    # A reference that was not refused above is a UUID, and UUIDs count as random.
     return (rule.uuid and is_reference(value)) or (is_random(value) and _has_what(rule, value, quoted=quoted))
 
 
@@ -162,16 +163,16 @@ def _has_what(rule: _Rule, value: str, *, quoted: bool) -> bool:
 
 
 def named_in(text: str) -> Iterator[Span]:
-    """Find values that follow their name, or are below it in a table; the findings may overlap."""
+    """Find secrets after a name that suggests a secret, or below such a name in a table. The findings may overlap."""
     lowered = text.translate(_AS_CAPITAL_I).lower() if "İ" in text else text.lower()
-    # The characters that may still be read in tables, so that a table with nothing but headers is not slow.
+    # How many characters may still be read in tables. Without a limit, a table of nothing but headers would be slow.
     left = [_MOST_READ * len(lowered)]
     for end, pattern in _NAMES:
         done = 0
         for name in matches(end, pattern, lowered):
             field = _FIELD.match(lowered, name.end())
             if field and field.end() < done:
-                # This value is the rest of the one that was found last.
+                # The value after this name is part of the value that was found last.
                 continue
             spans = _field(text, field) if field else []
             if spans:
@@ -251,10 +252,10 @@ def _field(text: str, found: re.Match[str]) -> list[Span]:
 
 
 def _narrow_end(pattern: re.Pattern[str], text: str, start: int, name: str) -> int:
-    """Return the end of a value without quotes, or `start` if there is no secret.
+    """Return the end of a value without quotes; `start` if there is no value, or if a long value is not a secret.
 
-    Only a value that begins like a secret is read to its end: in a text such as `secret=secret=secret=`, each name is
-    followed by the whole rest.
+    A long value is only read to its end if it begins like a secret. In a text such as `secret=secret=secret=`, the
+    value of each name is the whole rest of the text, and reading all these values would be slow.
     """
     found = pattern.match(text, start, start + _BEGINNING)
     if found and found.end() > start + _BEGINNING - _ESCAPE:
@@ -262,7 +263,7 @@ def _narrow_end(pattern: re.Pattern[str], text: str, start: int, name: str) -> i
     return found.end() if found else start
 
 
-# What may follow a name that is a cell of a table in HTML, CSV, Markdown, or aligned columns.
+# What may follow a name in a cell of a table: in HTML, CSV or Markdown, or with aligned columns.
 _CELL = re.compile(r"[\"']?(?:[,\t;|│┃┆\n\r]|\Z)|</t[hd]>| (?=[A-Za-z_ |│┃┆])")
 _CELL_BEGINS = re.compile(r"(?:\A|[,\t;|│┃┆\n\x00])[\"']?\Z|[|│┃┆>] ?\Z|  \Z")
 _SEPARATORS = (re.compile("[|│┃┆]"), re.compile("\t"), re.compile(","), re.compile(";"))
@@ -286,7 +287,7 @@ def _below(text: str, lowered: str, end: int, left: list[int]) -> Iterator[Span]
 
 
 def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield start and end of the cells below a cell: the cells with the same number in the following rows."""
+    """Yield start and end of each cell below a cell: the cell with the same number in each of the following rows."""
     row = text.rfind("<tr", max(0, start - _LONGEST_ROW), start)
     column = sum(1 for _ in _TD.finditer(text, row, start)) if row >= 0 else 0
     at = end
@@ -302,7 +303,7 @@ def _html_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tup
 
 
 def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield start and end of the cells below a cell, found by the character between cells or by their alignment."""
+    """Yield start and end of each cell below a cell. Cells are found by their separator, or else by their alignment."""
     first, last = _line(text, start)
     if last - first >= _LONGEST_ROW:
         return
@@ -324,14 +325,14 @@ def _line_rows(text: str, start: int, end: int, left: list[int]) -> Iterator[tup
             continue
         cells = [cell for cell in _WORD.finditer(row) if begins == cell.start() or ends == cell.end()]
         yield from ((first + cell.start(), first + cell.end()) for cell in cells)
-        # One row without a cell may follow: pandas writes the name of the index into a separate row.
+        # One row without an aligned cell is allowed: pandas writes the name of the index into a separate row.
         others += not cells
         if others > 1:
             return
 
 
 def _line(text: str, at: int) -> tuple[int, int]:
-    """Return start and end of the line around a position, limited to a maximum length."""
+    """Return start and end of the line around a position, at most `_LONGEST_ROW` characters to each side."""
     first, last = max(0, at - _LONGEST_ROW), min(len(text), at + _LONGEST_ROW)
     begin, end = text.rfind("\n", first, at), text.find("\n", at, last)
     return first if begin < 0 else begin + 1, last if end < 0 else end

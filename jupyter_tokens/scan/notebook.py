@@ -1,6 +1,7 @@
-"""Finds tokens in a notebook of format 4, and redacts them in its outputs.
+"""Finds tokens in a notebook of format 4, and redacts them.
 
-All strings of a notebook are joined and searched as one text: most are short, and each search has a fixed cost.
+The strings of a notebook are joined and searched as one text, because most are short and each search has a fixed cost.
+Only images and other binary data are searched separately.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Location:
 
     @property
     def may_change(self) -> bool:
-        """Whether redaction may normally change this place: what a kernel wrote, not what a person wrote."""
+        """Whether redaction may change this place by default: outputs and widget state, written by the kernel."""
         return self.part in {"output", "widget state"}
 
     def __str__(self) -> str:
@@ -58,7 +59,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding, without its value. `line` is the line within `place`, from 1; `length` is in characters."""
+    """A secret that was found, without its value. `line` counts from 1 within `place`; `length` is in characters."""
 
     place: Location
     line: int
@@ -83,7 +84,7 @@ class _Text(NamedTuple):
     is_picture: bool = False
 
     def targets(self) -> list[tuple[Target, str]]:
-        """Return the strings of the notebook that make up this text."""
+        """Return the strings of the notebook that make up this text, each with its target."""
         if self.lines is None:
             return [(Target(self.path, self.is_name), self.content)]
         return [(Target((*self.path, i)), line) for i, line in enumerate(self.lines)]
@@ -99,7 +100,7 @@ class Scan(NamedTuple):
 def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bool = False) -> Scan:
     """Find known values in a notebook, and keys and tokens by their format, context or name.
 
-    The replacements are for outputs and widget state. With `everywhere`, they are also for sources, metadata and
+    The replacements change outputs and widget state. With `everywhere`, they also change sources, metadata and
     attachments.
     """
     ids = _cell_ids(notebook, known)
@@ -143,7 +144,7 @@ def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
             names.append((parent, before, after))
         else:
             parent[target.path[-1]] = after
-    # Names last: the paths are only valid until a name has changed.
+    # Field names are changed last, because the paths of the other strings contain the old names.
     for parent, before, after in names:
         renamed = {after if name == before else name: value for name, value in parent.items()}
         parent.clear()
@@ -151,7 +152,10 @@ def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
 
 
 def _added(names: set[str], name: str) -> str:
-    """Make a name unique, and add it to `names`: of two fields with the same label as their name, one would be lost."""
+    """Return `name`, with a number if it is in `names`, and add the result to `names`.
+
+    Two redacted names may have the same label. Of two fields with the same name, one would be lost.
+    """
     number, free = 1, name
     while free in names:
         number += 1
@@ -170,7 +174,7 @@ def _without(text: _Text, spans: list[Span], known: Known) -> list[str]:
     parts = [text.content] if text.lines is None else text.lines
     for _ in range(_PASSES):
         parts = _replaced(parts, spans)
-        # The removed text may have hidden a token next to it.
+        # Next to the text that was removed, a further token may be recognisable now.
         (spans,) = _spans([text._replace(content="".join(parts))], known)
         if not spans:
             break
@@ -178,7 +182,7 @@ def _without(text: _Text, spans: list[Span], known: Known) -> list[str]:
 
 
 def _replaced(parts: Sequence[str], spans: Sequence[Span]) -> list[str]:
-    """Replace each span in the parts of a text by its label. A label for several parts goes into the first part."""
+    """Replace each span in the parts of a text by its label. The first of several parts gets the label."""
     result = []
     begin = first = 0
     for part in parts:
@@ -219,7 +223,7 @@ def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
 
 
 def _of_field(text: _Text) -> Iterator[Span]:
-    """Yield the whole text if the name of its field, or of its column in a JSON table, suggests a secret."""
+    """Yield a span for the whole text if the name of its field, or of its column in a JSON table, suggests a secret."""
     if text.is_name or (text.lines and len(text.lines) > 1) or len(text.content) < _SHORTEST:
         return
     name = next((step for step in reversed(text.path) if isinstance(step, str) and not step.isdigit()), None)
@@ -229,7 +233,7 @@ def _of_field(text: _Text) -> Iterator[Span]:
 
 
 def _texts(notebook: Mapping[str, Any]) -> Iterator[_Text]:
-    """Yield every string in the order of the notebook; a list of lines is one text, as front ends read it."""
+    """Yield every string and every field name. A list of lines is one text, as front ends read it."""
     stack: list[tuple[Path, Any]] = [((), notebook)]
     while stack:
         path, node = stack.pop()
@@ -242,12 +246,12 @@ def _texts(notebook: Mapping[str, Any]) -> Iterator[_Text]:
         elif _is_lines(path, node):
             yield _Text(path, "".join(node), node, is_picture=_is_picture(path))
         else:
-            # Only strings, objects and lists: a list of numbers may be long.
+            # Numbers are left out, because a list of numbers may be long.
             stack.extend([((*path, i), node[i]) for i in reversed(range(len(node))) if isinstance(node[i], _HOLDS)])
 
 
 def _is_lines(path: Path, node: Sequence[Any]) -> bool:
-    """Whether a list is one text: nbformat's schema has a multiline_string there, or it looks like one."""
+    """Whether a list is the lines of one text, by nbformat's schema (multiline_string) or by the line ends in it."""
     if not node or not all(isinstance(line, str) for line in node):
         return False
     match path:
@@ -282,7 +286,7 @@ def _place(path: Path, ids: Mapping[int, str]) -> Location:
 
 
 def _cell_ids(notebook: Mapping[str, Any], known: Known) -> dict[int, str]:
-    """Return the ids of the cells by index, except ids that contain a finding themselves."""
+    """Return the ids of the cells by index, except ids that contain a secret."""
     ids: dict[int, str] = {}
     cells = notebook.get("cells")
     for index, cell in enumerate(cells if isinstance(cells, list) else ()):

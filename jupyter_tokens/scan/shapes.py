@@ -1,7 +1,7 @@
 """Finds keys and tokens in text, by their issuer's mark, their context, or their name.
 
-An issuer's mark inside base64 data is no finding: with few exceptions (`Shape.touching`), no character of base64 may be
-directly before or after a value with a mark.
+An issuer's mark inside base64 data is not a finding: with few exceptions (`Shape.touching`), no character of base64 may
+be directly before or after a value with a mark.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ __all__ = ["shapes_in"]
 
 # Pictures in HTML and Markdown.
 _PICTURE = re.compile(r"(?:image|video|audio|font)/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/=\s\\]{64,}+")
-# Every value with an issuer's mark is in a run of at least 16 of these characters. Such runs are few, so only they are
-# searched for marks.
+# Every value with an issuer's mark is in a run of at least 16 of these characters. Such runs are few. If a mark is in
+# none of them, the text is not searched for the mark's format.
 _OF_RUNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+=~%:-"
 _RUN = bytes(byte in _OF_RUNS for byte in range(256))
 _SHORTEST_RUN = b"\1" * 16
 _SHAPES = tuple(
     (shape, re.compile(shape.pattern + f"(?![{shape.edge}])"), re.compile(f"[{shape.edge}]")) for shape in SHAPES
 )
-# Escapes that may be before a value. "\n", "%3D", "\u003d" and terminal colours end in a character that looks like a
-# part of the value.
+# Escapes that may be directly before a value: "\n", "%3D", "\u003d" and terminal colours. Their last character looks
+# like a part of the value.
 _ESCAPE = re.compile(r"(?:\\[nrt]|%(?P<byte>[0-9A-Fa-f]{2})|\\u(?P<unit>[0-9A-Fa-f]{4})|[\[;]\d{1,3}m)\Z")
 _LONGEST_ESCAPE = 6
 _NEAR = 200
 
-# Only the beginning of a value: in a text such as `Bearer+Bearer+Bearer+`, each word is followed by the whole rest.
+# Only the beginning of a value: in `Bearer+Bearer+Bearer+`, the value after each word would be the whole rest.
 _VALUE = rf"(?P<value>(?P<begins>(?:[A-Za-z0-9._~+/=-]|{ESCAPED}){{16,128}}+))"
 _REST = re.compile(rf"(?:[A-Za-z0-9._~+/=-]++|{ESCAPED})*")
 _LONGEST = 16384
@@ -101,7 +101,7 @@ def _is_whole(shape: Shape, found: str) -> bool:
         except (ValueError, RecursionError):
             return False
         return isinstance(read, dict) and "alg" in read
-    # Only LTAI ids may contain words. All other values look random: STS.AssumeRoleWithWebIdentity is not an id.
+    # Only LTAI ids may contain words. Other values must look random: STS.AssumeRoleWithWebIdentity is not an id.
     return shape.mark == "LTAI" or is_random(found)
 
 
@@ -132,7 +132,7 @@ _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{32,}")
 
 
 class _Context(NamedTuple):
-    """A text that shows that the value in it is a secret. `mark` is the literal with which each match begins."""
+    """Text that marks the value in it as a secret. Each match begins with `mark`, and `is_one` checks the value."""
 
     kind: str
     mark: str
@@ -176,7 +176,7 @@ _CONTEXTS = (
         re.compile(r"(?P<value>SDK-HMAC-SHA256\s{1,4}Access=[A-Z0-9]{20})(?![A-Za-z0-9+/_-])"),
         lambda _: True,
     ),
-    # Most APIs take tokens as bearer tokens, and some client ids and secrets (OneAccess) by HTTP Basic.
+    # Most APIs take tokens as bearer tokens. Some, such as OneAccess, take a client id and secret by HTTP Basic.
     _Context("bearer token", "earer", re.compile(rf"earer(?: +|%20|\+){_VALUE}"), _is_token),
     _Context(
         "client id and secret",

@@ -1,4 +1,4 @@
-"""Finds known secrets in text, and distinguishes others from placeholders, references, paths and words."""
+"""Finds known secrets in text, and distinguishes unknown secrets from placeholders, references, paths and words."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GRAM = SHORTEST // 2
 _MANY = 4096
 _PLAIN = re.compile(r"[^\w .-]")
 ESCAPED = r"%(?:25)?(?!0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])[0-9A-Fa-f]{2}"
-"""A percent-encoded character inside a value. An encoded `&`, quote, line end or the like would end the value."""
+"""Pattern of a percent-encoded character in a value, except characters that end a value, such as `&` and quotes."""
 
 _MASKED = re.compile(r"x{4}|X{4}|[*•]{4}|\.{3}|…|(.)\1{5}|<[^<>]*>|\{[^{}]*\}|\$[({A-Za-z]|%[(s]")
 # Short words count only as whole words: random values contain them by chance.
@@ -73,8 +73,8 @@ _VERSION = re.compile(r"\d\.\d+\.\d|\d{4}-\d\d-\d\d")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _RUN = re.compile(r"[A-Za-z0-9]+")
 
-# Pairs of letters that make up 86 % of the words in names of Python's and pandas' sources. In each group, the
-# first letter is followed by one of the others.
+# Pairs of letters that make up 86 % of the words in names of Python's and pandas' sources. A group stands for the pairs
+# of its first letter and each of its other letters.
 _PAIRS = frozenset(
     group[0] + second
     for group in (
@@ -114,7 +114,7 @@ class Span(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """The label that replaces the finding."""
+        """The label that redaction puts in place of the finding."""
         return f"[{self.kind}]"
 
 
@@ -132,7 +132,10 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def matches(mark: str, pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Yield the matches of a pattern that begins with `mark`. Twice as fast as `finditer` if `mark` is rare."""
+    """Yield the matches of a pattern that begins with `mark`. Matches may overlap.
+
+    Twice as fast as `finditer` if `mark` is rare.
+    """
     at = text.find(mark)
     while at >= 0:
         found = pattern.match(text, at)
@@ -142,26 +145,26 @@ def matches(mark: str, pattern: re.Pattern[str], text: str) -> Iterator[re.Match
 
 
 class Known:
-    """A set of values to find. A search costs the same for one value as for thousands.
+    """Known values to find in texts. A search for thousands of values takes about as long as a search for one value.
 
     Parameters
     ----------
     kinds : Mapping
-        The kind of each value. The keys are the values; those shorter than `encodings.SHORTEST` are left out.
+        The values to find, each with its kind. Values shorter than `encodings.SHORTEST` are left out.
 
     Notes
     -----
-    The search looks at a few characters in every stride of the text, and compares the whole values that contain these
-    characters. A regular expression with thousands of alternatives would take minutes for a large notebook.
+    The search looks up a few characters at regular distances in the text, and compares only the values that contain
+    these characters. A regular expression with thousands of alternatives would take minutes for a large notebook.
     """
 
     def __init__(self, kinds: Mapping[str, str]) -> None:
-        # Labels are put into texts that may be JSON or HTML, so special characters in kinds are replaced.
+        # A label contains the kind, and is put into text that may be JSON or HTML. So special characters are replaced.
         named = {value: _PLAIN.sub("_", kind) for value, kind in kinds.items()}
         self._forms = {form: kind for value, kind in named.items() for form in forms_of(value)}
         shortest = min(map(len, self._forms), default=SHORTEST)
         self._gram = max(_GRAM, min(SHORTEST, shortest // 2))
-        # A wide stride makes the search fast, but the table large.
+        # A wide stride makes the search fast, but the table of places large.
         self._stride = min(shortest - self._gram + 1, 16 if len(self._forms) < _MANY else 4)
         self._places: dict[str, list[tuple[int, str]]] = {}
         for form in self._forms:
@@ -193,14 +196,17 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_reference(value: str, *, uuid: bool = False) -> bool:
-    """Whether a value is a path, address, version or UUID. With `uuid`, a UUID does not count: it may be a secret."""
+    """Whether a value is a reference (`env:X`), path, address, version or UUID.
+
+    With `uuid`, a UUID does not count, because it may be a secret.
+    """
     if _REFERENCE.match(value) or _FILE.search(value[-_LONG:]) or _VERSION.search(value[:_LONG]):
         return True
     return not uuid and _UUID.fullmatch(value) is not None
 
 
 def is_random(value: str) -> bool:
-    """Whether a value looks random and not like words, judged by its pairs of characters."""
+    """Whether a value looks random and not like words. This is judged by its pairs of characters."""
     if len(set(value[:_LONG])) < _FEWEST_CHARACTERS or _IDENTIFIER.fullmatch(value):
         return False
     common = counted = 0
@@ -215,7 +221,10 @@ def is_random(value: str) -> bool:
 
 
 def is_password(value: str) -> bool:
-    """Whether a value can be a password: it looks random or has three classes of characters, and is not a usual one."""
+    """Whether a value may be a password.
+
+    It looks random or has three classes of characters, and is neither a very common password nor a placeholder.
+    """
     if _NOT_A_LETTER.sub("", value.lower()) in _USUAL:
         return False
     classes = sum(each.search(value) is not None for each in _CLASSES)

@@ -1,1 +1,1 @@
-"""The Jupyter server extension: hands out tokens to kernels and browsers; secrets stay in the server."""
+"""The Jupyter server extension: hands out tokens to kernels, workers and browsers; secrets stay in the server."""

@@ -1,7 +1,8 @@
 """Reports what happens to tokens as Jupyter events, log records and metrics, without any part of a token.
 
-This is an activity log, not an audit trail: anyone who may write events can forge one, so the same facts are written to
-the server's log. The metrics, at the server's /metrics, count all servers of the process together.
+Events are an activity log, not an audit trail: anyone who may write events can forge them. So the same facts are also
+written to the server's log, some of them at level DEBUG. The metrics at the server's `/metrics` count all servers of
+the process together.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ KINDS = (
 )
 
 MOST_HISTORY = 200
-"""Most events that are kept for the panel; the oldest are dropped first."""
+"""Maximum number of events that are kept for the panel; the oldest are dropped first."""
 _NOT_IN_HISTORY = {"held", "found"}
 _HISTORY = ("profile", "user", "kernel_id", "to", "what", "reason")
 
@@ -67,7 +68,7 @@ _HELD.set_function(lambda: sum(source.live() for source in tuple(_sources)))
 
 
 class Activity:
-    """Reports events, from any thread. Reporting never raises, so that no token is withheld because of it.
+    """Reports events. Thread-safe. Reporting never raises, so that a failed report keeps no token from a client.
 
     Parameters
     ----------
@@ -90,17 +91,18 @@ class Activity:
         self._history: deque[dict[str, Any]] = deque(maxlen=MOST_HISTORY)
 
     def history(self) -> list[dict[str, Any]]:
-        """Return the last events, newest first: `at`, `kind` and the facts in `_HISTORY` (None for a missing fact).
+        """Return the last events, newest first. Each has `at`, `kind` and the facts in `_HISTORY` (None if missing).
 
-        Omits "held" and "found" events, and "served" events for browsers, which only get facts about a token.
+        Omits "held" and "found" events, and "served" events for browsers. A value that was sent to a browser is in the
+        list as a "revealed" event.
         """
         return [*reversed(self._history)]
 
     def register(self) -> None:
-        """Register the event schemas with the server, once.
+        """Register the event schemas with the server; do nothing if they are already registered.
 
-        Checking the schemas takes as long as all other work at the extension's start, so it is done after the server
-        has started, or with the first event.
+        Jupyter checks the schemas, which takes as long as all other work at the extension's start. So this is called
+        when the server has started, or with the first event.
         """
         if not self._are_registered:
             self._are_registered = True
@@ -108,16 +110,19 @@ class Activity:
                 self._events.register_event_schema(_SCHEMAS / f"{kind}.yaml")
 
     def fetched(self, fetched: Fetched) -> None:
-        """Report a call to an API, and its error if it failed."""
-        facts: dict[str, Any] = {
-            "profile": fetched.key.profile,
-            "provider": fetched.provider,
-            "seconds": round(fetched.seconds, 3),
-        }
-        if fetched.error is None:
-            self._tell("fetched", logging.INFO, facts)
-        else:
-            self._tell("failed", logging.WARNING, {**facts, **_why(fetched.error)})
+        """Report the attempt to fetch a token from an API, with its error if it failed."""
+        error = fetched.error
+        kind, level = ("fetched", logging.INFO) if error is None else ("failed", logging.WARNING)
+        self._tell(
+            kind,
+            level,
+            lambda: {
+                "profile": fetched.key.profile,
+                "provider": fetched.provider,
+                "seconds": round(fetched.seconds, 3),
+                **({} if error is None else _why(error)),
+            },
+        )
 
     def served(self, handler: TokensHandler, profile: str, *, to: str, cached: bool) -> None:
         """Report a token that was handed out.
@@ -133,47 +138,53 @@ class Activity:
         cached : bool
             Whether the token came from the cache.
         """
-        self._tell("served", logging.DEBUG, {"profile": profile, "to": to, "cached": cached, **_who(handler)})
+        self._tell("served", logging.DEBUG, lambda: {"profile": profile, "to": to, "cached": cached, **_who(handler)})
 
     def revealed(self, handler: TokensHandler, profile: str) -> None:
         """Report a token whose value was sent to a browser."""
-        self._tell("revealed", logging.INFO, {"profile": profile, **_who(handler)})
+        self._tell("revealed", logging.INFO, lambda: {"profile": profile, **_who(handler)})
 
     def injected(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
-        """Report a token that the server put into a kernel; `handler` is None at the kernel's start."""
-        user = _who(handler)["user"] if handler is not None else None
-        self._tell("injected", logging.INFO, {"profile": profile, "user": user, "kernel_id": kernel_id})
+        """Report a token that the server injected into a kernel; `handler` is None at the kernel's start."""
+        self._tell("injected", logging.INFO, lambda: _moved(handler, profile, kernel_id))
 
     def removed(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
         """Report a profile's tokens that were removed from a kernel; `handler` is None if there is no request."""
-        user = _who(handler)["user"] if handler is not None else None
-        self._tell("forgotten", logging.DEBUG, {"profile": profile, "user": user, "kernel_id": kernel_id})
+        self._tell("forgotten", logging.DEBUG, lambda: _moved(handler, profile, kernel_id))
 
     def held(self, kernel_id: str, profiles: list[str]) -> None:
         """Report that the tokens in a kernel changed. The kernel now holds tokens of `profiles`."""
-        self._tell("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
+        self._tell("held", logging.DEBUG, lambda: {"kernel_id": kernel_id, "profiles": profiles})
 
     def handle(self, what: str, handler: TokensHandler, issued: Issued) -> None:
         """Report a handle that was issued or revoked; `what` is "issued" or "revoked"."""
         facts = {"handle": issued.id, "what": what, "profile": issued.profile, "owner": issued.owner}
-        self._tell("handle", logging.INFO, {**facts, **_who(handler)})
+        self._tell("handle", logging.INFO, lambda: {**facts, **_who(handler)})
 
     def login(self, handler: TokensHandler, profile: str, what: str) -> None:
         """Report that a person has logged in or out; `what` is "in" or "out"."""
-        self._tell("login", logging.INFO, {"profile": profile, "what": what, **_who(handler)})
+        self._tell("login", logging.INFO, lambda: {"profile": profile, "what": what, **_who(handler)})
 
     def forgotten(self, handler: TokensHandler, profile: str) -> None:
         """Report a profile's tokens that were removed from the server on request."""
-        self._tell("forgotten", logging.DEBUG, {"profile": profile, **_who(handler)})
+        self._tell("forgotten", logging.DEBUG, lambda: _moved(handler, profile, None))
 
     def refused(self, handler: TokensHandler, reason: str) -> None:
-        """Report a request that the server itself refused."""
-        facts = {"reason": reason, "resource": handler.auth_resource, "profile": self._known(handler)}
-        self._tell("refused", logging.WARNING, {**facts, **_who(handler)})
+        """Report a request that was answered with 403."""
+        self._tell(
+            "refused",
+            logging.WARNING,
+            lambda: {
+                "reason": reason,
+                "resource": handler.auth_resource,
+                "profile": self._known(handler),
+                **_who(handler),
+            },
+        )
 
     def found(self, path: str, outcome: str, found: list[str]) -> None:
-        """Report a notebook that contained tokens when it was saved; `outcome` is "saved", "redacted" or "refused"."""
-        self._tell("found", logging.DEBUG, {"path": path, "outcome": outcome, "found": found})
+        """Report tokens found in a notebook that was to be saved; `outcome` is "saved", "redacted" or "refused"."""
+        self._tell("found", logging.DEBUG, lambda: {"path": path, "outcome": outcome, "found": found})
 
     def _known(self, handler: TokensHandler) -> str | None:
         # Only the name of an existing profile: a request may contain anything in place of the name, even a token.
@@ -182,8 +193,10 @@ class Activity:
             return next((name for name in handler.path_kwargs.values() if name in profiles), None)
         return None
 
-    def _tell(self, kind: str, level: int, facts: dict[str, Any]) -> None:
+    def _tell(self, kind: str, level: int, look: Callable[[], dict[str, Any]]) -> None:
         try:
+            # Here, because a handler may not know its user or its kernel.
+            facts = look()
             if kind not in _NOT_IN_HISTORY and facts.get("to") != "browser":
                 at = utc(self._clock.now()).isoformat()
                 self._history.append({"at": at, "kind": kind, **{name: facts.get(name) for name in _HISTORY}})
@@ -208,10 +221,10 @@ class Activity:
 
 
 def _is_heard(log: Any, level: int) -> bool:
-    """Whether a record would reach a handler.
+    """Whether a log record of this level would reach a handler.
 
-    The server's logger passes all levels on and its handlers drop most records. Creating a record that is dropped costs
-    as much as the rest of serving a token.
+    The server's logger passes records of all levels on, and its handlers drop most of them. To create a record that is
+    then dropped costs as much time as the rest of serving a token.
     """
     if not log.isEnabledFor(level):
         return False
@@ -236,8 +249,13 @@ def _who(handler: TokensHandler) -> dict[str, Any]:
     return {"user": getattr(handler.current_user, "username", None), "kernel_id": handler.kernel_id}
 
 
+def _moved(handler: TokensHandler | None, profile: str, kernel_id: str | None) -> dict[str, Any]:
+    user = _who(handler)["user"] if handler is not None else None
+    return {"profile": profile, "user": user, "kernel_id": kernel_id}
+
+
 def watch(source: TokenSource) -> None:
-    """Include a source in the gauge of cached tokens, until `unwatch`."""
+    """Include a source in the gauge of cached tokens until `unwatch` is called."""
     _sources.add(source)
 
 
@@ -247,7 +265,7 @@ def unwatch(source: TokenSource) -> None:
 
 
 def count_fetch(fetched: Fetched, *, refresh: bool) -> None:
-    """Count a call to a token API; `refresh`: whether a token was already cached."""
+    """Count a call to a token API; `refresh` is true if a token was already cached."""
     _FETCHES.labels(fetched.provider, "ok" if fetched.error is None else fetched.error.reason).inc()
     _SECONDS.labels(fetched.provider).observe(fetched.seconds)
     if refresh and fetched.error is not None:

@@ -1,4 +1,4 @@
-"""Builds the JSON of the routes' answers field by field, so that no secret gets into them by accident."""
+"""Builds the JSON of the routes' answers field by field, so that no secret gets into an answer by accident."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ _log = logging.getLogger(__name__)
 
 
 def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
-    """Describe a profile and the state of its token. Contains no secret, no reference to one, and no token value.
+    """Return the facts about a profile and the state of its token, for JSON.
+
+    The result contains no secret, no reference to a secret, and no token value. For an invalid profile, it contains the
+    error.
 
     Parameters
     ----------
     source : LocalSource
         The server's token source.
     name : str
-        Name of a configured profile.
+        Name of an existing profile.
     """
     entry: dict[str, Any] = {
         "name": name,
@@ -58,7 +61,7 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
     try:
         profile = source.profile(name)
     except TokenError as error:
-        # A granted profile may have any error of the hub's service.
+        # Not only ConfigurationError: for a granted profile, the hub's service may report any error.
         return {**entry, "error": error_facts(error)}
     (state, token, failure), key = source.profile_standing(name)
     return {
@@ -84,7 +87,7 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
 
 
 def _sdks_of(profile: Profile) -> list[dict[str, Any]]:
-    """Return example code for the SDK that a profile names, its provider's SDKs, and SDKs that read its variable."""
+    """Return example code for the profile's SDK, its provider's SDKs, and the SDKs that read the profile's variable."""
     provider, own = profile.provider, [] if profile.sdk is None else [profile.sdk]
     readers = [name for name, sdk in SDKS.items() if profile.env in sdk.rivals]
     names = dict.fromkeys([*own, *provider.sdks, *readers])
@@ -112,18 +115,21 @@ def _login(source: LocalSource, name: str) -> dict[str, Any]:
 
 
 def params_schemas(ids: Iterable[str]) -> dict[str, Any]:
-    """Return JSON schemas of the given providers' request parameters, by provider id."""
-    # A profile of the hub's service may have a provider that is not installed here.
+    """Return JSON schemas of the providers' request parameters, by provider id.
+
+    Providers that are unknown or cannot be loaded are left out.
+    """
+    # A profile that the hub's service grants may have a provider that is not installed here.
     known = set(provider_ids())
     return {
-        provider_id: provider_class(provider_id).schema()["params"]
-        for provider_id in sorted(ids)
-        if provider_id in known
+        provider_id: entry["params"]
+        for provider_id in sorted(known.intersection(ids))
+        if (entry := _provider_entry(provider_id)) is not None
     }
 
 
 def provider_entries() -> list[dict[str, Any]]:
-    """Describe all providers, with JSON schemas of the settings and of the request parameters."""
+    """Return all providers that can be loaded, with JSON schemas of their settings and request parameters."""
     return [entry for provider_id in provider_ids() if (entry := _provider_entry(provider_id)) is not None]
 
 

@@ -27,6 +27,7 @@ from ..config.files import TokenProfiles, remove_leftovers
 from ..protocol.handles import ID, Handles
 from ..protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
+from ..sources.cache import Key
 from ..sources.hub import HubSource
 from ..sources.local import Fetched, LocalSource
 from .activity import Activity, count_fetch, count_hit, unwatch, watch
@@ -91,8 +92,8 @@ class Route(NamedTuple):
     handler : type
         The handler class.
     permissions : mapping
-        For each method of the handler, the action and the resource that the user must be allowed. None if the method
-        needs no login: it checks a proof of a kernel or a worker, or a secret that a kernel got with its proof.
+        By method of the handler: the action and the resource for which the user needs permission. None if the method
+        needs no login, because it checks a proof of a kernel or a worker, or a secret that a kernel got with its proof.
     """
 
     pattern: str
@@ -171,13 +172,14 @@ class TokensExtension(ExtensionApp):
 
     allow_reveal = Bool(
         default_value=True,
-        help="Whether the side panel may show a token's value. Kernels get their tokens in any case.",
+        help="Whether users may get a token's value in the side panel or through the vendor proxy. Kernels get their "
+        "tokens in any case.",
     ).tag(config=True)
     allow_edit = Bool(
         help="Whether profiles can be added, changed and removed over REST. The default is true for a server that "
-        "listens on loopback, with Jupyter's own login and no Authorizer. Users who may also execute code in "
-        "kernels can make the server read any file, variable or keyring entry that a reference names, as they can in a "
-        "kernel; other users can only use secrets that they send by value.",
+        "listens on loopback or a unix socket, with Jupyter's own login, no Authorizer and no gateway. Users who may "
+        "also execute code in kernels can write references, which make the server read a file, a variable or a keyring "
+        "entry; their kernels can read these anyway. Other users can only send secrets by value.",
     ).tag(config=True)
     edit_variables = List(
         Unicode(),
@@ -188,20 +190,22 @@ class TokensExtension(ExtensionApp):
     load_in_kernels = Bool(
         default_value=True,
         help="Whether to load the extension in every IPython kernel that this server starts: %gettoken works without "
-        "%load_ext, and redaction is on from the first cell. Kernels whose environment lacks jupyter_tokens, and "
-        "those that are not started with `python -m ipykernel_launcher`, are left as they are.",
+        "%load_ext, and redaction is on from the first cell. Kernels are left as they are if jupyter_tokens is not "
+        "installed in their environment, if their command is not `python -m ipykernel_launcher` or `python -m "
+        "ipykernel`, or if you have chosen another kernel provisioner.",
     ).tag(config=True)
     scan_on_save = Enum(
         ["off", "warn", "redact", "refuse"],
         default_value="off",
-        help="What to do when a notebook is saved that contains a token of this server, or something that looks like "
-        "one: nothing, warn in the log and the browser, also redact it in outputs, or refuse to save. If a notebook is "
-        "shared by jupyter-collaboration, refuse redacts its file instead, sources included.",
+        help="What to do if a notebook contains a token of this server, or something that looks like a token, when it "
+        "is saved. off: nothing. warn: warn in the log and the browser. redact: also redact outputs. refuse: do not "
+        "save it. For a notebook that is shared by jupyter-collaboration, refuse redacts the file instead, including "
+        "the sources.",
     ).tag(config=True)
 
     service_url = Unicode(
         help="URL of the hub's token service. Its profiles are served in addition to the server's own. "
-        f"The default is the environment variable {SERVICE_VARIABLE}.",
+        f"The default is the value of the environment variable {SERVICE_VARIABLE}.",
     ).tag(config=True)
 
     @default("service_url")
@@ -210,12 +214,12 @@ class TokensExtension(ExtensionApp):
 
     @default("allow_edit")
     def _is_personal(self) -> bool:
-        """Whether everyone who can log in can run code as the server's user: editing gives them no further access."""
+        """Whether everyone who can log in can also run code as the server's user. Then editing gives no new access."""
         app = self.serverapp
         return (
             app is not None
             and (bool(app.sock) or app.ip in _LOOPBACK)
-            # Not a subclass such as JupyterHub's, which has several users.
+            # Exactly this class: a subclass such as JupyterHub's has several users.
             and type(app.identity_provider) is PasswordIdentityProvider
             and app.identity_provider.auth_enabled
             and type(app.authorizer) is AllowAllAuthorizer
@@ -242,7 +246,7 @@ class TokensExtension(ExtensionApp):
 
     @property
     def source(self) -> LocalSource:
-        """The server's token source. It is opened at first use, on any thread."""
+        """The server's token source, opened at first use. Thread-safe."""
         if self._source is None:
             with self._opening:
                 if self._source is None:
@@ -253,7 +257,7 @@ class TokensExtension(ExtensionApp):
         return self._source
 
     async def profiles(self) -> Profiles:
-        """Return this server's profiles and, under a hub, those that the hub's service grants. Raises `TokenError`."""
+        """Return this server's profiles and the profiles that the hub's service grants, if any. Raises `TokenError`."""
         source = self.source
         if source.is_due:
             await on_a_thread(source.look)
@@ -269,7 +273,11 @@ class TokensExtension(ExtensionApp):
         if self.service_url and token:
             return HubSource(HubServer(self.service_url, token), clock=self.clock)
         if self.service_url:
-            self.log.warning("jupyter_tokens: %s is not set, so the hub's token service is not used.", TOKEN_VARIABLE)
+            self.log.warning(
+                "jupyter_tokens: the hub's token service is not used: its URL is set, but the environment variable %s "
+                "is not.",
+                TOKEN_VARIABLE,
+            )
         return LocalSource(clock=self.clock)
 
     @cached_property
@@ -284,7 +292,7 @@ class TokensExtension(ExtensionApp):
 
     @property
     def issues_at(self) -> tuple[str, str | None]:
-        """The URL at which holders of handles get tokens, and the server's certificate (PEM) or None."""
+        """The issuer's URL for holders of handles, and the server's certificate (PEM) or None."""
         server = self.server
         # Only the certificates: the file may also contain the private key.
         found = _CERTIFICATE.findall(Path(server.certfile).read_text()) if server.certfile and not server.sock else []
@@ -297,7 +305,7 @@ class TokensExtension(ExtensionApp):
         self.renewals = Renewals(self)
         self.secrets = Secrets(self.server.kernel_manager)
         # A client of the proxy may put its own secret into the query. Our routes log no queries, but Jupyter logs the
-        # query of a mistyped path. Its filter is case-sensitive, so each name is added in three spellings.
+        # query of a mistyped path. Jupyter's filter is case-sensitive, so each name is added in three spellings.
         scrubbed = "extra_log_scrub_param_keys"
         self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), *_SCRUBBED]
         become_default(self.server.kernel_manager)
@@ -324,11 +332,12 @@ class TokensExtension(ExtensionApp):
         name : str
             Name of the profile.
         params : mapping, optional
-            Request parameters, in addition to the profile's own.
+            Request parameters, which are added to the profile's parameters or override them.
         refresh : bool, default False
             Fetch even if the cached token is fresh.
         newer_than : datetime, optional
-            The time at which a token was obtained that an API has refused. Fetch unless the cached token is newer.
+            When the token was obtained that an API has refused. Fetch unless the cached token is newer. See
+            `TokenCache.get`.
 
         Raises
         ------
@@ -344,10 +353,16 @@ class TokensExtension(ExtensionApp):
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
         """Create a new token by a call to the API. The token is not cached. Raises `TokenError`."""
         profile = self.source.profile(name)
-        return Served(profile, await self.on_a_thread(lambda: self.source.create(name, params), name), cached=False)
+        token = await self.on_a_thread(lambda: self.source.create(name, params), name)
+        if self._save_hook is not None:
+            self._save_hook.know(Key(name), token)
+        return Served(profile, token, cached=False)
 
     async def may_have(self, name: str, kernel_id: str) -> bool:
-        """Whether a kernel of this server may get a profile's token. Raises `TokenError` for an unusable profile."""
+        """Whether a kernel of this server may get a profile's token.
+
+        Raises `TokenError` if the profile is unknown or invalid.
+        """
         profile = await self.profile(name)
         if profile.kernels is None and profile.notebooks is None:
             return True
@@ -393,7 +408,7 @@ class TokensExtension(ExtensionApp):
         return self.serverapp
 
     def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
-        # Called on the thread of the fetch, before the cache has the outcome: nothing here may raise.
+        # Called on the thread of the fetch, before the cache has the outcome. An error here must not fail the fetch.
         with suppress(Exception):
             count_fetch(fetched, refresh=source.held(fetched.key) is not None)
             self.activity.fetched(fetched)
@@ -409,9 +424,9 @@ def _absolute(path: str) -> str:
 
 
 def public_url(serverapp: ServerApp) -> str:
-    """Return the URL at which kernels on this machine reach the extension: `http+unix://` for a unix socket."""
+    """Return the URL at which kernels on this machine reach the extension; for a unix socket, `http+unix://…`."""
     parts = urlsplit(serverapp.connection_url)
-    # If the server listens on all addresses, Jupyter returns the host's own name, which often cannot be resolved.
+    # If the server listens on all addresses, Jupyter returns the machine's own name, which often cannot be resolved.
     # Loopback works with TLS too: kernels trust this server's certificate, whatever name is in it.
     loopback = _WILDCARDS.get(serverapp.ip)
     if loopback and not serverapp.sock:

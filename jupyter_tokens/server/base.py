@@ -59,7 +59,7 @@ __all__ = [
     "status_of",
 ]
 
-# The resources that an Authorizer checks. They are separate, so that it can allow fetching, but not revealing.
+# The resources that an Authorizer checks. Because they are separate, it can allow fetching and forbid revealing.
 PROFILES = "jupyter_tokens:profiles"
 TOKENS = "jupyter_tokens:tokens"
 REVEAL = "jupyter_tokens:reveal"
@@ -68,12 +68,13 @@ PROXY = "jupyter_tokens:proxy"
 CREATE = "jupyter_tokens:create"
 LOGIN = "jupyter_tokens:login"
 KERNELS = "kernels"
-"""Jupyter's own resource: "execute" on it means running code as the server's user."""
+"""Jupyter's own resource. Users who may "execute" on it can run code as the server's user."""
 
 MOST_BODY_BYTES = 64 * 1024
-"""The largest body that a request may have."""
+"""Maximum size of a request's body, in bytes."""
 
-# The first match counts. A 401 from the vendor concerns the profile, not the browser's login, and so becomes a 502.
+# The first match counts. A vendor's 401 (`Unauthorized`) is not in the table and becomes 502, because a 401 would tell
+# the browser that the user has to log in to Jupyter.
 _STATUS: tuple[tuple[type[TokenError], int], ...] = (
     (UnknownProfile, 404),
     (NotGranted, 403),
@@ -97,12 +98,13 @@ _STATUS: tuple[tuple[type[TokenError], int], ...] = (
 
 def status_of(error: TokenError) -> int:
     """Return the HTTP status with which a token error is answered."""
-    # For errors that are not in the table: if no request was sent to the API, the client's request is wrong (400).
+    # For errors that are not in the table: if no request was sent to the API, the client's request is wrong (400);
+    # otherwise the error comes from the API (502).
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400 if error.unsent else 502)
 
 
 def error_facts(error: TokenError) -> dict[str, Any]:
-    """Return the facts about an error that a client gets. Unlike in `str(error)`, no profile precedes the message."""
+    """Return an error as JSON for clients. Its message includes the hint, but, unlike `str(error)`, no profile."""
     setting = getattr(error, "setting", "")
     return {
         "message": f"{error.message} {error.hint}".strip(),
@@ -124,9 +126,9 @@ class Refused(HTTPError):
     message : str
         The message for the client; must not contain a secret.
     reason : str
-        One word for programs.
+        One word that programs can check.
     retry_after : float, optional
-        Seconds after which the request may succeed.
+        Seconds after which the same request may succeed.
     """
 
     def __init__(self, status: int, message: str, reason: str, retry_after: float | None = None) -> None:
@@ -141,8 +143,8 @@ class Refused(HTTPError):
 class JsonHandler(web.RequestHandler):
     """Checks request bodies, answers errors as JSON and forbids caching. Works without a Jupyter server.
 
-    Errors are `{"message", "reason", "code", "request_id", "retryable"}`. Bodies are received in chunks, so that a
-    body that is too large is neither stored nor parsed.
+    An error has at least the fields `message`, `reason`, `code`, `request_id` and `retryable`. Bodies are received in
+    chunks, so that a body that is too large is neither stored nor parsed.
     """
 
     log = logging.getLogger(__name__)
@@ -164,7 +166,7 @@ class JsonHandler(web.RequestHandler):
     def raw_body(self) -> bytes:
         """The request's body. Raises `Refused` if the body is too large."""
         if self._body_bytes > MOST_BODY_BYTES:
-            self.refuse(413, f"The body must not be larger than {MOST_BODY_BYTES} bytes.", "too_large")
+            self.refuse(413, f"The request's body must not be larger than {MOST_BODY_BYTES} bytes.", "too_large")
         return bytes(self._body)
 
     def set_default_headers(self) -> None:
@@ -182,7 +184,7 @@ class JsonHandler(web.RequestHandler):
         Raises
         ------
         Refused
-            The body is not a JSON object, or a field is unknown or has the wrong type.
+            The body is too large or not a JSON object, or a field is unknown or has the wrong type.
         """
         raw = self.raw_body
         try:
@@ -192,14 +194,16 @@ class JsonHandler(web.RequestHandler):
                 # "\\ud800" is valid JSON, but half of a surrogate pair, which cannot be signed or sent.
                 json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
-            self.refuse(400, "The body is not JSON.", "body")
+            problem = "The request's body must be JSON in valid UTF-8, without half surrogate pairs or deep nesting."
+            self.refuse(400, problem, "body")
         if not isinstance(data, dict):
-            self.refuse(400, "The body must be a JSON object.", "body")
+            self.refuse(400, "The request's body must be a JSON object.", "body")
         if known is None:
             return data
         for name, value in data.items():
             if name not in known:
-                self.refuse(400, f"Unknown field {name[:80]!r}. Known: {', '.join(known)}.", "body")
+                fields = ", ".join(known) or "none"
+                self.refuse(400, f"The request has an unknown field {name[:80]!r}. Known fields: {fields}.", "body")
             if not isinstance(value, known[name]) or (isinstance(value, bool) and known[name] is not bool):
                 self.refuse(400, f"The field {name!r} has the wrong type.", "body")
         return data
@@ -213,14 +217,16 @@ class JsonHandler(web.RequestHandler):
             moment = datetime.fromisoformat(text)
             if moment.tzinfo is not None:
                 return moment.astimezone(UTC)
-        return self.refuse(400, "The field 'newer_than' must be a date and time with its offset, in ISO 8601.", "body")
+        return self.refuse(
+            400, "The field 'newer_than' must be a time with offset, such as 2030-01-01T00:00:00+00:00.", "body"
+        )
 
     def refuse(self, status: int, message: str, reason: str, retry_after: float | None = None) -> NoReturn:
         """End the request by raising `Refused`."""
         raise Refused(status, message, reason, retry_after)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer an error as JSON that contains only allow-listed facts. Logs only the status and the reason."""
+        """Answer with an error as JSON, which contains only allowed facts. Log only the status and the reason."""
         error = kwargs.get("exc_info", (None, None))[1]
         told: dict[str, Any] = {
             "message": responses.get(status_code, "Unknown HTTP error"),
@@ -239,7 +245,8 @@ class JsonHandler(web.RequestHandler):
         self.set_status(status_code)
         self.set_header("Content-Type", "application/json")
         if self._body_bytes < int(self.request.headers.get("Content-Length", 0)):
-            # tornado closes the connection instead of reading the rest of the body. The client must not reuse it.
+            # tornado closes the connection instead of reading the rest of the body, so the client must not reuse the
+            # connection.
             self.set_header("Connection", "close")
         self.log.info("jupyter_tokens: answered %d (%s)", status_code, told["reason"])
         self.refused(status_code, told["reason"])
@@ -250,14 +257,14 @@ class JsonHandler(web.RequestHandler):
         return status_of(error)
 
     def refused(self, status: int, reason: str) -> None:
-        """Called for each request that is answered with an error. Does nothing by default."""
+        """Do nothing. Called for each request that is answered with an error, so that subclasses can report it."""
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
         """Return the facts about a token error that this route's client gets."""
         return error_facts(error)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log no traceback for `TokenError` and `Refused`: they are not bugs, and the frames could show credentials."""
+        """Log no traceback for `TokenError` and `Refused`: they are not bugs, and frames can show credentials."""
         if not isinstance(value, TokenError | Refused):
             super().log_exception(typ, value, tb)
 
@@ -274,13 +281,13 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         self.check_site()
 
     def check_site(self) -> None:
-        """Refuse requests that another site makes the browser send with the user's cookie, such as a link or an image.
+        """Refuse requests that another site makes the browser send with the user's cookie, as for a link or an image.
 
         The other site could not read the answer, but such requests would cause calls to an API. Requests with the
         server's token are allowed, and so are requests from an origin that the administrator allows.
         """
         site = self.request.headers.get("Sec-Fetch-Site", "none")
-        allowed = "Origin" in self.request.headers and self.allow_origin != "*"  # already checked by `check_origin`
+        allowed = "Origin" in self.request.headers and self.allow_origin != "*"  # `check_origin` has checked the origin
         if site not in {"same-origin", "none"} and not allowed and not self.token_authenticated:
             self.refuse(403, "The request comes from a page of another site.", "cross_site")
 
@@ -291,13 +298,13 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
 
     @property
     def extensionapp(self) -> TokensExtension:
-        """The extension. Its attributes are the objects that the handlers share. See `ExtensionHandlerMixin`."""
+        """The extension, whose attributes are the objects that the handlers share."""
         return cast("TokensExtension", super().extensionapp)
 
     def check_edit(self) -> None:
-        """Raise `Refused` unless the administrator allows profiles to be changed here."""
+        """Raise `Refused` unless profiles can be edited over REST on this server."""
         if not self.extensionapp.allow_edit:
-            self.refuse(403, "The administrator does not allow profiles to be changed here.", "edit_off")
+            self.refuse(403, "Profiles cannot be edited here: c.TokensExtension.allow_edit is false.", "edit_off")
 
     async def tell_values(self, profile: Profile, param: str, given: Mapping[str, Any]) -> None:
         """Answer with the values that a parameter can have, as the profile's API lists them.
@@ -323,7 +330,10 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         return bool(await ensure_async(self.authorizer.is_authorized(self, who, action, resource)))
 
     def update_api_activity(self) -> None:
-        """See `APIHandler`. Ignores its error for a query such as `?no_track_activity=%ff`: no answer would be sent."""
+        """Do what `APIHandler` does, but ignore its error for a query such as `?no_track_activity=%ff`.
+
+        With that error, no answer would be sent.
+        """
         with suppress(HTTPError):
             super().update_api_activity()
 

@@ -1,16 +1,18 @@
-"""Rules for profiles written over REST: users who may write profiles must not get to run code or read secrets.
+"""Rules for profiles written over REST. They keep users who may write profiles from running code and reading secrets.
 
 Users who may execute code in kernels can read the files and the environment of the server's user anyway, so only the
-first two rules apply to them:
+first two of these rules apply to them:
 
 - The name of a variable that a profile fills must look like the name of a secret, unless the administrator allows the
   variable. Variables such as `PYTHONSTARTUP` make a program load code, and a profile's token is whatever its endpoint
   returns.
 - `inject_at_start` cannot be switched on, and `hosts` can only be removed.
-- Secrets must be sent by value. A reference would make the server read any file, variable or keyring entry, and send it
-  to an endpoint of the user's choice.
-- While the profile keeps a secret that it already has, or has `inject_at_start`, the place that its secrets are sent to
-  cannot change, and `allow_create` cannot be switched on.
+- New secrets must be sent by value. With a reference, a user could make the server read any file, variable or keyring
+  entry, and send the content to an endpoint of the user's choice. The same applies to a way to sign in for which the
+  server finds the credential itself, such as a vendor's credential chain.
+- While the profile keeps a secret that it already has, uses a person's login, or has `inject_at_start`, the settings
+  that decide where its secrets are sent (provider, region, endpoints, `verify`) or how they are used (`grant`) cannot
+  change, and `allow_create` cannot be switched on.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ..config.profiles import Profiles
 from ..config.secrets import SecretRef
-from ..errors import ProfileRefused
+from ..errors import ConfigurationError, ProfileRefused
 from ..protocol.messages import variables_of
 from ..providers.catalogue import provider_class
 from ..providers.fields import Endpoint, Reference
@@ -74,21 +77,22 @@ def check_change(
         raise _refused("hosts", "The field 'hosts' can only be set in the configuration file", "")
     if trusted:
         return
-    references = _references(after)
-    for key in references:
-        if after[key] not in sent and after[key] != before.get(key):
+    kept = [*(key for key in _references(after) if after[key] not in sent), *_finders(after)]
+    for key in kept:
+        if after.get(key) != before.get(key):
             raise _refused(
                 key,
-                f"The field {key!r} cannot be a reference: you may not execute code in this server's kernels",
+                f"The field {key!r} cannot make the server read a secret, because you may not execute code in this "
+                "server's kernels",
                 'Send the secret as {"value": SECRET, "store": "keyring" or "file"}.',
             )
-    kept = any(after[key] not in sent for key in references)
-    if (kept or at_start) and (moved := _moved(before, after)):
+    if (kept or at_start or _logs_in(before)) and (moved := _moved(before, after)):
         raise _refused(
             moved,
-            f"The field {moved!r} cannot change while the profile has inject_at_start, or a secret that was not sent "
-            "again",
-            "Send all secrets again, or change the configuration file.",
+            f"The field {moved!r} cannot change while the profile has inject_at_start, a person's login, or a secret "
+            "that was not sent again",
+            "Send all secrets again and leave out inject_at_start, or change the configuration file. If the profile "
+            "uses a login, remove it and add it again.",
         )
 
 
@@ -102,10 +106,34 @@ def _references(settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _finders(settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of the settings that make the server find the credential itself, on its own machine.
+
+    It does so if the chosen way to sign in needs no setting that can be a reference: a vendor's credential chain, for
+    example, or the provider `jupyterhub`.
+    """
+    provider = Profiles.of({"new": settings})["new"].provider
+    known, way = provider.settings(), provider.chosen_sign_in()
+    needed = [*(key for key, setting in known.items() if setting.required), *(way.required if way else ())]
+    if any(isinstance(known[key], Reference) for key in needed):
+        return []
+    return [way.first, *way.required, *way.optional] if way else ["provider"]
+
+
+def _logs_in(settings: Mapping[str, Any]) -> bool:
+    """Whether a person may be logged in for a profile."""
+    try:
+        return Profiles.of({"old": settings})["old"].provider.logs_in
+    except ConfigurationError:
+        return False
+
+
 def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-    """Return the first changed setting that would send a secret to another place, or use it for something else."""
+    """Return the first changed setting that would send a secret elsewhere or use it in a new way; None if none does."""
     known = provider_class(after["provider"]).settings()
-    where = ("provider", "region", "verify", *(key for key, setting in known.items() if isinstance(setting, Endpoint)))
+    endpoints = (key for key, setting in known.items() if isinstance(setting, Endpoint))
+    # Without `grant` and `login_store`, a profile with a login could change in several steps.
+    where = ("provider", "region", "verify", "grant", "login_store", *endpoints)
     moved = next((key for key in where if before.get(key) != after.get(key)), None)
     return moved or ("allow_create" if after.get("allow_create") and not before.get("allow_create") else None)
 

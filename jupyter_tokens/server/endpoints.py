@@ -1,9 +1,9 @@
 """Credential endpoints, from which unmodified SDKs in a kernel and its child processes get credentials.
 
-Answers come from the cache, because an SDK may send a request for every call. Each request contains a secret, which is
-valid for one kernel, profile and set of parameters. The kernel requests the secret with its proof. The secret stops
-working when the kernel's process ends. SDKs put answers, and some also the URL, into logs and exceptions. So error
-answers contain nothing secret, and the secret only works on this machine.
+An SDK may send a request for every call, so tokens come from the cache if possible. Each request contains a secret,
+which is valid for one kernel, profile and set of parameters. The kernel requests the secret with its proof. The secret
+stops working when the kernel's process ends. SDKs put error answers into logs and exceptions, so these answers contain
+nothing secret. Some SDKs also put the URL there, which may contain the secret, so it only works on this machine.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["EndpointHandler", "KernelSdkHandler", "Secrets"]
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
-"""Headers that a proxy adds. All requests through a proxy on this machine come from loopback."""
+"""Headers that a proxy adds. They show that a request from loopback has come through a proxy on this machine."""
 _ENDPOINTS = {tool: sdk for tool, sdk in SDKS.items() if sdk.answer is not None}
 
 
 class Secrets:
-    """Secrets with which SDKs in running kernels get tokens: one for each kernel, profile and set of parameters.
+    """Secrets with which SDKs in running kernels get tokens: one secret for each kernel, profile and set of parameters.
 
     Parameters
     ----------
@@ -53,20 +53,20 @@ class Secrets:
         self._of: dict[tuple[str, object], dict[Key, str]] = {}
 
     def get(self, kernel_id: str, key: Key) -> str:
-        """Return the secret with which a kernel's SDKs get a token. It stays the same until the kernel ends."""
+        """Return the secret with which a kernel's SDKs get a token: the same secret until the kernel's process ends."""
         for kernel in [kernel for kernel in self._of if kernel != self._process(kernel[0])]:
             del self._of[kernel]
         return self._of.setdefault(self._process(kernel_id), {}).setdefault(key, secrets.token_urlsafe(32))
 
     def key(self, kernel_id: str, profile: str, shown: str) -> Key | None:
-        """Return the profile and parameters that the secret `shown` is valid for; None if the secret is not valid."""
+        """Return the cache key of the token that the secret `shown` is for; None if it is invalid for the profile."""
         known = self._of.get(self._process(kernel_id), {})
         # As bytes: `compare_digest` only accepts text in ASCII, and the received text may contain anything.
         is_shown = [hmac.compare_digest(secret.encode(), shown.encode()) for secret in known.values()]
         return next((key for key, ours in zip(known, is_shown, strict=True) if ours and key.profile == profile), None)
 
     def _process(self, kernel_id: str) -> tuple[str, object]:
-        """Return an identifier of the kernel's process, which changes when the kernel restarts."""
+        """Return the kernel's id and an identifier of its process, which changes when the kernel restarts."""
         if kernel_id not in self._kernels:
             return kernel_id, self
         return kernel_id, process_of(self._kernels.get_kernel(kernel_id))
@@ -86,7 +86,7 @@ class KernelSdkHandler(KernelHandler):
         await self.check_limits(name, kernel_id)
         params = body.get("params", {})
         key = extension.source.key(name, params)
-        # Without the profile's own parameters, which may change.
+        # The secret is bound to the request's parameters only, because the profile's own parameters may change.
         own = key._replace(params=tuple((param, value) for param, value in key.params if param in params))
         self.finish(json.dumps({"secret": extension.secrets.get(kernel_id, own)}))
 
@@ -112,7 +112,8 @@ class EndpointHandler(KernelHandler):
         if sdk is None or sdk.answer is None or key is None:
             self.refuse(
                 403,
-                "The secret is not valid for this SDK and profile in a running kernel: run %gettoken again.",
+                "The SDK in the URL is unknown, or its secret is missing, wrong, or from a kernel that has ended: run "
+                "%gettoken again.",
                 "secret",
             )
         await self.check_limits(name, here)
@@ -128,7 +129,7 @@ class EndpointHandler(KernelHandler):
         with suppress(ValueError):
             local = ip_address(self.request.remote_ip or "").is_loopback
         if not local or any(name in self.request.headers for name in _FORWARDED):
-            self.refuse(403, "This URL only works on the server's own machine.", "remote")
+            self.refuse(403, "This URL only works on the server's own machine, without a proxy.", "remote")
 
     def _shown(self, sdk: Sdk) -> str:
         if sdk.shown == "query":
@@ -139,9 +140,9 @@ class EndpointHandler(KernelHandler):
         return self.request.headers.get(sdk.shown, "")
 
     def status_for(self, error: TokenError) -> int:
-        """Return the HTTP status. It is 400, which no SDK retries, for errors that do not go away by themselves."""
+        """Return the HTTP status: 400, which no SDK retries, if the error will not go away by itself."""
         return status_of(error) if error.retryable else 400
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """Return the error's facts. The message is the whole error, because Azure's SDK shows only the message."""
+        """Return the error as JSON. Its message contains all facts, because Azure's SDK shows only the message."""
         return {**error_facts(error), "message": str(error)}

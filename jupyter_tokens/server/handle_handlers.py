@@ -1,7 +1,8 @@
 """The routes for handles. Kernels and users issue, renew and revoke handles, and workers get tokens with them.
 
 Users who may run code in kernels may issue handles, because their kernels can do so anyway. The owner of a handle is a
-kernel, or all users of this server together. Only the owner can renew the handle.
+kernel, or all users of this server together. Only the owner can renew the handle. Users with the permission can revoke
+any handle.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
 from .._util.threads import on_a_thread
-from ..errors import HandleRefused
-from ..protocol.handles import Handle
+from ..errors import HandleRefused, ParameterError
+from ..protocol.handles import LEASE_SECONDS, Handle, written_params
 from .answers import token_answer
 from .base import INJECT, KERNELS, TOKENS, TokensHandler
 from .issuing import Issuing
@@ -36,7 +37,8 @@ __all__ = [
 
 
 _USER = "user"
-"""The owner of all handles that users issue. Not a user's name: Jupyter makes up a name if a request has a token."""
+"""The owner of all handles that users issue. Not the name of a user, because Jupyter makes up a name for a request that
+is authenticated by the server's token."""
 
 
 class _Issuing(Issuing, TokensHandler):
@@ -52,26 +54,43 @@ class _Issuing(Issuing, TokensHandler):
         self.extensionapp.activity.handle(what, self, issued)
 
     async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
-        """See `Issuing`. If the hub's service grants the profile, issue the handle there too: workers use it there."""
-        issued = await super().issue(owner, body)
-        await self._pass_on(issued, lambda source, handle: source.issue(handle, issued.lease))
-        return issued
+        """Issue a handle. If the hub's service grants the profile, issue it there too, because workers use it there."""
+        # The service comes first: a handle that it refuses must not be listed here.
+        profile, params = body["profile"], body.get("params", {})
+        self.check_call(profile, params)
+        try:
+            handle = Handle(profile, written_params(params), body["id"], bytes.fromhex(body["key"]))
+        except ValueError:
+            raise ParameterError("A handle's key must be hexadecimal.") from None
+        await self._pass_on(profile, lambda source: source.issue(handle, body.get("lease", LEASE_SECONDS)))
+        return await super().issue(owner, body)
 
     async def renew(self, handle_id: str) -> Issued:
-        issued = await super().renew(handle_id)
-        await self._pass_on(issued, lambda source, handle: source.renew(handle))
-        return issued
+        known = await self.known(handle_id)
+        if known is not None:
+            handle = Handle(known.profile, known.params, known.id, known.key)
+            await self._pass_on(known.profile, lambda source: source.renew(handle))
+        return await super().renew(handle_id)
 
     async def revoke(self, issued: Issued) -> None:
         await super().revoke(issued)
-        with suppress(HandleRefused):  # the handle has already ended there
-            await self._pass_on(issued, lambda source, handle: source.revoke(handle))
+        await self.revoke_at_service(issued.id, issued.profile)
 
-    async def _pass_on(self, issued: Issued, pass_on: Callable[[LocalSource, Handle], object]) -> None:
+    async def revoke_at_service(self, handle_id: str, profile: str = "") -> bool:
+        """Revoke a handle at the hub's service. Return False if the service does not know it, or there is no service.
+
+        `profile` is "" for a handle that is unknown here. The service may know it from before this server was started.
+        """
+        with suppress(HandleRefused):
+            return await self._pass_on(profile, lambda source: source.revoke(Handle(profile, (), handle_id, b"")))
+        return False
+
+    async def _pass_on(self, profile: str, call: Callable[[LocalSource], object]) -> bool:
         source = self.extensionapp.source
-        if source.issuer_of(issued.profile):
-            handle = Handle(issued.profile, issued.params, issued.id, issued.key)
-            await on_a_thread(lambda: pass_on(source, handle))
+        if not source.issuer_of(profile):
+            return False
+        await on_a_thread(lambda: call(source))
+        return True
 
     def check_call(self, profile: str, params: Mapping[str, Any]) -> None:
         self.extensionapp.source.key(profile, params)
@@ -95,7 +114,9 @@ class HandlesHandler(_Issuing):
         body = self.asked()
         profile = await self.extensionapp.profile(body["profile"])
         if profile.kernels is not None or profile.notebooks is not None:
-            self.refuse(403, "This profile is limited to some kernels or notebooks: issue the handle there.", "limited")
+            self.refuse(
+                403, "The profile is limited to some kernels or notebooks. Issue the handle in one of these.", "limited"
+            )
         self.tell(await self.issue(_USER, body))
 
 
@@ -109,9 +130,10 @@ class HandleHandler(_Issuing):
     async def delete(self, handle_id: str) -> None:
         """Revoke a handle of any owner."""
         issued = await self.known(handle_id)
-        if issued is None:
+        if issued is not None:
+            await self.revoke(issued)
+        elif not await self.revoke_at_service(handle_id):
             self.refuse(404, "There is no such handle.", "handle")
-        await self.revoke(issued)
         self.set_status(204)
         self.finish()
 
@@ -124,7 +146,7 @@ class HandleRenewalHandler(_Issuing):
     @web.authenticated
     @authorized(action="execute", resource=KERNELS)
     async def post(self, handle_id: str) -> None:
-        """Renew a handle's lease."""
+        """Renew the lease of a handle that users have issued."""
         self.body({})
         await self.owned(handle_id, _USER)
         self.tell(await self.renew(handle_id))
@@ -135,7 +157,7 @@ class KernelHandlesHandler(_Issuing, KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """Issue a handle to the kernel."""
+        """Issue a handle that the kernel owns."""
         here = await self.prove(kernel_id, "handles")
         body = self.asked()
         await self.check_limits(body["profile"], here)
@@ -143,7 +165,7 @@ class KernelHandlesHandler(_Issuing, KernelHandler):
 
 
 class KernelHandleHandler(_Issuing, KernelHandler):
-    """The routes `jupyter-tokens/kernels/{id}/handles/{id}/renew` and `…/revoke`."""
+    """The routes `jupyter-tokens/kernels/{kernel id}/handles/{handle id}/renew` and `…/revoke`."""
 
     @allow_unauthenticated
     async def post(self, kernel_id: str, handle_id: str, action: str) -> None:
@@ -154,6 +176,8 @@ class KernelHandleHandler(_Issuing, KernelHandler):
         if action == "revoke":
             if issued is not None:
                 await self.revoke(issued)
+            else:
+                await self.revoke_at_service(handle_id)
             self.finish("{}")
             return
         if issued is not None:

@@ -1,4 +1,4 @@
-"""The routes for browsers: profiles, providers, tokens, holdings and injections."""
+"""The routes for browsers, except those for handles, logins and the vendor proxy."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ __all__ = [
 ]
 
 GRACE_SECONDS = 2.0
-"""How long the response waits for a kernel that does not seem busy."""
+"""How long the response waits for a kernel that does not seem busy, in seconds."""
 BUSY_GRACE_SECONDS = 1.0
-"""How long the response waits for a kernel that seems busy. A kernel that has just replied still seems busy until the
-server receives its idle status."""
+"""How long the response waits for a kernel that seems busy, in seconds. It waits because a kernel that has just replied
+seems busy until the server receives its idle status."""
 
 
 class ProfilesHandler(TokensHandler):
@@ -89,7 +89,7 @@ class ImportHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def get(self) -> None:
-        """List credentials on this machine, without values; empty for users who may not write references to them."""
+        """List credentials on this machine, without values; an empty list for users who may not write references."""
         self.check_edit()
         known = await self.extensionapp.on_a_thread(found) if await self.may("execute", KERNELS) else []
         self.finish(json.dumps({"found": [one._asdict() for one in known]}))
@@ -103,7 +103,7 @@ class TokenHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def post(self, name: str) -> None:
-        """Return facts about a token, fetched or from the cache, and its value with `reveal` in the body."""
+        """Return facts about a token, fetched or from the cache; with `reveal` in the body, also its value."""
         body = self.body({"reveal": bool, "refresh": bool, "params": dict})
         reveal = body.get("reveal", False)
         if reveal:
@@ -111,7 +111,7 @@ class TokenHandler(TokensHandler):
         extension = self.extensionapp
         served = await extension.get_token(name, body.get("params", {}), refresh=body.get("refresh", False))
         if reveal:
-            # If there is no value, this raises an error that says why.
+            # Raises an error that says why, if there is no value.
             served.token.values()
             extension.activity.revealed(self, name)
         extension.activity.served(self, name, to="browser", cached=served.cached)
@@ -121,7 +121,7 @@ class TokenHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def delete(self, name: str) -> None:
-        """Forget all tokens of the profile."""
+        """Forget all tokens of the profile. Kernels keep their tokens, but the server no longer renews these."""
         if name not in self.extensionapp.source.profiles():
             raise UnknownProfile(f"There is no profile {name[:80]!r}.")
         self.extensionapp.renewals.forget(name)
@@ -161,14 +161,16 @@ class ValuesHandler(TokensHandler):
     async def _draft(self, name: str, settings: dict[str, Any]) -> Profile:
         self.check_edit()
         if not await self.may("write", PROFILES):
-            self.refuse(403, "You may fetch tokens, but not change profiles.", "profiles")
+            self.refuse(
+                403, "Only users who may change profiles can list values for settings that are not saved.", "profiles"
+            )
         extension = self.extensionapp
         allow = await _rules(self)
         return await extension.on_a_thread(partial(draft, name, settings, extension.source.profiles(), allow))
 
 
 class ProfileHandler(TokensHandler):
-    """The route `jupyter-tokens/profiles/{name}`, if the administrator allows editing."""
+    """The route `jupyter-tokens/profiles/{name}`. Every method is refused if profiles cannot be edited here."""
 
     @web.authenticated
     @authorized(action="read", resource=PROFILES)
@@ -196,7 +198,7 @@ class ProfileHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def delete(self, name: str) -> None:
-        """Remove a profile, log out the person who is logged in, and forget its tokens."""
+        """Remove a profile, log out the person who is logged in for it, and forget the profile's tokens."""
         self.check_edit()
         extension = self.extensionapp
         revoked = await extension.on_a_thread(partial(extension.source.remove_profile, name))
@@ -221,7 +223,7 @@ class HoldingsHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
-        """List the tokens that kernels hold, and the active handles (workers get tokens with them)."""
+        """List the tokens that kernels hold, and the active handles, with which workers get tokens."""
         known = self.extensionapp.holdings.of(self.kernel_manager)
         handles = self.extensionapp.handles
         told = [handles.told(issued) for issued in handles.in_use()]
@@ -236,14 +238,14 @@ class HistoryHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
-        """List the last events."""
+        """List the last events; see `Activity.history`."""
         self.finish(json.dumps({"history": self.extensionapp.activity.history()}))
 
 
 class InjectHandler(TokensHandler):
     """The route `jupyter-tokens/kernels/{id}/inject`.
 
-    Answers 200 if the injection or the removal is done, 202 if it is queued, and 409 if it failed.
+    Answers 200 if the injection or removal is done, 202 if the kernel has not answered yet, and 409 if it failed.
     """
 
     auth_resource = INJECT
@@ -257,7 +259,7 @@ class InjectHandler(TokensHandler):
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
     async def post(self, kernel_id: str) -> None:
-        """Fetch the token and put it into the kernel."""
+        """Put a token, fetched or from the cache, into the kernel."""
         body = self.body(self.FIELDS)
         if "profile" not in body:
             self.refuse(400, "The field 'profile' is missing.", "body")
@@ -273,7 +275,7 @@ class InjectHandler(TokensHandler):
                 hint='Set env in the profile, or send "env" in the request.',
             )
         if isinstance(env, dict) and not all(isinstance(variable, str) for variable in env.values()):
-            self.refuse(400, "The field 'env' has the wrong type.", "body")
+            self.refuse(400, "The field 'env' must be a string, or an object whose values are strings.", "body")
         profile.check_env(env)
         # Raises for an unsupported language or an invalid name, before a token is fetched.
         errand = Errand(extension, kernel, name, params, env)
@@ -299,7 +301,7 @@ class InjectHandler(TokensHandler):
         self._check_place(kernel_id)
         sent = {env: extension.renewals.sent(kernel_id, env) for env in variables}
         removal = Removal(extension, kernel, name, sent)
-        # Stop renewing the token before it is removed.
+        # First, so that no renewal puts the token back.
         extension.renewals.release(kernel_id, variables)
         language = removal.language.lower()
         injection = Injection(self, kernel_id, name, ", ".join(variables), language, None, removes=True)
@@ -317,7 +319,9 @@ class InjectHandler(TokensHandler):
 
     def _check_place(self, kernel_id: str) -> None:
         if self.extensionapp.injections.full(kernel_id):
-            self.refuse(429, "Too many injections are already waiting for this kernel.", "too_many", retry_after=5.0)
+            self.refuse(
+                429, "Too many injections or removals are waiting for this kernel.", "too_many", retry_after=5.0
+            )
 
     def _ended(self, injection: Injection, errand: Errand, task: asyncio.Task[Given | None]) -> None:
         given = None if task.cancelled() else task.result()
@@ -346,7 +350,7 @@ class InjectHandler(TokensHandler):
         await check_adopted(self.kernel_manager, kernel_id)
         kernel: KernelManager = self.kernel_manager.get_kernel(kernel_id)
         if not kernel.shell_port:
-            self.refuse(409, "The kernel is still starting, or runs on another machine behind a gateway.", "kernel")
+            self.refuse(409, "The kernel is not reachable: it is still starting, or a gateway runs it.", "kernel")
         if not await ensure_async(kernel.is_alive()):
             self.refuse(409, "The kernel has died.", "kernel")
         return kernel
@@ -363,5 +367,9 @@ class InjectionHandler(TokensHandler):
         """Return the state of the injection."""
         injection = self.extensionapp.injections.get(injection_id)
         if injection is None or injection.kernel_id != kernel_id:
-            self.refuse(404, "There is no such injection, or it has been forgotten.", "unknown_injection")
+            self.refuse(
+                404,
+                "There is no such injection in this kernel, or too many others have ended since.",
+                "unknown_injection",
+            )
         self.finish(json.dumps(injection.told()))

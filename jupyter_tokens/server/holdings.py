@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Holding", "Holdings", "Renewals"]
 
 LONGEST_NAP_SECONDS = 30.0
-"""Longest time between two checks of the kernel and the clock. Short, because the machine may be suspended."""
+"""Longest time between two checks of the kernel and the clock, in seconds. Timers stop while a machine is suspended."""
 LONGEST_PAUSE_SECONDS = 60.0
-"""The longest pause between two attempts to fetch a token that is no longer cached."""
+"""The longest pause between two attempts to fetch a token that is no longer cached, in seconds."""
 PAUSE_SECONDS = 1.0
-"""The pause between two attempts to get a thread for a fetch."""
+"""The pause before the next attempt if there was no thread for a fetch, or if a send failed, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ class Holdings:
             self._keep(_in_its_process(holding, kernels))
 
     def report(self, kernel_id: str, held: Iterable[Holding], kernels: Any) -> None:
-        """Replace a kernel's holdings with the ones in its report.
+        """Replace a kernel's holdings with the holdings in its report.
 
-        Holdings that the server renews stay, unless the report has the same variable.
+        Holdings that the server renews stay, unless the report contains the same variable.
         """
         with self._change(kernel_id):
             for key, known in list(self._known.items()):
@@ -128,14 +128,14 @@ class Holdings:
             for key, known in list(self._known.items()):
                 if key != mine and (known.kernel_id, known.env) == (holding.kernel_id, holding.env):
                     del self._known[key]
-            # Drop the entry without a variable, which was made when the kernel fetched the token.
+            # Drop the entry without a variable: it was made when the kernel fetched this token.
             fetched = self._known.get((holding.kernel_id, holding.profile, None))
             if fetched is not None and fetched.kept_by is None:
                 del self._known[holding.kernel_id, holding.profile, None]
         self._known[mine] = holding
 
     def of(self, kernels: Any) -> Iterable[Holding]:
-        """Return the holdings of running kernels. Holdings of ended kernels, and from before a restart, are dropped."""
+        """Return the holdings of running kernels. Drop holdings of ended kernels, and those from before a restart."""
         self._known = {key: holding for key, holding in self._known.items() if _lives(holding, kernels)}
         return tuple(self._known.values())
 
@@ -163,8 +163,8 @@ class Renewals:
     def note(self, kernel_id: str, errand: Errand, sent: Token | None) -> None:
         """Start renewing the variables that an injection has filled, in place of any earlier renewal.
 
-        `sent` is the token that the server has put there. If it is None, the kernel has fetched the token itself, and
-        the server renews nothing.
+        `sent` is the token that the server has put into the variables. If `sent` is None, the kernel has fetched the
+        token itself, and the server renews nothing.
         """
         self.release(kernel_id, errand.variables.values())
         if sent is None:
@@ -194,12 +194,12 @@ class Renewals:
                 self._extension.holdings.renewed_by_nobody(kernel_id, other)
 
     def sent(self, kernel_id: str, env: str) -> Secret | None:
-        """Return the value that the server has put into a kernel's variable; None if the server does not renew it."""
+        """Return the value that the server has put into a kernel's variable; None if it does not renew the variable."""
         renewal = self._running.get((kernel_id, env))
         return None if renewal is None else renewal.value_in(env)
 
     def forget(self, profile: str) -> None:
-        """Stop renewing the tokens of a profile. They stay in the kernels' variables."""
+        """Stop renewing the tokens of a profile. The tokens stay in the kernels' variables."""
         for place, renewal in list(self._running.items()):
             if renewal.key.profile == profile:
                 self._stop(place)
@@ -250,8 +250,8 @@ class _Renewal:
         self._errand = errand
         self._sent: Token | None = sent
         self._failures = 0
-        # When to fetch while the cache holds no token. If the cache holds the token now, it drops the token only when
-        # the profile changes: then fetch immediately. If not, the token had expired on arrival: do not fetch again.
+        # When to fetch if the cache holds no token. If the cache holds the token now, it drops the token only when the
+        # profile changes: then fetch immediately. Otherwise the token had expired when it arrived: do not fetch again.
         self._retry_at = inf if extension.source.held(errand.key) is None else -inf
 
     def value_in(self, variable: str) -> Secret | None:
@@ -259,12 +259,12 @@ class _Renewal:
         return None if self._sent is None else Secret(self._errand.values(self._sent)[variable])
 
     async def run(self) -> None:
-        """Renew the token until the kernel ends or renews it itself."""
+        """Renew the token until the kernel ends, does not take a new token, or renews the token itself."""
         try:
             while await self._renew():
                 pass
         except Exception as error:
-            # The messages of other errors may quote a value.
+            # Only the type of other errors: their messages may quote a value.
             why = str(error) if isinstance(error, Failed) else type(error).__name__
             self._log(f"ends: {why}")
             for variable in self.variables:
@@ -277,7 +277,15 @@ class _Renewal:
         if token is None or token is self._sent:
             return True
         self._log("sends a newer token")
-        given = await self._errand.run(token, replaces=self._sent)
+        try:
+            given = await self._errand.run(token, replaces=self._sent)
+        except TokenError as error:
+            if not error.retryable:
+                raise
+            # The token expired while the kernel was busy, and the next one could not be fetched.
+            self._log(f"could not fetch ({type(error).__name__})")
+            await asyncio.sleep(PAUSE_SECONDS)
+            return True
         self._sent, self._failures = given.token, 0
         for variable in self.variables:
             held = Holding(self._kernel_id, self.key.profile, variable, given.expires_at, given.kept_by)
@@ -312,15 +320,15 @@ class _Renewal:
         try:
             flight = asyncio.wrap_future(self._extension.source.begin(self.key))
         except (RuntimeError, Busy) as problem:
-            # The process has too many threads, or too many calls of this profile are waiting for one.
+            # The process has too many threads, or too many calls of this profile are waiting for a thread.
             self._log(f"could not fetch ({type(problem).__name__})")
             await asyncio.sleep(PAUSE_SECONDS)
             return None
-        # `asyncio.wait` does not cancel the fetch, because other callers may be waiting for it too.
+        # Not `await flight`, which would cancel the fetch with this task: other callers may be waiting for the fetch.
         await asyncio.wait({flight})
         error = flight.exception()
         if error is None:
-            # A token that has expired on arrival is not cached. The next token would have expired too: do not fetch it.
+            # A token that has expired when it arrives is not cached. The next one would expire too: do not fetch again.
             self._retry_at = inf if self._extension.source.held(self.key) is None else -inf
             return flight.result()
         hopeless = not isinstance(error, TokenError) or isinstance(

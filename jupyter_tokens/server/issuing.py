@@ -1,4 +1,4 @@
-"""Base of the handlers for handles, in a Jupyter server and in the hub's service. Subclasses check permissions."""
+"""Base class of the handlers for handles. The Jupyter server's and the hub service's subclasses check permissions."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ class Asked(NamedTuple):
 
 
 class Issuing(JsonHandler):
-    """Base of the handlers that issue, renew and revoke handles, and that return tokens to holders of handles."""
+    """Base class of the handlers that issue, renew and revoke handles, and that return tokens to holders of handles."""
 
     FIELDS: ClassVar[dict[str, Any]] = {"id": str, "key": str, "profile": str, "params": dict, "lease": (int, float)}
 
     @property
     @abstractmethod
     def handles(self) -> Handles:
-        """The handles that were issued here."""
+        """The handles of this issuer."""
 
     @abstractmethod
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        """Return the issuer's URL and certificate (PEM) for workers; each is None if unknown or not needed."""
+        """Return the issuer's URL and certificate (PEM) for workers; None for what is unknown or not needed."""
 
     @abstractmethod
     def tell_of(self, what: str, issued: Issued) -> None:
-        """Report that a handle was "issued" or "revoked"."""
+        """Report that a handle was issued or revoked; `what` is "issued" or "revoked"."""
 
     @abstractmethod
     def check_call(self, profile: str, params: Mapping[str, Any]) -> None:
-        """Raise `TokenError` for an unknown profile or an invalid parameter."""
+        """Raise `TokenError` if a call with this profile and these parameters is invalid or not allowed."""
 
     def asked(self) -> dict[str, Any]:
-        """Return the body of a request to issue a handle. Raises `Refused` if it is invalid."""
+        """Return the body of a request to issue a handle. Raises `Refused` if the body is invalid."""
         body = self.body(self.FIELDS)
         missing = next((name for name in ("id", "key", "profile") if name not in body), None)
         if missing is not None:
@@ -82,14 +82,14 @@ class Issuing(JsonHandler):
         return await self._ask(lambda: self.handles.of(handle_id))
 
     async def in_use(self, owner: str | None = None) -> list[Issued]:
-        """Return the active handles of an owner, or of all owners."""
+        """Return the active handles of an owner; by default of all owners."""
         return await self._ask(lambda: self.handles.in_use(owner))
 
     async def owned(self, handle_id: str, owner: str) -> Issued | None:
         """Return a handle, or None if it is unknown. Raises `Refused` if the handle has another owner."""
         issued = await self.known(handle_id)
         if issued is not None and issued.owner != owner:
-            self.refuse(403, "This is another owner's handle.", "handle")
+            self.refuse(403, "The handle belongs to another owner, who alone may change it.", "handle")
         return issued
 
     async def renew(self, handle_id: str) -> Issued:

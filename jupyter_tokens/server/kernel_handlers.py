@@ -1,7 +1,8 @@
-"""The routes for kernels, authenticated by a proof made with the key in the kernel's connection file.
+"""The routes for kernels. A request is authenticated by a proof, made with the key in the kernel's connection file.
 
-These routes need no login, because a kernel has none, and no XSRF token, because they ignore cookies. A browser cannot
-use them: it cannot make a proof, and its headers show that it is a browser. The same holds for the routes for workers.
+These routes need no login, because a kernel has none, and no XSRF token, because they ignore cookies. Browsers cannot
+use them: they have no key for a proof, and requests with the headers of a browser are refused. The same holds for the
+routes for workers.
 """
 
 from __future__ import annotations
@@ -36,15 +37,15 @@ _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
 class ProofHandler(TokensHandler):
-    """Base of the handlers of routes whose requests are authenticated by a proof."""
+    """Base class of the handlers for kernels, workers and SDKs, which send a proof or a secret instead of a login."""
 
     auth_resource = TOKENS
 
     def check_xsrf_cookie(self) -> None:
-        """Check nothing: a proof authenticates the caller, not a cookie, which a browser would add by itself."""
+        """Check nothing: XSRF tokens protect requests that a cookie authenticates, and these routes ignore cookies."""
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """Return all facts of the error, so that the kernel can raise the same error."""
+        """Return all facts of the error, so that the client can raise the same error."""
         return error.to_dict()
 
     def check_site(self) -> None:
@@ -54,15 +55,15 @@ class ProofHandler(TokensHandler):
 
 
 class KernelHandler(ProofHandler):
-    """Base of the handlers of the routes for kernels."""
+    """Base class of the handlers for kernels and their SDKs."""
 
     @property
     def kernel_id(self) -> str:
-        """The id on this server of the kernel in the request's path."""
+        """The id that the kernel in the request's path has on this server."""
         return id_here(self.kernel_manager, self.path_kwargs["kernel_id"])
 
     async def prove(self, kernel_id: str, action: str) -> str:
-        """Return the kernel's id on this server. Raises `Refused` unless the request comes from the kernel."""
+        """Check that the request comes from the kernel, and return this server's id of the kernel. Raises `Refused`."""
         # Raises if the body is too large, before it is hashed.
         body = self.raw_body
         here = id_here(self.kernel_manager, kernel_id)
@@ -73,7 +74,7 @@ class KernelHandler(ProofHandler):
         return here
 
     async def check_limits(self, profile: str, here: str) -> None:
-        """Refuse a profile that is limited to other kernels or notebooks. `here` is the id that `prove` returned."""
+        """Refuse a profile that is limited to other kernels or notebooks. `here` is this server's id of the kernel."""
         if not await self.extensionapp.may_have(profile, here):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
 
@@ -83,7 +84,7 @@ class KernelTokenHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """Return the token, including its value."""
+        """Return a token, including its value."""
         kernel_id = await self.prove(kernel_id, "token")
         body = self.body(
             {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}
@@ -118,7 +119,7 @@ class KernelProfilesHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """List the profiles that this kernel may use, and invalid profiles with their errors. Add schemas for forms."""
+        """List the profiles that the kernel may use, invalid profiles with their errors, and JSON schemas for forms."""
         kernel_id = await self.prove(kernel_id, "profiles")
         self.body({})
         extension, entries = self.extensionapp, []
@@ -157,7 +158,7 @@ class KernelHoldingsHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """Record the tokens that the kernel holds, and the variables that contain them, in place of its last report."""
+        """Record the tokens that the kernel holds, and their variables, in place of what it reported last."""
         kernel_id = await self.prove(kernel_id, "holdings")
         entries = self.body({"holdings": list}).get("holdings", [])
         known = set(await self.extensionapp.profiles())
@@ -174,4 +175,5 @@ class KernelHoldingsHandler(KernelHandler):
             expires_at = None if ends is None else datetime.fromisoformat(ends)
             if isinstance(profile, str) and (env is None or (isinstance(env, str) and env.isidentifier())):
                 return Holding(kernel_id, profile, env, expires_at, "kernel" if entry["kept_fresh"] is True else None)
-        return self.refuse(400, "The field 'holdings' must be a list of holdings.", "body")
+        problem = "Each item of 'holdings' must be an object with 'profile', 'env', 'expires_at' and 'kept_fresh'."
+        return self.refuse(400, problem, "body")

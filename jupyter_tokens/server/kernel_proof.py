@@ -1,8 +1,7 @@
 """Checks a kernel's proof against the connection key that the server holds.
 
 The server can also adopt kernels that it has not started (`allow_external_kernels`): it finds their connection files in
-a folder. Such a kernel is identified by nothing but the key in its file, so other users must not be able to read or
-write the file.
+a folder. Only the key in its file identifies such a kernel, so other users must not be able to read or write the file.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..protocol.proof import Gate, ProofRefused
+from ..protocol.proof import WINDOW_SECONDS, Gate, ProofRefused
 from .base import Refused
 from .kernel_push import KernelChannel
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ANSWER_SECONDS", "KernelGate", "check_adopted", "connection_key", "id_here"]
 
 ANSWER_SECONDS = 2.0
-"""How long an adopted kernel may take to answer on its control channel. A busy kernel answers there too."""
+"""How long an adopted kernel may take to answer on its control channel, in seconds. Busy kernels answer there too."""
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FACTS = ("transport", "ip", "shell_port", "control_port")
@@ -34,7 +33,7 @@ _FACTS = ("transport", "ip", "shell_port", "control_port")
 def id_here(kernels: AsyncMappingKernelManager, kernel_id: str) -> str:
     """Return this server's id of a kernel. `kernel_id` is the id in the name of the kernel's connection file.
 
-    For a kernel that this server has started, both are the same. An adopted kernel (`allow_external_kernels`) has a
+    For a kernel that this server has started, both ids are the same. An adopted kernel (`allow_external_kernels`) has a
     different id on each server. The id of an unknown kernel is returned unchanged.
     """
     # Early versions of jupyter_client 8 adopt no kernels.
@@ -56,27 +55,31 @@ def connection_key(kernels: AsyncMappingKernelManager, kernel_id: str) -> bytes 
 
 
 class KernelGate(Gate):
-    """Accepts each valid proof of a kernel of this server once."""
+    """Accepts each valid proof of a kernel once."""
 
     def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
-        """Raise `Refused` unless the proof is valid. `key` is the result of `connection_key`."""
+        """Raise `Refused` unless the proof is valid and new. `key` is the result of `connection_key`."""
         try:
             super().check(key, name, action, header, body)
         except ProofRefused as refused:
             raise Refused(*_REFUSED[refused.reason]) from None
 
 
-_REFUSED: Mapping[str, tuple[int, str, str]] = {
-    "unknown": (403, "This server runs no such kernel.", "unknown_kernel"),
-    "proof": (403, "The request does not prove that it comes from that kernel.", "proof"),
-    "expired": (403, "The proof is too old, or the clocks of kernel and server differ.", "expired"),
+_REFUSED: Mapping[str, tuple[int, str, str] | tuple[int, str, str, float]] = {
+    "unknown": (403, "This server does not run this kernel, or has no key to check its proofs.", "unknown_kernel"),
+    "proof": (403, "The request does not prove that it comes from this kernel.", "proof"),
+    "expired": (
+        403,
+        "The proof is too old, or the clocks of kernel and server differ by more than a minute.",
+        "expired",
+    ),
     "replayed": (403, "The proof has been used already.", "replayed"),
-    "too_many": (429, "This kernel sends too many requests: try again in a minute.", "too_many"),
+    "too_many": (429, "This kernel sends too many requests: try again in a minute.", "too_many", WINDOW_SECONDS),
 }
 
 
 async def check_adopted(kernels: AsyncMappingKernelManager, kernel_id: str) -> None:
-    """Check that an adopted kernel answers and that other users cannot have forged it.
+    """Check that an adopted kernel answers, and that other users cannot have read or forged its connection file.
 
     Parameters
     ----------
@@ -88,7 +91,8 @@ async def check_adopted(kernels: AsyncMappingKernelManager, kernel_id: str) -> N
     Raises
     ------
     Refused
-        The kernel does not answer, or other users can read or write its connection file.
+        The kernel does not answer, or its connection file cannot be read, has changed, or is not protected from other
+        users.
     """
     file = getattr(kernels, "kernel_id_to_connection_file", {}).get(kernel_id)
     if file is None:

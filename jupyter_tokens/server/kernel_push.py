@@ -1,7 +1,7 @@
-"""Puts a token into a running kernel over the kernel's channels, so that the browser never sees the token.
+"""Puts tokens into running kernels and removes them, over the kernels' channels, so that no browser sees a token.
 
-A Python kernel with the extension loaded is asked to fetch the token itself, so that no value is sent. Any other kernel
-gets the value, and the server renews it there (`holdings.Renewals`).
+A Python kernel with the extension loaded is asked to fetch the token itself, so that no value is sent. To any other
+kernel the server sends the value, and later each newer value (`holdings.Renewals`).
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ __all__ = [
 ]
 
 MOST_FINISHED = 1000
-"""Most finished injections that are kept, so that their state can be read; the oldest are dropped first."""
+"""Maximum number of finished injections whose state is kept for clients; the oldest are dropped first."""
 MOST_QUEUED = 20
-"""Most injections that may wait for one kernel at the same time; each uses a socket."""
+"""Maximum number of injections that may wait for one kernel at the same time; each uses a socket."""
 IDLE_SECONDS = 15.0
-"""How long an injection waits for the answer of a kernel that does not seem busy."""
+"""How long an injection waits for the answer of a kernel that does not seem busy, in seconds."""
 BUSY_SECONDS = 3600.0
-"""How long an injection waits for the answer of a busy kernel."""
+"""How long an injection waits for the answer of a busy kernel, in seconds."""
 LOOK_SECONDS = 0.5
-"""Time between two checks that a kernel that has not answered yet is alive."""
+"""Seconds between two checks whether the kernel is still alive, while an injection waits for its answer."""
 MOST_SENDINGS = 10
-"""How often an injection is sent at most: again if the kernel dropped it after a failed cell, or its token expired."""
+"""How often an injection is sent at most: again if a failed cell made the kernel drop it, or if the token expired."""
 
 _NOTHING: Mapping[str, str] = {}
 _ABORTED = {"aborted", "abort"}
 """The status of requests that ipykernel and IRkernel drop, because a cell before them failed or was interrupted."""
 MOST_TOLD = 500
-"""Most characters of a kernel's message that are passed on."""
+"""Maximum number of characters of a kernel's message that are passed on to clients."""
 
 
 class Failed(Exception):
@@ -96,11 +96,11 @@ class Injection:
     state : {"queued", "done", "failed"}
         "queued" until the kernel has answered.
     message : str or None
-        Why it failed.
+        Why the injection failed; None in other states.
     kept_by : {"kernel", "server"} or None
         See `Given`.
     removes : bool
-        Whether the token is removed from the kernel.
+        True for a removal.
     """
 
     asked_by: TokensHandler | None = field(repr=False)
@@ -131,14 +131,14 @@ class Injection:
 
 
 class Patience:
-    """Decides how long to wait for a kernel's answer: longer if it is busy."""
+    """Decides how long to wait for a kernel's answer: longer if the kernel is busy."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._began = self._idle_since = clock.elapsed()
 
     def is_over(self, *, busy: bool) -> bool:
-        """Whether to give up. `busy` says whether the kernel seems busy now."""
+        """Whether to give up; `busy` is true if the kernel seems busy now."""
         now = self._clock.elapsed()
         if busy:
             self._idle_since = now
@@ -168,7 +168,7 @@ class InjectionQueue:
         return self._known.get(injection_id)
 
     def begin(self, injection: Injection, errand: Callable[[], Awaitable[Given]]) -> asyncio.Task[Given | None]:
-        """Start an injection, which goes on even if the client disconnects."""
+        """Start an injection, which continues even if the client disconnects. Return its task."""
         self._known[injection.id] = injection
         task = asyncio.create_task(self._run(injection, errand))
         self._tasks[injection.id] = task
@@ -201,7 +201,7 @@ class InjectionQueue:
             raise
         except Exception as error:
             # Only the type: the error's text may quote what was sent.
-            problem = f"The kernel could not be reached ({type(error).__name__})."
+            problem = f"Unexpected error in the exchange with the kernel ({type(error).__name__})."
             injection.state, injection.message = "failed", problem
         else:
             injection.state = "done"
@@ -217,7 +217,7 @@ class InjectionQueue:
 class KernelChannel:
     """A separate connection to a channel of a kernel, so that no other client sees the request or the reply.
 
-    It also has its own session, because a shared session may print what it sends.
+    The connection has its own session, because a shared session may print what it sends.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ class KernelChannel:
     def __init__(self, kernel: Any, connect: Callable[..., Any]) -> None:
         self._session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        # The socket is a ZMQStream, since jupyter_server's managers run on tornado's loop.
+        # `connect` returns a ZMQStream, because jupyter_server's managers run on tornado's loop.
         self._stream = connect(identity=self._session.bsession)
         self._stream.on_recv(self._received)
 
@@ -270,7 +270,7 @@ class KernelChannel:
 
 
 def confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
-    """Whether the reply confirms that the snippet ran."""
+    """Whether the reply confirms that the snippet ran without an error."""
     if reply.get("status") != "ok" or not sent.expression:
         return reply.get("status") == "ok"
     found = reply.get("user_expressions", {}).get(EXPRESSION, {})
@@ -292,7 +292,7 @@ def process_of(kernel: Any) -> object:
 
 
 class _Visit:
-    """Base of the operations on one kernel."""
+    """Base class of the operations on one kernel."""
 
     _not_taken: ClassVar[str]
 
@@ -314,7 +314,7 @@ class _Visit:
             reply = await self._answer(channel.execute(make()))
             if reply.get("status") not in _ABORTED:
                 return reply
-        raise Failed(f"{self._not_taken}: earlier cells failed.")
+        raise Failed(f"{self._not_taken}: earlier cells failed. Try again.")
 
     async def _answer(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
         patience = Patience(self._extension.clock)
@@ -326,7 +326,7 @@ class _Visit:
 
 
 class Errand(_Visit):
-    """Puts one token into one kernel: asks the kernel to fetch the token, or sends it. Repeats this if necessary.
+    """Puts one token into one kernel: asks the kernel to fetch the token, or sends the token.
 
     `params` are the parameters of the client's request; the profile's own parameters are added. The constructor raises
     `TokenError` for a kernel language without support, or an invalid name of a variable or parameter.
@@ -352,7 +352,8 @@ class Errand(_Visit):
         token : Token
             A fresh token.
         replaces : Token, optional
-            The token that was sent before. If the variable contains anything else by now, the variable is left alone.
+            The token that was sent before. If the variable contains anything else by now, the variable is left alone,
+            and `Failed` is raised.
 
         Raises
         ------
@@ -395,7 +396,7 @@ class Errand(_Visit):
                     raise Failed(f"The kernel did not set the variable{'s' if len(self.variables) > 1 else ''}.")
                 if self._lives(token) or not lived:
                     return Given(token.expires_at, "server", token)
-        raise Failed(f"{self._not_taken}: earlier cells failed, or took longer than the token is valid.")
+        raise Failed(f"{self._not_taken}: earlier cells failed, or took longer than the token is valid. Try again.")
 
     def values(self, token: Token) -> dict[str, str]:
         """Return the token's value for each variable."""
@@ -417,9 +418,9 @@ class Errand(_Visit):
 class Removal(_Visit):
     """Removes a profile's tokens from a kernel.
 
-    `sent` contains the variables that were filled, each with the value that the server has sent. If a variable contains
-    another value by now, it is left alone. The value is None if the server does not know it: then the variable is
-    removed, whatever it contains, unless the kernel has removed the token itself.
+    `sent` maps each variable that was filled to the value that the server has sent. A variable that contains another
+    value by now is left alone. If the server does not know the value, `sent` has None: then the variable is removed,
+    whatever it contains, unless the kernel removes the token itself.
     """
 
     _not_taken = "The kernel did not remove the token"
@@ -457,7 +458,7 @@ class Removal(_Visit):
 
 
 def _outcome(told: str) -> dict[str, Any] | None:
-    """Return the outcome that a kernel reports; None if the kernel did nothing. Raises `Failed` if it has failed."""
+    """Return the outcome that a kernel reports; None if it did nothing. Raises `Failed` if it reports a failure."""
     try:
         outcome: dict[str, Any] = json.loads(told)
         if outcome["state"] == "failed":

@@ -1,13 +1,14 @@
-"""Starts local kernels with the extension loaded, and with the variables of profiles with `inject_at_start`.
+"""Starts local kernels with the extension loaded, and with tokens in the variables of profiles with `inject_at_start`.
 
-jupyter_client starts kernels through a provisioner. Ours is jupyter_client's local provisioner, with one more argument
-and further environment variables for the kernel. It becomes the default, unless the user has chosen a provisioner.
-Kernelspecs are not changed, and no error here keeps a kernel from starting. `JUPYTER_TOKENS_START` contains the outcome
-by profile as a JSON object: "ok", or an error in the form of the REST interface. `JUPYTER_TOKENS_FILLED` names the
-variables that were filled.
+jupyter_client starts kernels through a provisioner. `TokensProvisioner` extends jupyter_client's local provisioner: it
+adds an argument to the kernel's command, and environment variables. It becomes the default, unless the user has chosen
+a provisioner. Kernelspecs are not changed, and no error here keeps a kernel from starting.
 
-A kernel with the extension loaded takes over its variables: it redacts their values from the start, and keeps them
-fresh itself. In other kernels, the server keeps them fresh if it can set variables in kernels of their language.
+Two variables tell the kernel what was done. `JUPYTER_TOKENS_START` is a JSON object with the outcome by profile: "ok",
+or an error in the form of the REST interface. `JUPYTER_TOKENS_FILLED` names the variables that were filled.
+
+A kernel with the extension loaded takes over the filled variables: it redacts their values from the start, and keeps
+the tokens fresh itself. In other kernels, the server keeps the tokens fresh if the kernel's language is supported.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ __all__ = ["MOST_SECONDS", "NAME", "TokensProvisioner", "become_default"]
 NAME = "jupyter-tokens"
 """Name of the provisioner's entry point. A kernelspec can choose the provisioner by this name."""
 MOST_SECONDS = 5.0
-"""How long a kernel's start waits for all its tokens together."""
+"""How long a kernel's start waits for all its tokens together, in seconds."""
 
 LOAD = "--ext=jupyter_tokens"
-"""The argument that makes ipykernel load an IPython extension in addition to those of the user's configuration."""
+"""The argument that makes ipykernel load the extension, in addition to the extensions in the user's configuration."""
 
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*w?(\.exe)?", re.IGNORECASE)
 _MODULES = {("-m", "ipykernel_launcher"), ("-m", "ipykernel")}
@@ -83,7 +84,7 @@ def become_default(kernels: Configurable) -> bool:
 
 
 def _is_installed() -> bool:
-    """Whether jupyter_client can find the provisioner. With a default that it cannot find, no kernel would start."""
+    """Whether jupyter_client can find the provisioner. If it could not find its default, no kernel would start."""
     try:
         points = distribution("jupyter_tokens").entry_points
     except PackageNotFoundError:
@@ -92,7 +93,7 @@ def _is_installed() -> bool:
 
 
 class TokensProvisioner(LocalProvisioner):
-    """Starts kernels on this machine as jupyter_client does by default, and adds the extension and its variables."""
+    """Starts kernels on this machine as jupyter_client does by default; adds the extension and the variables."""
 
     _start: _Start | None = None
     _loaded_in: set[str] | None = None
@@ -131,8 +132,8 @@ class TokensProvisioner(LocalProvisioner):
 def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
     """Whether a command runs ipykernel with a Python that has this package installed.
 
-    Nothing is run for this check, because a launcher may start a container or a job on another machine. The answer is
-    no if this is not certain (`conda run`, a wrapper script).
+    The command is only inspected, not run, because it may start a container or a job on another machine. Return False
+    if the answer is uncertain, for example for `conda run` or a wrapper script.
     """
     words = list(command)
     if Path(words[0]).name == "env":
@@ -158,15 +159,15 @@ def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
 
 
 def _runs_ipykernel(words: Sequence[str]) -> bool:
-    """Whether the arguments make Python run ipykernel as a module."""
+    """Whether the arguments make Python run ipykernel as a module: `-m ipykernel_launcher` or `-m ipykernel`."""
     return any(pair in _MODULES for pair in pairwise(words))
 
 
 class _Start:
-    """One start of one kernel.
+    """The tokens for one start of one kernel.
 
-    `given` are the variables that the kernelspec or the caller sets; they are left alone. `path` is the path of the
-    notebook in the file system, or "".
+    `given` are the names of the variables that the kernelspec or the caller sets; these variables are left alone.
+    `path` is the path of the notebook, or "" if it is unknown.
     """
 
     def __init__(self, extension: TokensExtension, kernel: Any, given: set[str], path: str) -> None:
@@ -202,13 +203,13 @@ class _Start:
         return {**filled, START_VARIABLE: json.dumps(told), FILLED_VARIABLE: json.dumps(names_only)}
 
     def launched(self) -> None:
-        """Make the server renew the variables until the kernel renews them itself."""
+        """Record what the kernel holds, and renew the tokens in it if the kernel's language is supported."""
         for name, (env, token) in self._sent.items():
             kept_by = None
             try:
                 errand = Errand(self._extension, self._kernel, name, {}, env)
             except TokenError as error:
-                # In kernels of this language, variables cannot be set later.
+                # Usually because no variable can be set later in a kernel of this language.
                 self._extension.log.debug("jupyter_tokens: %s is not renewed: %s", name, error.message)
             else:
                 self._extension.renewals.note(self._kernel.kernel_id, errand, token)
@@ -238,17 +239,21 @@ class _Start:
             raise Forbidden("This profile is limited to other kernels or notebooks.", unsent=True)
         for variable in variables.values():
             if variable in self._given:
-                raise ConfigurationError(f"{variable} is already set by the kernelspec or the client.")
+                raise ConfigurationError(
+                    f"The variable {variable} is already set by the kernelspec or the client, and was left alone."
+                )
             first = self._taken.get(variable, profile.name)
             if first != profile.name:
-                raise ConfigurationError(f"{variable} is already filled by profile {first!r}.")
+                raise ConfigurationError(
+                    f"The variable {variable} is already filled by profile {first!r}. Choose another env."
+                )
         self._taken |= dict.fromkeys(variables.values(), profile.name)
         return variables
 
     def _paths(self) -> list[str]:
-        """Return the notebook's path as clients know it, in a list; empty if unknown.
+        """Return a list with the notebook's path relative to the server's root folder; empty if the path is unknown.
 
-        The path is made from `self._path`, because sessions are not listed before their kernels run.
+        The path comes from `self._path`, because sessions are not listed before their kernels run.
         """
         path = Path(self._path)
         if not self._path or not path.is_absolute():
@@ -260,8 +265,8 @@ class _Start:
 def _notebook(named: str, folder: str | None) -> str:
     """Return the path of the notebook that a kernel is started for, or "".
 
-    `named` is the path that Jupyter has made of the kernel's folder and the session's name, which the client chooses.
-    If the name leads to another folder, it is not the notebook's name, and is ignored.
+    `named` is the path that Jupyter has joined from the kernel's folder and the session's name. The client chooses the
+    name freely. If it leads to another folder, it cannot be the notebook's name, and the path is ignored.
     """
     path = Path(named)
     return "" if path.is_absolute() and folder is not None and path.parent != Path(folder) else named
@@ -272,7 +277,9 @@ def _outcome(task: asyncio.Task[dict[str, str]]) -> tuple[dict[str, str], str | 
     if not task.done():
         # Only this kernel stops waiting: the fetch goes on, and the next kernel gets the token.
         task.cancel()
-        return {}, error_facts(TimedOut(f"No token within {MOST_SECONDS:g} s: the kernel was started without it."))
+        return {}, error_facts(
+            TimedOut(f"No token within {MOST_SECONDS:g} s: the kernel was started without the token.")
+        )
     error = task.exception()
     return (task.result(), "ok") if error is None else ({}, _facts(error))
 
@@ -285,7 +292,7 @@ def _facts(error: BaseException) -> dict[str, Any]:
 
 
 def _extension_of(provisioner: LocalProvisioner) -> TokensExtension | None:
-    """Find the extension of the server that starts the kernel, through the provisioner's parents."""
+    """Return the extension of the server that starts the kernel, found through the provisioner's parents, or None."""
     above: Any = provisioner.parent
     while above is not None:
         web_app = getattr(above, "web_app", None)

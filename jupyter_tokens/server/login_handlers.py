@@ -1,7 +1,8 @@
 """The routes for logging in and out, from browsers and from kernels, and the callback after a login.
 
-A login belongs to the user and the browser that started it. A cookie that this server signs identifies both. A kernel
-can only start a login on another device, because it does not know its user's browser.
+A login that is started in a browser belongs to this user and this browser. A cookie that the server signs identifies
+both. A kernel can only start a login on another device, because it does not know its user's browser. Such a login
+belongs to the kernel.
 """
 
 from __future__ import annotations
@@ -102,13 +103,13 @@ class LoginHandler(_LoginHandler):
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
     async def delete(self, name: str) -> None:
-        """Log out here, and revoke the login at the login server if possible."""
+        """Log out here, revoke the login at the login server if possible, and forget the profile's tokens."""
         await _log_out(self, name)
 
     def _callback(self) -> str:
-        """Return the callback's URL, from the header Origin: behind a proxy, only the browser knows scheme and port."""
+        """Return the callback's URL. Uses the header Origin: behind a proxy, only the browser knows scheme and port."""
         origin = urlsplit(self.request.headers.get("Origin", ""))
-        # An origin that the administrator allows may be another site, which must not get the code.
+        # An allowed origin may be another site, which must not get the code of the login.
         if origin.netloc != self.request.host:
             origin = urlsplit(f"{self.request.protocol}://{self.request.host}")
         return f"{origin.scheme}://{origin.netloc}{self.base_url}{CALLBACK}"
@@ -125,15 +126,19 @@ class LoginStateHandler(_LoginHandler):
         look = partial(extension.source.logins.look, login_id, session=self.browser())
         attempt = await extension.on_a_thread(look, name)
         if attempt is None or attempt.profile != name:
-            self.refuse(404, "There is no such login in this browser, or it has been forgotten.", "unknown_login")
+            self.refuse(
+                404,
+                "There is no such login in this browser, or it is no longer known. Start the login again.",
+                "unknown_login",
+            )
         self.finish(_attempt(attempt, extension.clock, error_facts))
 
 
 class CallbackHandler(_LoginHandler):
-    """The route `GET jupyter-tokens/login/callback`, to which the browser returns from another site."""
+    """The route `GET jupyter-tokens/login/callback`, to which the login server redirects the browser."""
 
     def check_site(self) -> None:
-        """Check nothing: the browser does come from another site. `state` and the cookie show whose login it is."""
+        """Check nothing: the browser always comes from another site. `state` and the cookie show whose login it is."""
 
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
@@ -147,7 +152,7 @@ class CallbackHandler(_LoginHandler):
         self.finish(self._page(*done(attempt)))
 
     def finish(self, chunk: Any = None) -> Any:
-        """See `tornado.web.RequestHandler`; turns the JSON of an error into a page if the browser accepts HTML."""
+        """Send the answer. If the browser accepts HTML, an error in JSON is sent as a page."""
         if isinstance(chunk, str) and "text/html" in self.request.headers.get("Accept", ""):
             chunk = self._page("Not logged in", json.loads(chunk)["message"])
         return super().finish(chunk)
@@ -185,5 +190,9 @@ class KernelLoginHandler(KernelHandler):
             begin = partial(logins.begin, name, session=session, device=True, logged_in=told)
             attempt = await extension.on_a_thread(begin, name)
         if attempt is None or attempt.profile != name:
-            self.refuse(404, "There is no such login of this kernel, or it has been forgotten.", "unknown_login")
+            self.refuse(
+                404,
+                "There is no such login of this kernel, or it is no longer known. Start the login again.",
+                "unknown_login",
+            )
         self.finish(_attempt(attempt, extension.clock, TokenError.to_dict))

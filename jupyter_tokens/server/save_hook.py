@@ -1,7 +1,8 @@
 """Scans notebooks when they are saved, for tokens of this server and for strings that look like other secrets.
 
-In the shared documents of jupyter-collaboration, which the server itself saves, outputs are redacted in place too. An
-error of the scan never keeps a notebook from being saved, and no message contains a value.
+Shared documents of jupyter-collaboration are saved by the server itself. If such a file is redacted, the outputs in the
+open document are redacted too. An error of the scan never keeps a notebook from being saved, and no message contains a
+value.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _MOST_TOLD = 5
 _UNPROCESSABLE = 422
 _FEW = 1024
 _MOST_ENDLESS = 1024
-"""Most tokens without an expiry that are kept. They never expire here, so the oldest are dropped instead."""
+"""Maximum number of tokens without an expiry that are kept. As none of them expires, the oldest are dropped."""
 
 
 class SaveHook:
@@ -48,13 +49,13 @@ class SaveHook:
         self._sweep_at = _FEW
         self._known: Known | None = None
         # Record all tokens from the start: after a refresh, the old token is still valid, but no longer in the cache.
-        extension.source.watch(self._arrived)
+        extension.source.watch(self.know)
 
     def cover(self) -> None:
         """Make sure that the server's current contents manager calls `before_save`.
 
-        Other extensions may replace the manager at any time, so this is called again when the server has started and
-        whenever a new token arrives that could get into a notebook.
+        Other extensions may replace the manager at any time. So this is called again when the server has started, and
+        whenever a new token with a value arrives.
         """
         contents: Any = self._server.web_app.settings["contents_manager"]
         if any(contents is each for each in self._covered):
@@ -83,7 +84,7 @@ class SaveHook:
         return scanned
 
     def before_save(self, *, model: dict[str, Any], path: str, **_: Any) -> None:
-        """Jupyter's pre-save hook. Raises `HTTPError` if the notebook must not be saved because of a finding."""
+        """Scan a notebook before Jupyter saves it. Raises `HTTPError` if it must not be saved because of a finding."""
         content = model.get("content")
         if model.get("type") != "notebook" or not isinstance(content, dict) or content.get("nbformat") != _FORMAT:
             return
@@ -94,7 +95,9 @@ class SaveHook:
             scanned = (partial(scan, everywhere=True) if replaces_all else scan)(content, self._live())
         except Exception as error:
             # Only the type: the error's text may quote what was scanned.
-            self._extension.log.warning("%s: could not be scanned for tokens: %s", path, type(error).__name__)
+            self._extension.log.warning(
+                "%s: could not be scanned for tokens, and is saved as it is: %s", path, type(error).__name__
+            )
             return
         if scanned.findings:
             self._act(path, content, scanned, is_shared=is_shared)
@@ -106,7 +109,8 @@ class SaveHook:
             activity.found(path, "refused", _named(found))
             raise HTTPError(
                 _UNPROCESSABLE,
-                f"Not saved, because the notebook contains secrets: {_told(found)}. Remove them, and save again.",
+                f"Not saved, because jupyter_tokens found secrets in the notebook: {_told(found)}. "
+                "Remove them, and save again.",
             )
         # The server itself saves a shared document, so no user would see an error, and a refusal would lose all other
         # changes.
@@ -125,17 +129,18 @@ class SaveHook:
     def _scan_known(self, content: dict[str, Any]) -> Scan:
         return scan(content, self._live())
 
-    def _arrived(self, key: Key, token: Token) -> None:
+    def know(self, key: Key, token: Token) -> None:
+        """Look for a token from now on, until it expires."""
         if token.has_value:
             with self._lock:
                 for value in token.values().values():
                     written = key.profile, value
-                    # Move a token that arrives again to the end: the oldest are dropped first.
+                    # A token that arrives again moves to the end, because the first ones are dropped first.
                     self._tokens.pop(written, None)
                     self._tokens[written] = token
                 self._known = None
                 if len(self._tokens) >= self._sweep_at:
-                    # Not only when a notebook is saved: tokens keep arriving even if nothing is ever saved.
+                    # Not only when a notebook is saved: tokens also arrive if no notebook is ever saved.
                     self._drop_ended()
                     self._sweep_at = max(_FEW, 2 * len(self._tokens))
             self.cover()
@@ -177,7 +182,7 @@ def _told(found: Sequence[Finding]) -> str:
 
 
 class _SharedDocuments:
-    """The notebooks that are open as shared documents. `scan` finds what to redact in them."""
+    """The notebooks that are open as shared documents. `scan` finds the secrets in them."""
 
     def __init__(self, serverapp: ServerApp, scan: Callable[[dict[str, Any]], Scan]) -> None:
         self._server = serverapp
@@ -207,7 +212,7 @@ class _SharedDocuments:
         except Exception as error:
             # Only the type: the error's text may quote the document.
             self._server.log.warning(
-                "%s: the file is redacted, the shared document is not: %s", path, type(error).__name__
+                "%s: the file is redacted, but the open shared document is not: %s", path, type(error).__name__
             )
 
     def _redact_document(self, document: Any) -> None:

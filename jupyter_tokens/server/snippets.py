@@ -3,8 +3,9 @@
 Names and values are sent as hexadecimal digits and decoded by the kernel, so that they are data and never code.
 
 A token is never part of a snippet's `code`, because kernels publish the code they run to all clients, and IRkernel does
-so even for silent requests. It is in `expression`, which is sent as a user expression. Kernels do not publish those:
-ipykernel and IJulia evaluate them for the reply only, and in R the code reads them.
+so even for silent requests. The token is in `expression`, which is sent as a user expression. Kernels do not publish
+user expressions: ipykernel and IJulia evaluate them for the reply only. IRkernel does not evaluate them: its snippets
+read them from the request.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ EXPRESSION = "jupyter_tokens"
 """The name of the user expression. The kernel's reply contains this name to confirm that the snippet ran."""
 
 MOST_BYTES = 32_000
-"""The longest value: about the limit on Windows. On Linux, the limit is about four times this size."""
+"""Maximum size of a value, in bytes: about the limit on Windows. The limit on Linux is about four times as much."""
 
 
 class Snippet(NamedTuple):
@@ -67,7 +68,8 @@ def _python(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
 def ask(request: Mapping[str, Any]) -> Snippet:
     """Return a snippet that makes a Python kernel fetch and inject a token itself. It contains no value.
 
-    The snippet evaluates to None if the extension is not loaded, else to the outcome (`kernel.magics.inject`).
+    The snippet evaluates to the outcome (see `kernel.magics.inject`), or to None if the server has to send the value,
+    for example because the extension is not loaded.
     """
     kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'inject', lambda request: None)"
     return Snippet("", f"{kernel}('{_hex(json.dumps(request))}')")
@@ -83,14 +85,14 @@ def forget(profile: str) -> Snippet:
 
 
 def filled_notes(env: Env, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of `JUPYTER_TOKENS_FILLED` for the variables that contain a token or its values."""
+    """Return the entries of `JUPYTER_TOKENS_FILLED` for the variables that a token fills."""
     variables = variables_of(env)
     note = {"profile": profile, "params": dict(params), **({} if "" in variables else {"env": variables})}
     return dict.fromkeys(variables.values(), note)
 
 
 def filled(env: Env, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
-    """Extend a Python snippet: also record which token the variables contain, in case the extension is loaded later."""
+    """Return a Python snippet that also records which token the variables contain, for an extension loaded later."""
     environ, loads = "__import__('os').environ", "__import__('json').loads"
     entry = _hex(json.dumps(filled_notes(env, profile, params)))
     before = f"{loads}({environ}.get('{FILLED_VARIABLE}', '{{}}'))"
@@ -168,7 +170,7 @@ def languages() -> list[str]:
 
 
 def check_value(value: str) -> None:
-    """Raise `UnusableToken` for a value that environment variables cannot hold on all systems."""
+    """Raise `UnusableToken` if some systems cannot store the value in an environment variable."""
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
@@ -192,22 +194,22 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
         The values by the names of the variables.
     expected : mapping of str to str
         The expected current values. If a variable has another value, the notebook has changed it, and the snippet
-        fails. Languages of other packages ignore this and can set only one variable.
+        fails. Ignored for languages of other packages, which can set only one variable.
 
     Raises
     ------
     ParameterError
-        The language is not supported, supports only one variable, or a name is invalid.
+        The language is not supported or can set only one variable, or a variable's name is invalid.
     UnusableToken
         An environment variable cannot hold the value.
     ConfigurationError
-        Another package's function failed. No error quotes the value.
+        The function of another package failed. The error does not quote the value.
     """
     lower = language.lower()
     if lower not in languages():
         raise ParameterError(
             f"Tokens cannot be put into kernels of language {language[:80]!r}.",
-            hint=f"Supported: {', '.join(languages())}. docs/kernels.md describes how to add one.",
+            hint=f"Supported: {', '.join(languages())}. docs/kernels.md describes how to add a language.",
         )
     for name, value in values.items():
         if not (name.isascii() and name.isidentifier()):
@@ -229,14 +231,16 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
     else:
         failed = not isinstance(found, Snippet)
     if failed or not isinstance(found, Snippet):
-        raise ConfigurationError(f"The package that adds the kernel language {lower!r} failed to create a snippet.")
+        raise ConfigurationError(
+            f"The package that adds the kernel language {lower!r} failed to create code for the token."
+        )
     return found
 
 
 def unset(language: str, name: str, expected: str | None = None) -> Snippet:
     """Create a snippet that removes an environment variable set by `snippet`, and in Python its record by `filled`.
 
-    Languages of other packages can only set a variable: there, it becomes empty, whatever its value was.
+    Languages of other packages can only set variables. There, the variable becomes empty, whatever its value was.
 
     Parameters
     ----------

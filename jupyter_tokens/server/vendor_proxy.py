@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["CACHE_HEADER", "VendorProxyHandler"]
 
 CACHE_HEADER = "X-Jupyter-Tokens-Cache"
-"""`hit` or `miss` for APIs whose tokens are cached, `pass` for APIs to which every call is passed on."""
+"""The header that says `hit` or `miss` if the API's tokens are cached, and `pass` if every call goes to the API."""
 
 _MARK = "/jupyter-tokens/proxy/"
 # All vendors' ids consist of letters, digits and these characters, so percent-encoding is not needed and not accepted.
@@ -63,7 +63,7 @@ _PASSED_HEADERS = frozenset(
 
 
 class _Asked(NamedTuple):
-    """A vendor's call as a client sent it. `path` is not decoded; the names of `headers` are case-insensitive."""
+    """A vendor's call as the client sent it. `path` is not decoded; names in `headers` are case-insensitive."""
 
     method: str
     path: str
@@ -88,17 +88,17 @@ class VendorProxyHandler(TokensHandler):
     @web.authenticated
     @authorized(action="read", resource=PROXY)
     async def get(self, name: str, path: str) -> None:
-        """Forward a GET that the vendor documents for this API."""
+        """Make a GET call that the vendor documents for this API."""
         await self._pass(name)
 
     @web.authenticated
     @authorized(action="write", resource=PROXY)
     async def post(self, name: str, path: str) -> None:
-        """Forward a POST that the vendor documents for this API."""
+        """Make a POST call that the vendor documents for this API."""
         await self._pass(name)
 
     def set_default_headers(self) -> None:
-        """Also set `Allow` if a method was refused: tornado clears the headers after an error, and calls this again."""
+        """Also set `Allow` if a method was refused. After an error, tornado clears the headers and calls this again."""
         super().set_default_headers()
         if self._allowed:
             self.set_header("Allow", self._allowed)
@@ -109,7 +109,9 @@ class VendorProxyHandler(TokensHandler):
     async def _pass(self, name: str) -> None:
         extension = self.extensionapp
         if not extension.allow_reveal:
-            self.refuse(403, "The administrator does not allow tokens to be revealed.", "reveal_off")
+            self.refuse(
+                403, "The proxy is off, because the administrator does not allow tokens to be revealed.", "reveal_off"
+            )
         profile = extension.source.profile(name)
         path, params = self._call(profile)
         if profile.provider.caches:
@@ -120,12 +122,12 @@ class VendorProxyHandler(TokensHandler):
         try:
             answer = await extension.on_a_thread(lambda: source.exchange(profile, params, path), name)
         except TokenError as error:
-            # The API did not answer the call, or the login before the call failed.
+            # The call could not be made, for example because the login before it failed, or the API did not answer.
             self._tell(profile, params, extension.clock.elapsed() - began, error)
             raise
         seconds = extension.clock.elapsed() - began
         self._answer(answer)
-        # Reported after the answer, so that the answer does not wait for it.
+        # Only now, so that the answer does not wait for the report.
         self._tell(profile, params, seconds, answer.error)
 
     def _call(self, profile: Profile) -> tuple[str, dict[str, ParamValue]]:
@@ -134,7 +136,7 @@ class VendorProxyHandler(TokensHandler):
         if documented is None:
             self.refuse(404, f"The proxy does not support {profile.provider.title}.", "no_proxy")
         request = self.request
-        # The undecoded path: tornado passes the decoded path to `get`.
+        # The undecoded path. The argument of `get` and `post` is decoded.
         path = "/" + request.path.partition(_MARK)[2].partition("/")[2]
         asked = _Asked(request.method or "", path, request.query, request.headers, self.raw_body)
         paths = documented.path, *documented.others
@@ -145,7 +147,7 @@ class VendorProxyHandler(TokensHandler):
             self.refuse(404, f"The proxy only accepts {taken} for this profile.", "no_such_call")
         if asked.method != documented.method:
             self._allowed = documented.method
-            self.refuse(405, f"The vendor's method is {documented.method}.", "method")
+            self.refuse(405, f"The vendor documents this call with the method {documented.method}.", "method")
         params = parse_params(profile.provider.params, {**found, **_said(documented, asked)})
         self._check_pinned(profile, params)
         return call, params
@@ -166,7 +168,7 @@ class VendorProxyHandler(TokensHandler):
             self.set_header(CACHE_HEADER, "miss")
             status = error.status or 0
             self.set_status(status if status in _STATUS else HTTPStatus.BAD_GATEWAY, "Refused")
-            # The vendor documents two forms of errors. This is one of them, whichever the vendor's own answer had.
+            # The vendor documents two forms of error answers. This one is sent even if the vendor has sent the other.
             self.finish(json.dumps({"error_code": error.code, "error_msg": error.message}))
             return
         extension.activity.served(self, profile.name, to="proxy", cached=served.cached)
@@ -190,7 +192,7 @@ class VendorProxyHandler(TokensHandler):
 
     @property
     def content_security_policy(self) -> str:
-        """See `APIHandler`. If a browser opens a body as a page, the page has no origin and runs no scripts."""
+        """The policy of `APIHandler`, with a sandbox: if a browser shows a body as a page, the page runs no scripts."""
         return f"{super().content_security_policy}; sandbox"
 
     def _tell(
@@ -218,15 +220,15 @@ def _pattern(documented: str) -> re.Pattern[str]:
 
 
 def _said(documented: Documented, asked: _Asked) -> dict[str, str | list[str]]:
-    """Return the parameters in query and form. Raises `Refused` or `ParameterError` for what is not documented."""
+    """Return the parameters in query and form. Raises `Refused` or `ParameterError` for anything undocumented."""
     for name, value in documented.headers.items():
         if asked.headers.get(name, value) != value:
-            raise Refused(404, f"{name} must be {value}.", "no_such_call")
+            raise Refused(404, f"The header {name} must be {value}.", "no_such_call")
     pairs = [pair for pair in _pairs(asked.query) if pair[0] != _LOGIN]
     if documented.fixed is not None and asked.headers.get("Content-Type", "").partition(";")[0].strip() == _FORM:
         pairs += _pairs(asked.body.decode("latin-1"))
     elif asked.body.strip() not in _NO_BODY:
-        raise Refused(400, "The call does not take such a body.", "body")
+        raise Refused(400, "This call does not take a body of this kind.", "body")
     fixed = documented.fixed or {}
     said: dict[str, str] = {}
     for name, value in pairs:
@@ -255,7 +257,9 @@ def _items(array: str, said: Mapping[str, str]) -> list[str]:
     try:
         return [said[f"{array}.{number}"] for number in range(1, count + 1)]
     except KeyError as missing:
-        raise ParameterError(f"Parameter {missing.args[0]} is missing, and a later one is given.") from None
+        raise ParameterError(
+            f"Parameter {missing.args[0]} is missing, although a later element of the array is given."
+        ) from None
 
 
 def _pairs(encoded: str) -> list[tuple[str, str]]:

@@ -1,1 +1,1 @@
-"""A hub's token service: keeps the long-lived secrets, and gives users' servers the tokens they are granted."""
+"""A hub's token service: keeps the long-lived secrets, and gives the users' servers the tokens of granted profiles."""

@@ -27,7 +27,11 @@ __all__ = ["Audit", "Holding"]
 
 _audit = logging.getLogger("jupyter_tokens.audit")
 _log = logging.getLogger(__name__)
-_ASKS = Counter("jupyter_tokens_service_asks", "Requests for tokens at the service", ["profile", "user", "outcome"])
+_ASKS = Counter(
+    "jupyter_tokens_service_asks",
+    "Tokens served, and requests about a profile that were refused",
+    ["profile", "user", "outcome"],
+)
 _KIND = "held"
 _UNKNOWN_LIFE_SECONDS = 86_400.0
 """Seconds for which a token without a known expiry counts as held."""
@@ -43,7 +47,7 @@ def _asks(profile: str, user: str, outcome: str) -> Any:
 
 
 class Holding(NamedTuple):
-    """A token that a user's server got from the service.
+    """A profile's token that a user got from the service.
 
     Attributes
     ----------
@@ -52,9 +56,9 @@ class Holding(NamedTuple):
         The server's name ("" is the default server); None if the token was not requested by a server.
     profile : str
     since : datetime
-        When the server got the first of an unbroken series of tokens.
+        When the user got the first of an unbroken series of tokens.
     until : datetime or None
-        When the server's latest token expires; None if that is not known.
+        When the latest token expires; None if its expiry is not known.
     """
 
     user: str
@@ -86,7 +90,7 @@ class Audit:
     def served(self, caller: Caller, token: Token, *, cached: bool, handle: str | None = None) -> None:
         """Record that a user's server, or a worker with one of the user's handles, got a token.
 
-        `cached` is true if no call to the API was needed. `handle` is the id of the worker's handle.
+        `cached` is true if the token came from this replica's cache. `handle` is the id of the worker's handle.
         """
         profile = token.profile
         _asks(profile, caller.name, "served").inc()
@@ -101,11 +105,11 @@ class Audit:
         self._tell("handle", logging.INFO, {**facts, **_who(by)})
 
     def forgotten(self, caller: Caller, profile: str) -> None:
-        """Record that a user made the service forget a profile's token."""
+        """Record that a user made the service forget a profile's tokens."""
         self._tell("forgotten", logging.INFO, {"profile": profile, **_who(caller)})
 
     def refused(self, caller: Caller | None, profile: str | None, reason: str) -> None:
-        """Record a refused request. `profile` is None unless the profile exists."""
+        """Record a request that was answered with an error. `profile` must be the name of a known profile, or None."""
         if caller is not None and profile is not None:
             _asks(profile, caller.name, reason).inc()
         # Unauthenticated requests are only logged: they could push other events out of the stored list.
@@ -113,7 +117,7 @@ class Audit:
         self._tell("refused", logging.WARNING, facts, keep=caller is not None)
 
     def fetched(self, fetched: Fetched) -> None:
-        """Record a call to a token API."""
+        """Record a call to a token API, and its error if it failed."""
         error = fetched.error
         facts: dict[str, Any] = {
             "profile": fetched.key.profile,
@@ -128,19 +132,19 @@ class Audit:
             self._tell("failed", logging.WARNING, {**facts, **why})
 
     def holdings(self) -> list[Holding]:
-        """Return which server holds which profile's token. Blocks. Raises `Busy`."""
+        """Return the tokens that users hold, sorted by user, server and profile. Blocks. Raises `Busy`."""
         held = [Holding(**{**f, "since": utc(f["since"]), "until": _utc(f["until"])}) for f in self._held()]
         return sorted(held, key=lambda one: (one.user, one.server or "", one.profile))
 
     def events(self) -> list[Mapping[str, Any]]:
-        """Return the latest events, newest first. Each has `at` (ISO 8601), `kind` and more. Blocks. Raises `Busy`."""
+        """Return the latest events, newest first. Each has `at` (ISO 8601), `kind` and facts. Blocks. Raises `Busy`."""
         return self._records.events()
 
     def _held(self) -> list[Mapping[str, Any]]:
         return [record.facts for record in self._records.all(_KIND)]
 
     def _hold(self, who: tuple[str, str | None, str], until: datetime | None) -> None:
-        # Stored once for each token, not at each request.
+        # If the token's expiry is known, the holding is stored once, not at each request.
         if self._noted.get(who, self) == until and until is not None:
             return
         if len(self._noted) >= _MOST_NOTED:
@@ -167,7 +171,7 @@ class Audit:
             self._note(lambda: self._records.append(event))
 
     def close(self) -> None:
-        """Wait until what happened so far is stored, for a few seconds at most."""
+        """Wait until all events and holdings are stored, for a few seconds at most."""
         with self._stored:
             self._stored.wait_for(lambda: not self._under_way, _END_SECONDS)
 

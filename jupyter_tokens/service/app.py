@@ -1,4 +1,4 @@
-"""The service: configuration, state and routes."""
+"""The hub's token service: configuration, state and routes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..protocol.handles import ID, Handles
 from ..server.activity import count_fetch, watch
 from ..sources.cache import Key
 from ..sources.local import LocalSource
-from ..sources.stores import TokenStore
+from ..sources.stores import StoreUnavailable, TokenStore
 from .activity import Audit
 from .callers import Caller, Callers
 from .handlers import (
@@ -53,10 +53,16 @@ _log = logging.getLogger(__name__)
 class Route(NamedTuple):
     """One path below the service's prefix.
 
-    `callers` names, for each method, the callers that are allowed. granted: users who are granted the profile; users:
-    all users; owner: the user who had the handle issued; holder: a worker that proves that it has the handle; people:
-    users who are logged in with a browser; login: a browser that the hub redirects after a login; read:metrics: hub
-    tokens with this scope; anybody: no authentication is needed.
+    `callers` names, for each method, the callers that are allowed:
+
+    - granted: users who are granted the profile
+    - users: all users
+    - owner: the user for whom the handle was issued
+    - holder: a worker that proves that it has the handle
+    - people: users who are logged in with a browser
+    - login: a browser that the hub redirects after a login
+    - read:metrics: users and services of the hub whose token has this scope
+    - anybody: no authentication is needed
     """
 
     pattern: str
@@ -85,12 +91,12 @@ class TokenService(Configurable):
     """The hub's token service. Its configuration is read from jupyter_tokens_config, like the profiles."""
 
     grants = Dict(
-        help="Which users get the tokens of a profile, by profile name: users in one of `groups`, and users whose "
-        "server has one of `scopes`. Nobody gets the tokens of a profile that is not listed.",
+        help="For each profile name, which users get the profile's tokens: users in one of `groups`, and users whose "
+        "server's token has one of `scopes`. Nobody gets the tokens of a profile that is not listed.",
     ).tag(config=True)
     allow_reveal = Bool(
         default_value=True,
-        help="Whether users' servers may reveal the value of a token in the side panel. Kernels get it in any case.",
+        help="Whether users' servers may reveal the value of a token in the side panel. Kernels always get the value.",
     ).tag(config=True)
     cache_max_age = Integer(
         30,
@@ -106,7 +112,7 @@ class TokenService(Configurable):
     ).tag(config=True)
 
     clock: Clock = SystemClock()
-    """For tests."""
+    """The clock. Tests replace it."""
 
     @classmethod
     def configured(cls) -> TokenService:
@@ -123,7 +129,9 @@ class TokenService(Configurable):
         for name, grant in grants.items():
             known = isinstance(grant, Mapping) and set(grant) <= {"groups", "scopes"}
             if not known or not all(isinstance(words, list) and all(map(_is_text, words)) for words in grant.values()):
-                raise TraitError(f"grants[{name!r}] must be a mapping with lists of strings: groups, scopes")
+                raise TraitError(
+                    f"grants[{name!r}] must be a mapping with only the keys groups and scopes, each a list of strings"
+                )
         return grants
 
     @cached_property
@@ -136,8 +144,17 @@ class TokenService(Configurable):
 
     @cached_property
     def records(self) -> Records:
-        """The records that replicas share: handles, nonces, holdings, events. Raises `TokenError`."""
-        return TokenStore.configured().open_records(self.clock)
+        """Handles, nonces, holdings and events. Replicas share the records if the store is in Redis.
+
+        Raises `TokenError`.
+        """
+        try:
+            return TokenStore.configured().open_records(self.clock)
+        except (OSError, StoreUnavailable) as error:
+            raise ConfigurationError(
+                f"The key file of the token store cannot be used: {error}.",
+                hint="Make Jupyter's data folder writable, or set TokenStore.keys.",
+            ) from None
 
     @cached_property
     def handles(self) -> Handles:
@@ -173,14 +190,16 @@ class TokenService(Configurable):
         )
 
     def check_still_granted(self, issued: Issued) -> None:
-        """Raise `NotGranted` if a handle's owner is known to have left the groups of the grant, or the grant is gone.
+        """Raise `NotGranted` if the profile is no longer granted, or if the handle's owner has left the granted groups.
 
-        The owner's scopes are not known here. A lost scope is noticed when the handle is renewed.
+        The owner's groups are the groups that the hub last reported. If the hub has not reported the owner, no error is
+        raised. A grant with scopes is not checked here, because a worker's request does not show the owner's scopes.
+        Such a grant is checked when the handle is renewed.
         """
         groups, grant = self.callers.groups_of(issued.owner.removeprefix(OWNER)), self.grants.get(issued.profile, {})
         granted = frozenset(grant.get("groups", ()))
         if not grant.get("scopes") and granted.isdisjoint(granted if groups is None else groups):
-            raise NotGranted("The owner of this handle is no longer granted its profile.", profile=issued.profile)
+            raise NotGranted("The owner of this handle is no longer granted the profile.", profile=issued.profile)
 
     def is_admin(self, caller: Caller) -> bool:
         """Whether a user may see the tokens and handles of all users, forget these tokens, and revoke these handles."""
@@ -198,12 +217,12 @@ class TokenService(Configurable):
         return key._replace(user=user) if profile.is_personal else key
 
     async def forget(self, user: str, name: str) -> None:
-        """Forget a profile's tokens. If each user has a separate secret, only this user's tokens."""
+        """Forget a profile's tokens; only this user's tokens if the profile has a separate secret for each user."""
         user = user if self.source.profile(name).is_personal else ""
         kept = self.source.keys()
 
         def forget() -> None:
-            # Also if no token is cached here: another replica may have put one into the store.
+            # Needed even if no token is cached here: another replica may have put a token into the store.
             self.source.forget(Key(name, user=user))
             for key in kept:
                 if (key.profile, key.user) == (name, user):
@@ -221,10 +240,10 @@ class TokenService(Configurable):
             default_handler_class=NothingHandler,
             log_function=_log_request,
             service=self,
-            records=self.records,  # opened now, so that a wrong address is noticed at the start
+            records=self.records,  # opened now, so that an invalid URL or key is noticed at the start
             template_path=str(Path(__file__).parent),
             login=login(prefix, self.cache_max_age),
-            # Only for browsers' cookies. After a restart, the hub logs people in again without asking them.
+            # Only for browsers' cookies. A restart makes them invalid; then the hub logs people in without asking them.
             cookie_secret=secrets.token_bytes(32),
         )
 

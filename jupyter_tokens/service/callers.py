@@ -78,14 +78,18 @@ class Callers:
 
     @property
     def hub_answers(self) -> bool:
-        """Whether the hub answered the last call of this service. True before the first call."""
+        """Whether the hub answered the last request of `identify`. True before the first request."""
         return self._ask_from == -inf
 
     async def identify(self, headers: Mapping[str, str]) -> Caller:
         """Return the user or service whose hub token is in the request. Raises `Refused`."""
         found = _HEADER.fullmatch(headers.get("Authorization", ""))
         if found is None:
-            raise Refused(401, "Send a JupyterHub token in the Authorization header.", "no_token")
+            raise Refused(
+                401,
+                "Send the header `Authorization: token …` with a JupyterHub token of at most 1024 characters.",
+                "no_token",
+            )
         # A digest, so that the cache keeps no tokens in memory.
         digest = sha256(found[1].encode()).digest()
         known = self._known.get(digest)
@@ -95,11 +99,20 @@ class Callers:
             model = await self._ask(found[1])
         except (HTTPError, TimeoutError):
             if known is None or self._clock.elapsed() - known.asked_at > STALE_SECONDS:
-                raise Refused(503, "JupyterHub does not answer.", "hub_down", _HUB_SECONDS) from None
+                raise Refused(
+                    503,
+                    "The hub's token service gets no valid answer from JupyterHub. Try again in a few seconds.",
+                    "hub_down",
+                    _HUB_SECONDS,
+                ) from None
             return known.caller._replace(stale=True)
         if model is None:
             self._known.pop(digest, None)
-            raise Refused(403, "JupyterHub does not know this token. The token's server may have stopped.", "token")
+            raise Refused(
+                403,
+                "JupyterHub does not know this token. The token's server may have stopped: start the server again.",
+                "token",
+            )
         caller = self.described(model)
         self._remember(digest, caller)
         return caller
@@ -112,7 +125,10 @@ class Callers:
                 self.hub.user_for_token(token, use_cache=False, sync=False), _HUB_SECONDS
             )
         except (HTTPError, TimeoutError) as error:
-            _log.warning("JupyterHub does not answer (%s): known users are still served.", type(error).__name__)
+            _log.warning(
+                "JupyterHub gives no valid answer (%s). Users who were seen in the last 10 minutes are still served.",
+                type(error).__name__,
+            )
             self._ask_from = self._clock.elapsed() + _HUB_SECONDS
             raise
         self._ask_from = -inf
@@ -123,10 +139,16 @@ class Callers:
         return self._groups.get(user)
 
     def described(self, model: Mapping[str, Any]) -> Caller:
-        """Convert the hub's description of a user. Raises `Refused` if the token has no access to this service."""
+        """Convert the hub's description of a user or service. Raises `Refused` if it has no access to the service."""
         if not self.hub.check_scopes(self._access, model):
-            hint = "Set c.Spawner.server_token_scopes as in `jupyter tokens hub-config`; then start the server again."
-            raise Refused(403, f"The token does not have the scope {' '.join(sorted(self._access))}. {hint}", "scope")
+            hint = (
+                "Set c.Spawner.server_token_scopes as in `jupyter tokens hub-config`; then start the server again."
+                if model["kind"] == "user"
+                else "Add it to a role of the token's service, in c.JupyterHub.load_roles."
+            )
+            raise Refused(
+                403, f"The JupyterHub token needs the scope {' or '.join(sorted(self._access))}. {hint}", "scope"
+            )
         scopes = frozenset(model["scopes"])
         if model["kind"] != "user":
             return Caller("", None, frozenset(), scopes)

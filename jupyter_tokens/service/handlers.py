@@ -1,4 +1,4 @@
-"""The handlers of the service's routes."""
+"""The handlers of the service's routes, except those of the page for people."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 OWNER = "user "
-"""Prefix of a user's name as the owner of a handle."""
+"""The owner of a user's handle is this prefix and the user's name."""
 
 
 class ServiceHandler(JsonHandler):
-    """Base class of the handlers. `profile` is the request's profile, as soon as it is known to exist."""
+    """Base class of the handlers. For refusals, `profile` is the request's profile if this profile exists."""
 
     caller: Caller | None = None
     profile: str | None = None
@@ -67,11 +67,11 @@ class ServiceHandler(JsonHandler):
         self.service.check_granted(caller, name)
 
     def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """Return the complete JSON of an error, which the user's server raises again."""
+        """Return all facts about the error that users get (see `shown`). The user's server raises that error again."""
         return shown(error).to_dict()
 
     def refused(self, status: int, reason: str) -> None:
-        """Record the refusal in the audit log."""
+        """Record in the audit log that a request was answered with an error."""
         self.service.audit.refused(self.caller, self.profile, reason)
 
     async def serve(
@@ -109,7 +109,7 @@ class ProfilesHandler(ServiceHandler):
     """The route `v1/profiles`."""
 
     async def post(self) -> None:
-        """List the profiles that the user is granted. Details of an invalid profile are only in the log."""
+        """List the profiles that the user is granted. What is wrong with an invalid profile is only in the log."""
         caller = await self.user()
         self.body({})
         entries = [self._entry(name) for name in self.service.granted_to(caller)]
@@ -153,7 +153,7 @@ class ForgetHandler(ServiceHandler):
     """The route `v1/profiles/{name}/token`."""
 
     async def delete(self, name: str) -> None:
-        """Forget the profile's tokens, see `TokenService.forget`. The next request fetches a new token."""
+        """Forget the profile's tokens (`TokenService.forget`). The next request to this replica fetches a new token."""
         caller = await self.user()
         self.check_granted(caller, name)
         await self.service.forget(caller.name, name)
@@ -170,7 +170,7 @@ class _Issuing(Issuing, ServiceHandler):
         return self.service.handles
 
     def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        """Return no URL and no certificate: the service does not know by which URL the user's server reaches it."""
+        """Return no URL and no certificate: the service does not know the URL by which the user's server reaches it."""
         return None, None
 
     def tell_of(self, what: str, issued: Issued) -> None:
@@ -183,11 +183,11 @@ class _Issuing(Issuing, ServiceHandler):
         self.service.key(self.caller.name, profile, params)
 
     async def own(self, handle_id: str) -> Issued:
-        """Return one of the user's handles. Handles of other users are treated as unknown. Raises `Refused`."""
+        """Return a handle of the user. Raises `Refused` if the handle is unknown or belongs to another user."""
         owner = OWNER + (await self.user()).name
         issued = await self.known(handle_id)
         if issued is None or issued.owner != owner:
-            self.refuse(404, "You have no such handle.", "handle")
+            self.refuse(404, "There is no handle with this id, or it belongs to another user.", "handle")
         return issued
 
 
@@ -219,7 +219,10 @@ class OwnHandleHandler(_Issuing):
     """The routes `v1/handles/{id}/renew` and `v1/handles/{id}/revoke`, for requests that a user's server forwards."""
 
     async def post(self, handle_id: str, action: str) -> None:
-        """Renew a handle's lease, or revoke it. A user who is no longer granted the profile loses the handle."""
+        """Renew a handle's lease, or revoke the handle.
+
+        If the user is no longer granted the profile, a request to renew revokes the handle too.
+        """
         issued = await self.own(handle_id)
         self.body({})
         if action == "revoke":
@@ -242,6 +245,7 @@ class HandleTokenHandler(_Issuing):
         asked = await self.let_in(handle_id)
         owner = asked.issued.owner.removeprefix(OWNER)
         self.caller = caller = Caller(owner, None, frozenset(), frozenset())
+        self.profile = asked.profile
         self.service.check_still_granted(asked.issued)
         await self.serve(
             caller, asked.profile, asked.params, refresh=asked.refresh, newer_than=asked.newer_than, handle=handle_id
@@ -252,7 +256,7 @@ class HealthHandler(ServiceHandler):
     """The route `health`, which needs no authentication."""
 
     async def get(self) -> None:
-        """Return whether the service works, and whether the hub answered the last request."""
+        """Return that the service works, and whether the hub answered the service's last request."""
         self.finish(json.dumps({"status": "ok", "hub": "ok" if self.service.callers.hub_answers else "down"}))
 
 
@@ -260,10 +264,13 @@ class MetricsHandler(ServiceHandler):
     """The route `metrics`."""
 
     async def get(self) -> None:
-        """Return the metrics for Prometheus. Requires the scope read:metrics, as the hub's own metrics do."""
+        """Return the metrics for Prometheus.
+
+        Like the hub's own metrics, this requires the scope read:metrics. The token also needs access to this service.
+        """
         self.caller = caller = await self.service.callers.identify(self.request.headers)
         if "read:metrics" not in caller.scopes:
-            self.refuse(403, "The token does not have the scope read:metrics.", "scope")
+            self.refuse(403, "The JupyterHub token needs the scope read:metrics.", "scope")
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.finish(generate_latest())
 
@@ -273,7 +280,7 @@ class NothingHandler(ServiceHandler):
 
     async def prepare(self) -> None:
         """Refuse the request."""
-        self.refuse(404, "There is no such route.", "route")
+        self.refuse(404, "The hub's token service has no such route.", "route")
 
 
 def shown(error: TokenError) -> TokenError:
@@ -286,4 +293,6 @@ def shown(error: TokenError) -> TokenError:
     _log.warning("%s", error)
     kind = ConfigurationError if isinstance(error, ConfigurationError) else SecretError
     hint = "Ask your administrator to check the log of the service."
-    return kind("The hub's token service cannot use this profile. Its configuration or its secret is wrong.", hint=hint)
+    return kind(
+        "The hub's token service cannot use this profile, because its configuration or secret is wrong.", hint=hint
+    )

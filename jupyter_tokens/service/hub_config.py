@@ -22,7 +22,7 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
     url : str
         URL of the service for users' servers: `http://…`, `https://…` or `unix:/path`.
     grants : mapping
-        `c.TokenService.grants`, for the scopes in it.
+        `c.TokenService.grants`. The lines contain the scopes of all grants.
     external : bool
         True if the service is not started by the hub.
     """
@@ -46,14 +46,17 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
     lines = [
         "# jupyter_tokens: the service, and what users' servers need to reach it (docs/hub.md).",
         f"c.JupyterHub.services.append({_literal(service)})",
-        "# All users may send requests; c.TokenService.grants decides. If you have a role `user`, add the scope there.",
+        (
+            "# All users may send requests; c.TokenService.grants decides who gets tokens.\n"
+            "# If you already have a role `user`, add access:services!service=jupyter-tokens to its scopes instead."
+        ),
         f"c.JupyterHub.load_roles.append({_literal({'name': 'user', 'scopes': ['self', _ALWAYS[2]]})})",
         f"c.Spawner.server_token_scopes = {_literal(scopes)}",
         f"c.Spawner.environment.update({_literal({'JUPYTER_TOKENS_SERVICE_URL': f'{place}/services/jupyter-tokens'})})",
     ]
     if custom:
         lines += [
-            "# Grant each of these scopes to users and groups by a role of its own.",
+            "# Grant these scopes to users and groups, each scope by a separate role.",
             f"c.JupyterHub.custom_scopes.update({_literal(custom)})",
         ]
     return "\n".join(lines) + "\n"

@@ -67,7 +67,7 @@ class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # Jupy
         return cast("TokenService", self.settings["service"])
 
     def initialize(self) -> None:
-        # The callback's query contains a code, and tornado logs the whole URL.
+        # The callback's query contains a code. Without this line, tornado would log the query.
         self.request.uri = self.request.path
         self.hub_auth = self.settings["login"]
         # Otherwise error pages would ask the hub for the user too, which blocks the event loop.
@@ -81,7 +81,7 @@ class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # Jupy
         if self.settings["login"] is None:
             raise Refused(
                 404,
-                "Login is not possible here: the service has no token of its own (JUPYTERHUB_API_TOKEN).",
+                "Nobody can log in: the service has no hub token. Ask your administrator to set JUPYTERHUB_API_TOKEN.",
                 "no_login",
             )
 
@@ -106,7 +106,7 @@ class PageHandler(_Page):
     """Shows the page, and handles its buttons."""
 
     async def prepare(self) -> None:
-        """Identify the user who is logged in."""
+        """Identify the user who is logged in. Raises `Refused`."""
         await super().prepare()
         model = await self.hub_auth.get_user(self, sync=False)
         if model is not None:
@@ -145,20 +145,20 @@ class PageHandler(_Page):
 
     @web.authenticated
     async def post(self) -> None:
-        """Revoke a handle, or forget a profile's token."""
+        """Revoke a handle, or forget a profile's tokens."""
         caller, service = self._caller, self.service
         handle_id, profile = self.get_body_argument("revoke", ""), self.get_body_argument("forget", "")
         if handle_id:
             issued = await on_a_thread(lambda: service.handles.of(handle_id))
             if issued is None or (issued.owner != OWNER + caller.name and not service.is_admin(caller)):
-                self._refuse(404, "You have no such handle.", "handle")
+                self._refuse(404, "There is no handle with this id, or it belongs to another user.", "handle")
             await on_a_thread(lambda: service.handles.revoke(handle_id))
             service.audit.handle("revoked", issued, caller)
         elif profile:
             user = self.get_body_argument("user", caller.name)
             if not service.is_admin(caller):
                 if user != caller.name:
-                    self._refuse(403, "This token belongs to another user.", "not_admin")
+                    self._refuse(403, "Only administrators can forget a token of another user.", "not_admin")
                 service.check_granted(caller, profile)
             await service.forget(user, profile)
             service.audit.forgotten(caller, profile)

@@ -1,4 +1,4 @@
-"""Runs the service on a port, a unix socket, or both, until it is stopped or its parent has ended."""
+"""Runs the service on a port, a unix socket, or both, until it is stopped or the hub that started it has ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Place", "serve"]
 
 _PARENT_SECONDS = 1.0
 _MOST_BYTES = 2**20
-"""Size limit of a request's body, in bytes, before a route is called. The routes have smaller limits."""
+"""Size limit of a request's body, in bytes, for all routes. The routes with JSON have a smaller limit."""
 
 
 class Place(NamedTuple):
@@ -30,11 +30,11 @@ class Place(NamedTuple):
     ip : str
         Address to listen on.
     port : int or None
-        The port; 0 means a free one, None no port.
+        The port; 0 for any free port, None for no port.
     path : str
         Path of a unix socket, or "".
     prefix : str
-        Prefix of the routes.
+        The path before the routes, with a slash at both ends.
     """
 
     ip: str
@@ -51,17 +51,19 @@ async def serve(service: TokenService, place: Place, *, managed: bool, ready: Ca
     service : TokenService
         The service to run.
     place : Place
-        Where it listens.
+        Where the service listens.
     managed : bool
         Whether the hub started this process. Then this process ends soon after the hub, and lets other processes listen
         on its port: a restarted hub may start the next process before this process has ended.
     ready : callable
-        Called with the URLs when requests are answered.
+        Called with the URLs as soon as requests are answered.
 
     Raises
     ------
     OSError
         The port or the socket cannot be opened.
+    TokenError
+        The store's keys are missing or invalid.
     """
     parent = os.getppid()
     server = HTTPServer(service.application(place.prefix), max_body_size=_MOST_BYTES)
@@ -71,8 +73,8 @@ async def serve(service: TokenService, place: Place, *, managed: bool, ready: Ca
         server.add_sockets(sockets)
         urls += [f"http://{place.ip}:{sockets[0].getsockname()[1]}{place.prefix}"]
     if place.path:
-        # All users may connect, because requests carry a token. The mode of the folder limits who can create a socket
-        # in it.
+        # All users of the machine may connect, because each request has to contain a token or a proof. The mode of the
+        # folder limits which users can create a socket in it.
         server.add_socket(bind_unix_socket(place.path, mode=0o666))
         urls += [f"http+unix://{quote(place.path, safe='')}{place.prefix}"]
     ready(urls)

@@ -47,13 +47,13 @@ class TokenSource(ABC):
     Attributes
     ----------
     mode : str
-        Where the last token came from, as cards show it: "server", "direct", "direct (reason)" or "handle".
+        How this process gets its tokens, as cards show it: "server", "direct", "direct (reason)" or "handle".
     gone : TokenError or None
-        Why the other process did not answer the last request; None if it answered, or if there is no other process.
+        Only in `RemoteSource`: why the other process did not answer the last request. Otherwise None.
     """
 
     is_remote: ClassVar[bool] = False
-    """Whether another process fetches the tokens, and wants reports of what this process holds."""
+    """Whether this process reports the tokens that it holds to the process that fetches them."""
     mode: str
     gone: TokenError | None = None
 
@@ -66,11 +66,11 @@ class TokenSource(ABC):
 
     @abstractmethod
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """Return the cache key of a call. Raises `TokenError` for an unknown profile or a wrong parameter."""
+        """Return the cache key of a call. Raises `TokenError` for an unknown profile or an invalid parameter."""
 
     @abstractmethod
     def fetch(self, key: Key, ask: Ask) -> Token:
-        """Fetch one token without the cache. Blocks. Raises `TokenError`."""
+        """Fetch one token without looking into this source's cache. Blocks. Raises `TokenError`."""
 
     @abstractmethod
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
@@ -91,7 +91,11 @@ class TokenSource(ABC):
         TokenError
             The API has no such call, refuses it, or cannot be reached.
         """
-        raise ConfigurationError(f"The values of {param[:80]!r} cannot be listed here.", profile=profile)
+        raise ConfigurationError(
+            f"The values of parameter {param[:80]!r} cannot be listed in this process.",
+            hint="Look the value up in the vendor's console, and pass it yourself.",
+            profile=profile,
+        )
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
         """Start a person's login on any device with a browser, or return the state of a running login. Blocks.
@@ -107,13 +111,13 @@ class TokenSource(ABC):
         -------
         dict
             Among others `id`, `state` ("waiting", "done" or "failed"), `verification_uri` and `user_code` for the
-            person, `interval` (seconds between two calls), `who` (the person who has logged in), and `error` in the
-            form of `TokenError.to_dict`.
+            person, `interval` (seconds between two calls), `who` (the person who has logged in, or None), and `error`
+            (as in `TokenError.to_dict`, or None).
 
         Raises
         ------
         TokenError
-            This profile has no login, or the server cannot be reached.
+            The profile does not use a login, the login `login_id` is unknown, or a server cannot be reached.
         """
         raise self._no_logins(profile)
 
@@ -135,7 +139,7 @@ class TokenSource(ABC):
         Raises
         ------
         TokenError
-            The login failed.
+            The login cannot be started, or has failed.
         """
         login = self.login(profile)
         show(login)
@@ -150,12 +154,16 @@ class TokenSource(ABC):
     def logout(self, profile: str) -> bool | None:
         """Log the person out. Raises `TokenError`.
 
-        Returns whether the login was revoked; None if nobody was logged in.
+        Returns whether the authorization server has revoked the login; None if nobody was logged in.
         """
         raise self._no_logins(profile)
 
     def _no_logins(self, profile: str) -> TokenError:
-        return ConfigurationError("This profile has no login here.", profile=profile)
+        return ConfigurationError(
+            "You cannot log in or out in this process, because it gets tokens with handles.",
+            hint="Log in or out where the handle was issued.",
+            profile=profile,
+        )
 
     @abstractmethod
     def entries(self) -> list[ProfileEntry]:
@@ -163,17 +171,19 @@ class TokenSource(ABC):
 
     @abstractmethod
     def about(self, profile: str) -> About:
-        """Return what a card shows about a profile. Raises `TokenError` for an unknown or wrong profile."""
+        """Return what a card shows about a profile. Raises `TokenError` for an unknown or invalid profile."""
 
     @abstractmethod
     def close(self) -> None:
         """Close the connections. Tokens already returned stay valid."""
 
     def endpoint(self, key: Key) -> Endpoint:
-        """Return where unmodified SDKs get the token of a key. Blocks. Raises `TokenError` if they cannot."""
+        """Return where unmodified SDKs get the token of a key. Blocks. Raises `TokenError` if SDKs cannot get it."""
         raise ConfigurationError(
-            "SDKs get tokens from a Jupyter server with jupyter_tokens, but this process uses none.",
-            hint=f"If the SDK can run a program, use that instead: jupyter tokens sdk TOOL {key.profile}.",
+            "SDKs can only get tokens from a Jupyter server with jupyter_tokens, and this process does not use such a "
+            "server.",
+            hint="If the SDK can run a program that returns a token, configure it as this command prints: "
+            f"jupyter tokens sdk TOOL {key.profile}.",
             profile=key.profile,
         )
 
@@ -181,7 +191,7 @@ class TokenSource(ABC):
         """Read the configuration again before the next call."""
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 (most sources have nobody to report to)
-        """Report this process's holdings to the process that fetches for it. Raises `TokenError`."""
+        """Report the tokens that this process holds to the process that fetches them. Raises `TokenError`."""
 
     def issue(self, handle: Handle, lease: float) -> Handle:
         """Issue a handle, and return it with the issuer's URL. Raises `TokenError`.
@@ -208,7 +218,7 @@ class TokenSource(ABC):
         return await self._cache.aget(key, refresh=refresh, newer_than=newer_than)
 
     async def serve(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> tuple[Token, bool]:
-        """Return the token as `aget` does, and whether it was already cached, so that no fetch was needed."""
+        """Return the token as `aget` does, and whether this token was already cached before the call."""
         if not refresh and newer_than is None and (token := self.fresh(key)) is not None:
             return token, True
         before = self.held(key)
@@ -216,11 +226,11 @@ class TokenSource(ABC):
         return token, before is not None and before.token is token
 
     def begin(self, key: Key) -> Future[Token]:
-        """Start a fetch in the background, unless a fetch is already running. Returns its future."""
+        """Start a fetch in the background, unless this key is being fetched already. Returns the fetch's future."""
         return self._cache.begin(key)
 
     def held(self, key: Key) -> Held | None:
-        """Return what is cached under a key, or None."""
+        """Return the token that is cached under a key, even an expired token; None if there is no token."""
         return self._cache.held(key)
 
     def fresh(self, key: Key) -> Token | None:
@@ -228,11 +238,11 @@ class TokenSource(ABC):
         return self._cache.fresh(key)
 
     def standing(self, key: Key) -> Standing:
-        """Return state, token and last error of a key. All views show these."""
+        """Return the state, the token and the last error of a key, as all views show them."""
         return self._cache.standing(key)
 
     def keys(self) -> list[Key]:
-        """Return the keys that have a token or whose last fetch failed."""
+        """Return the keys that have a token (even an expired token) or whose last fetch failed."""
         return self._cache.keys()
 
     def live(self) -> int:
@@ -240,11 +250,12 @@ class TokenSource(ABC):
         return sum(1 for key in self.keys() if self.standing(key).state in {"fresh", "aging"})
 
     def profile_standing(self, profile: str) -> tuple[Standing, Key | None]:
-        """Return the standing of a profile, and the key that it belongs to.
+        """Return the standing of a profile, and the cache key of this standing.
 
-        The key is that of the call without parameters if it has a token or an error, else the profile's last in `keys`.
-        If it has no error, but the refresh of another of the profile's tokens has failed, error and key are those of
-        that other token.
+        A profile has a key for each set of parameters. The key of the call without parameters is used if it has a token
+        or an error, otherwise the profile's last key in `keys`. If the profile has no key in `keys`, the state is
+        "none". If there is no error under the chosen key, but the refresh of another token of the profile has failed,
+        the error and the key of the other token are returned.
         """
         keys = [key for key in self.keys() if key.profile == profile]
         shown: Key | None = keys[-1] if keys else None
@@ -281,7 +292,7 @@ class TokenSource(ABC):
         on_token : callable
             Called with key and token, on the thread that fetched the token.
         on_loss : callable, optional
-            Called without arguments when cached tokens were removed.
+            Called without arguments after tokens were forgotten, for example because their profile has changed.
         """
         watcher = on_token, on_loss
         self._watchers.append(watcher)

@@ -1,8 +1,8 @@
 """The token cache: one fetch at a time for each key, two refresh windows, back-off, and a token's state.
 
 The same code serves threads and asyncio tasks. A *flight* is one fetch, with a `concurrent.futures.Future` for its
-result. The first thread that needs the token runs the flight. If the first caller is a task, or nobody waits, the
-flight runs on a background thread. No lock is held while a flight runs.
+result. The first thread that needs the token runs the flight. If the first caller is a task, or no caller waits for the
+token, the flight runs on a background thread. The cache's lock is not held while a flight runs.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["STATE_LABELS", "Ask", "Held", "Key", "Standing", "State", "TokenCache", "windows"]
 
 State = Literal["none", "fresh", "aging", "expired", "failed", "login"]
-"""A token's state. aging: valid, but a refresh is due or has failed; failed: not valid, and the last fetch failed;
-login: not valid, and a person has to log in."""
+"""A token's state. aging: valid, but a refresh is due or has failed; failed: no valid token, and the last fetch failed;
+login: no valid token, and a person has to log in."""
 STATE_LABELS: Mapping[State, str] = {
     "none": "not fetched",
     "fresh": "fresh",
@@ -48,13 +48,13 @@ _log = logging.getLogger(__name__)
 logging.getLogger("jupyter_tokens").addHandler(logging.NullHandler())
 
 _STEP_SECONDS = 1.0
-"""If a new token expires later by this many seconds or less, it counts as no newer: APIs report whole seconds."""
+"""If a new token expires at most this many seconds later, it counts as no newer: APIs report whole seconds."""
 _LONGEST_BACKOFF_SECONDS = 60.0
 _FEW = 1024
 
 
 class Key(NamedTuple):
-    """The cache key of a token: the profile's name and the parameters of the call, in the provider's order.
+    """The cache key of a token: the profile's name, and the parameters of the call in a fixed order.
 
     `user` is the token's user if each user of a hub's service has a separate secret, else "".
     """
@@ -64,20 +64,20 @@ class Key(NamedTuple):
     user: str = ""
 
     def __str__(self) -> str:
-        # The syntax of a magic.
+        # As a person writes it in a magic.
         params = ((name, " ".join(value) if isinstance(value, tuple) else value) for name, value in self.params)
         return " ".join([self.profile, *(f"{name}={value}" for name, value in params)])
 
 
 class Ask(NamedTuple):
-    """How new a token must be, for a source that gets it from another cache.
+    """How new a token must be, for a source that gets tokens from another process's cache or from a store.
 
     Attributes
     ----------
     refresh : bool
         Whether the token must be newly fetched.
     newer_than : datetime or None
-        The token must have been obtained after this moment.
+        The token must have been obtained after this moment; None for no such condition.
     """
 
     refresh: bool = False
@@ -93,7 +93,7 @@ class Held(NamedTuple):
     refresh_at, ends_at : float
         When a refresh is due (inf: never) and when the token expires, in seconds of `Clock.elapsed`.
     error : TokenError or None
-        The error of the last refresh, if it failed.
+        The error of the last refresh if it failed, else None.
     """
 
     token: Token
@@ -103,7 +103,7 @@ class Held(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """State, token (even if expired) and last error of a key."""
+    """State and token (even an expired token) of a key, and the error of the last fetch if it failed."""
 
     state: State
     token: Token | None
@@ -113,13 +113,15 @@ class Standing(NamedTuple):
 def windows(life: float) -> tuple[float, float]:
     """Return the advisory and the mandatory refresh window, in seconds before expiry.
 
-    Both scale with the token's life: a fixed margin of minutes would refresh a short-lived token at every use.
+    In the advisory window, a token is refreshed in the background. In the mandatory window, callers wait for the
+    refresh. Short-lived tokens have shorter windows: with a fixed margin of minutes, they would be refreshed at every
+    use.
     """
     return min(300.0, 0.2 * life), min(60.0, 0.05 * life)
 
 
 class _Abandoned(Exception):
-    """The thread that ran a flight was interrupted. One of the waiting callers starts a new flight."""
+    """A flight ended without a result: its thread was interrupted or could not start. A waiting caller tries again."""
 
 
 @dataclass(slots=True)
@@ -151,7 +153,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Flight:
-    """A flight, as one caller sees it: `leads` is true if this caller has to run it."""
+    """A flight, as one caller sees it: `leads` is true if this caller has to run the flight."""
 
     key: Key
     ask: Ask
@@ -166,15 +168,15 @@ class TokenCache:
     Parameters
     ----------
     fetch : callable
-        Fetches a token from its source. Blocks; raises `TokenError`.
+        Called with a key and an `Ask`; fetches the token. Blocks; raises `TokenError`.
     clock : Clock, optional
-        The clocks to use; by default the machine's.
+        By default the machine's clock.
     arrived : callable, optional
-        Called with key and token after a token was cached, on the thread that fetched it.
+        Called with key and token after a token was cached, on the thread that fetched the token.
     spawn : callable, optional
         Runs a function in the background; by default on `THREADS`.
     rng : callable, optional
-        Returns the jitter, from 0 to 1.
+        Returns a random number from 0 to 1, for the jitter of the back-off.
     """
 
     def __init__(
@@ -196,7 +198,7 @@ class TokenCache:
         self._sweep_at = _FEW
 
     def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """Return a valid token, from the cache or fetched by exactly one of the callers that wait for it.
+        """Return a token from the cache, or fetch it. All callers that need the same token share one fetch.
 
         Parameters
         ----------
@@ -211,7 +213,8 @@ class TokenCache:
         Raises
         ------
         TokenError
-            Each caller that waited for the same fetch raises its own copy.
+            The fetch failed. Without `refresh` and `newer_than`, this error is only raised if no valid token is cached.
+            Each caller that waited for the fetch raises its own copy.
         """
         while True:
             flight = self._token_or_flight(key, refresh=refresh, newer_than=newer_than)
@@ -246,7 +249,7 @@ class TokenCache:
                 return token
 
     def begin(self, key: Key) -> Future[Token]:
-        """Start a fetch in the background, unless a fetch is already running. Returns its future."""
+        """Start a fetch in the background, unless this key is being fetched already. Returns the fetch's future."""
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
             flight = self._join(key, entry, Ask(newer_than=entry.obtained_at()))
@@ -256,7 +259,7 @@ class TokenCache:
         return flight.future
 
     def held(self, key: Key) -> Held | None:
-        """Return what is cached under a key, or None. Never fetches."""
+        """Return the token that is cached under a key, even an expired token; None if there is no token."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None or entry.token is None:
@@ -264,7 +267,7 @@ class TokenCache:
             return Held(entry.token, entry.refresh_at(), entry.ends_at, entry.error)
 
     def standing(self, key: Key) -> Standing:
-        """Return the state, the token and the last error of a key. Never fetches."""
+        """Return the state, the token and the last error of a key, without a fetch."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -272,7 +275,7 @@ class TokenCache:
             return Standing(entry.state(self._clock.elapsed()), entry.token, entry.error)
 
     def keys(self) -> list[Key]:
-        """Return the keys that have a token or whose last fetch failed. A key with a new token moves to the end."""
+        """Return the keys that have a token or whose last fetch failed. A key moves to the end with each new token."""
         with self._lock:
             return [key for key, entry in self._entries.items() if entry.token is not None or entry.error is not None]
 
@@ -290,7 +293,7 @@ class TokenCache:
             self._entries.pop(key, None)
 
     def forget_profiles(self, names: Container[str]) -> None:
-        """Remove what is cached for these profiles."""
+        """Remove what is cached for these profiles, with any parameters."""
         with self._lock:
             for key in [key for key in self._entries if key.profile in names]:
                 del self._entries[key]
@@ -362,7 +365,7 @@ class TokenCache:
             now = self._clock.elapsed()
             life = ends_at = inf
             if token.expires_at is not None:
-                # The whole life: a token from another cache may have used up a part of it.
+                # The whole life, not the rest of it: a token from another cache may have used up a part of its life.
                 life = (token.expires_at - token.obtained_at).total_seconds()
                 ends_at = token.expires_at.timestamp() + offset
             stalled = now < entry.ends_at < inf and ends_at <= entry.ends_at + _STEP_SECONDS
@@ -380,12 +383,13 @@ class TokenCache:
             if kept:
                 self._entries[flight.key] = self._entries.pop(flight.key)
             if not kept:
-                # ExpireTime=0 is legal: such a token serves only the callers that waited for it.
+                # A token that has already expired (ExpireTime=0 is legal) or whose key was forgotten meanwhile is only
+                # returned to the callers that waited for it.
                 self._drop(flight)
         if stalled:
             _log.debug("%s: the source returned a token that is no newer; backing off", flight.key.profile)
         else:
-            _log.debug("%s: a token that expires %s", flight.key.profile, token.expires_at or "at no known time")
+            _log.debug("%s: got a token; expiry: %s", flight.key.profile, token.expires_at or "unknown")
         if kept and self._arrived is not None:
             try:
                 self._arrived(flight.key, token)
@@ -395,7 +399,10 @@ class TokenCache:
         flight.future.set_result(token)
 
     def _sweep(self, now: float) -> None:
-        """Remove expired tokens and old errors when the number of keys has doubled: parameters may vary without end."""
+        """Remove keys without a valid token or a running fetch, each time the number of keys has doubled.
+
+        Otherwise the cache could grow without end, because parameters may vary without end.
+        """
         if len(self._entries) >= self._sweep_at:
             self._entries = {key: e for key, e in self._entries.items() if e.flight is not None or e.ends_at > now}
             self._sweep_at = max(_FEW, 2 * len(self._entries))
@@ -409,7 +416,7 @@ class TokenCache:
             entry.error = failure
             if entry.token is None:
                 if failure is None or isinstance(failure, ConfigurationError | ParameterError):
-                    # An invalid call says nothing about the token, so its error is not kept.
+                    # The error of an invalid call, or an unexpected error, says nothing about the token: not kept.
                     self._drop(flight)
             else:
                 entry.failures += 1
@@ -417,8 +424,8 @@ class TokenCache:
                 asked = failure.retry_after if failure is not None and failure.retry_after is not None else 0.0
                 entry.not_before = self._clock.elapsed() + max(wait, asked)
                 if isinstance(error, Unauthorized | LoginNeeded):
-                    # Vendors lock a key after a few refusals, so the key is not sent again while the cached token is
-                    # valid. After a new login there is no wait, because a login removes what is cached.
+                    # Vendors lock an access key after a few refusals, so no further refresh is due while the cached
+                    # token is valid. After a new login there is no wait, because a login removes what is cached.
                     entry.not_before = max(entry.not_before, entry.ends_at)
         if entry.token is not None:
             _log.warning("%s: the refresh failed: %s", flight.key.profile, failure or type(error).__name__)
@@ -436,13 +443,16 @@ class TokenCache:
             del self._entries[flight.key]
 
     def _outcome(self, flight: _Flight, error: BaseException | None, *, strict: bool) -> Token | None:
-        """Return the token for a caller of a flight, or raise the flight's error. None: the caller must try again."""
+        """Return the token for a caller of a flight, or raise the flight's error.
+
+        Returns None if the caller must start a new flight.
+        """
         if error is None:
             return flight.future.result()
         if isinstance(error, _Abandoned):
             return None
         entry = flight.entry
         if not strict and entry.token is not None and self._clock.elapsed() < entry.ends_at:
-            _log.debug("%s: the refresh failed; the token that is held is still valid", flight.key.profile)
+            _log.debug("%s: the refresh failed; the cached token is still valid", flight.key.profile)
             return entry.token
         raise error.copy() if isinstance(error, TokenError) else error

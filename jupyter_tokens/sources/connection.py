@@ -24,14 +24,14 @@ __all__ = ["Connection", "tls_context"]
 
 _log = logging.getLogger(__name__)
 _QUIET_SECONDS = 3.0
-"""Seconds without a response after which the caller checks whether the server hangs; also limits connecting."""
+"""Seconds without a response after which the caller checks whether the server hangs. Also the limit for connecting."""
 _READ_SECONDS = 60.0
 """Time limit for one read or write of a socket, in seconds."""
 _MOST_BYTES = 2 * 1024 * 1024
 _HUB_CERT, _HUB_KEY = "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KEYFILE"
 """The variables with the client certificate and key that JupyterHub sets with `internal_ssl`; kernels inherit them."""
 _CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
-"""What is raised if the other side has closed the connection. The errors of TLS are no `ConnectionError`."""
+"""Raised if the other side has closed the connection. The errors of TLS are not subclasses of `ConnectionError`."""
 
 
 class Connection:
@@ -56,9 +56,9 @@ class Connection:
         Parameters
         ----------
         action : str
-            The last part of the caller's route.
+            The part of the URL's path that comes after the caller's route.
         body : bytes
-            The body, as JSON.
+            The request's body, as JSON.
         seconds : float
             Time limit for the response.
         meanwhile : callable, optional
@@ -73,17 +73,17 @@ class Connection:
         ServerGone
             The server cannot be reached.
         ServerUntrusted
-            The two processes do not accept each other's certificates.
+            One of the two processes does not accept the other's certificate, or TLS fails in another way.
         """
         kept = None if fresh else self._take()
         reached = kept is not None
         try:
             if kept is not None:
-                # The server may have closed a kept connection in the meantime. Then the call goes over a new one.
+                # The server may have closed this connection in the meantime. Then the call goes over a new connection.
                 with suppress(http.client.HTTPException, *_CLOSED):
                     return self._exchange(kept, action, body, seconds, meanwhile)
                 _log.debug("%s has closed a kept connection; connecting again", self._caller.peer)
-            # Connecting takes no time unless the server hangs.
+            # The limit for connecting is short, because connecting only takes time if the server hangs.
             connection = _connected(self._caller, min(seconds, _QUIET_SECONDS))
             reached = True
             return self._exchange(connection, action, body, seconds, meanwhile)
@@ -133,8 +133,8 @@ class Connection:
 
 
 def _await_answer(answering: socket.socket, seconds: float, meanwhile: Callable[[], object]) -> None:
-    # TLS may send data of its own after the handshake, which looks like a response here. Then the wait for the response
-    # is up to `_READ_SECONDS`, without calls of `meanwhile`.
+    # TLS may send data of its own after the handshake, which looks like a response here. The caller then waits for the
+    # response for up to `_READ_SECONDS`, without calls of `meanwhile`.
     with selectors.DefaultSelector() as selector:
         selector.register(answering, selectors.EVENT_READ)
         for _ in range(int(seconds / _QUIET_SECONDS)):
@@ -145,8 +145,6 @@ def _await_answer(answering: socket.socket, seconds: float, meanwhile: Callable[
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
     def __init__(self, path: str, seconds: float) -> None:
         super().__init__("localhost", timeout=seconds)
         self._path = path
@@ -164,17 +162,21 @@ def _capital(text: str) -> str:
 def _failure(error: Exception, caller: Caller, *, reached: bool) -> ServerGone:
     name, unsent, peer = type(error).__name__, not reached, caller.peer
     if isinstance(error, ssl.SSLCertVerificationError):
-        hint = "If the server has got a new certificate since this kernel was started, restart the kernel."
+        hint = (
+            "If the certificate was replaced, restart this kernel, or issue a new handle for the workers. "
+            "A hub's token service needs a certificate that this system trusts."
+        )
         return ServerUntrusted(
             f"{_capital(peer)} cannot be reached: its certificate is not trusted ({name}).", hint=hint, unsent=unsent
         )
     closed = isinstance(error, _CLOSED)
     if caller.shows_cert and (isinstance(error, ssl.SSLError) or (closed and reached)):
-        # The TLS alert that refuses the certificate is often lost, because the server closes the connection right after
-        # it.
+        # The TLS alert that refuses the certificate is often lost, because the server closes the connection immediately
+        # after the alert.
         return ServerUntrusted(
-            f"{_capital(peer)} asks for a client certificate, and does not accept the one in {_HUB_CERT} ({name}).",
-            hint="It must be signed by the server's client_ca (JUPYTERHUB_SSL_CLIENT_CA).",
+            f"{_capital(peer)} asks for a client certificate, and probably refuses the certificate in {_HUB_CERT} "
+            f"({name}).",
+            hint="The certificate must be signed by the server's client_ca (JUPYTERHUB_SSL_CLIENT_CA).",
             unsent=unsent,
         )
     if isinstance(error, ssl.SSLError) and not closed:
@@ -206,13 +208,14 @@ def _connection(caller: Caller, seconds: float) -> http.client.HTTPConnection:
 
 
 def tls_context(trust: Trust | None, *, shows_cert: bool) -> ssl.SSLContext:
-    """Return the settings for TLS with a server. See `Caller` for the arguments.
+    """Return the TLS context for connections to a server. See `Caller` for the arguments.
 
-    Raises `ServerUntrusted` if there is no client certificate to show, and OSError for an unusable `trust`.
+    Raises `ServerUntrusted` if the client certificate to show is missing or cannot be read, and OSError for an unusable
+    `trust`.
     """
     context = ssl.create_default_context() if trust is None else ssl.create_default_context(**trust._asdict())
     if trust is not None:
-        # The certificate's issuer need not be trusted. This is Python's default from 3.13 on.
+        # The certificate is trusted even if its issuer is not. This is Python's default from 3.13 on.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     # A pinned certificate contains the server's public name, not the name used here.
     context.check_hostname = trust is None
@@ -229,7 +232,7 @@ def _load_client_certificate(context: ssl.SSLContext) -> None:
     )
     if not cert or not key:
         raise ServerUntrusted(
-            "The Jupyter server asks for a client certificate, and this kernel has none.", hint=hint, unsent=True
+            "The Jupyter server asks for a client certificate, and this process has none.", hint=hint, unsent=True
         )
     try:
         context.load_cert_chain(cert, key)

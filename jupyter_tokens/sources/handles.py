@@ -24,14 +24,14 @@ _NONE: Mapping[str, Any] = {}
 
 
 class HandleSource(TokenSource):
-    """Gets a profile's tokens from the issuer of its handle; without handle or issuer, from this process's own source.
+    """Gets a profile's tokens from the issuer of the profile's handle, or else from this process's own source.
 
     Parameters
     ----------
     open_own : callable
         Opens this process's own source, for profiles without a handle and for handles without an issuer.
     handles : iterable of Handle
-        The initial handles; `add` and `remove` change them.
+        The handles to start with; see also `add` and `remove`.
     clock : Clock, optional
         For tests.
     """
@@ -64,7 +64,7 @@ class HandleSource(TokenSource):
             self.forget_profile(handle.profile)
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """Return the cache key of a call. Only the types of parameters are checked here, the rest by `fetch`."""
+        """Return the cache key of a call. Only the types of parameters are checked here; `fetch` checks the rest."""
         return written_key(profile, params)
 
     def fetch(self, key: Key, ask: Ask) -> Token:
@@ -79,16 +79,16 @@ class HandleSource(TokenSource):
                 try:
                     return remote.fetch(key, ask) if handle.url else self._from_own(key, ask, handle)
                 except HandleRefused as error:
-                    # The handle has ended, but an earlier handle may still be valid.
+                    # An earlier handle may still be valid.
                     refused = refused or error
         if refused is not None:
             raise refused
         if not all(handle.url for handle, _ in mine):
             # A handle without an issuer does not limit the parameters. An `auth` from the driver also contains the
-            # profile's own parameters, so it may have more than the handle.
+            # profile's own parameters, so its call may have more parameters than the handle.
             return self._from_own(key, ask)
         raise HandleRefused(
-            "This process has a handle for the profile, but for other parameters.",
+            "This process has a handle for the profile, but not for calls with these parameters.",
             hint="In the driver, issue a handle for these parameters: issue_handle(profile, name=value).",
             profile=key.profile,
             unsent=True,
@@ -103,7 +103,10 @@ class HandleSource(TokenSource):
         return self._own.entries()
 
     def about(self, profile: str) -> About:
-        """Return what a card shows about a profile. With an issuer, that is only known after the first token."""
+        """Return what a card shows about a profile.
+
+        Before the first token of a profile whose handle has an issuer, only the profile's name is known.
+        """
         for handle, remote in self._remotes.values():
             if handle.profile == profile and handle.url:
                 return remote.about(profile)
@@ -111,10 +114,10 @@ class HandleSource(TokenSource):
 
     def issue(self, handle: Handle, lease: float) -> NoReturn:
         """Raise `ConfigurationError`: only the driver issues handles."""
-        raise ConfigurationError("A worker cannot issue handles.", hint="Issue them in the driver.")
+        raise ConfigurationError("A worker cannot issue handles.", hint="Issue handles in the driver.")
 
     def close(self) -> None:
-        """Close the connections. Tokens already returned stay valid."""
+        """Close the connections to issuers. Tokens already returned stay valid."""
         for _, remote in self._remotes.values():
             remote.close()
 
@@ -131,20 +134,19 @@ class HandleSource(TokenSource):
                 raise
             raise UnknownProfile(
                 unknown.message,
-                hint="Add the profile to the configuration of each worker: the driver has neither a Jupyter server nor "
-                "a hub, which would issue a handle. For workers on other machines, run the driver in a kernel of a "
-                "Jupyter server.",
+                hint="The handle has no issuer, so add the profile to the configuration of each worker. Or run the "
+                "driver in a kernel of a Jupyter server with jupyter_tokens, which then issues the handle.",
                 profile=key.profile,
             ) from None
 
 
 class _Issuer(RemoteSource):
-    token_seconds = 60.0  # because of `_look`
+    token_seconds = 60.0  # Shorter than in `RemoteSource`, because `_look` cannot notice an issuer that hangs.
 
     def __init__(self, handle: Handle, about: dict[str, About], clock: Clock) -> None:
         super().__init__(handle, clock=clock)
-        # Shared by all issuers: a token may be cached that another handle's issuer has returned.
+        # Shared by all issuers, because a cached token may have come from the issuer of another handle.
         self._about = about
 
     def _look(self) -> None:
-        """Do nothing: with a handle, no other route can be called to check whether the issuer hangs."""
+        """Do nothing: a worker has no other route to call in order to check whether the issuer hangs."""

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["HubSource"]
 
 LOOK_SECONDS = 10.0
-"""The greatest age of the list of granted profiles, in seconds."""
+"""Age at which the list of granted profiles is requested again, in seconds."""
 _ANSWER_SECONDS = 1.5
-"""Time limit for the list, in seconds. It is shorter than the time that a kernel waits for this server's own list: a
-service that hangs must not make its kernels believe that this server hangs."""
+"""Time limit for the list of granted profiles, in seconds. It is shorter than the time that a kernel waits for this
+server's list of profiles: if the service hangs, kernels must not conclude that this server hangs."""
 _log = logging.getLogger(__name__)
 
 
@@ -64,17 +64,17 @@ class HubSource(LocalSource):
     def look(self) -> None:
         """Update the list of granted profiles if it is old. Blocks for a few seconds at most, and never raises.
 
-        One caller at a time sends the request. The others use the list that is known; until there is one, they wait.
+        One caller at a time sends the request. The others use the previous list, or wait if there is no list yet.
         """
         if self._looking.acquire(blocking=not self._listed):
             try:
                 due = self.clock.elapsed() + LOOK_SECONDS
                 if self.is_due and self._listed:
-                    # First: if the service refuses a token meanwhile, the list is due again.
+                    # Set before the request: if the service refuses a token meanwhile, the list is due again.
                     self._ask_from = due
                     self._look()
                 elif self.is_due:
-                    # Last, because callers that find the first list due wait for it.
+                    # Set after the request: until there is a first list, callers must find it due, and wait for it.
                     self._look()
                     self._ask_from = due
             finally:
@@ -87,7 +87,7 @@ class HubSource(LocalSource):
             granted = {name: _profile(told) for name, told in facts.items()} if changed else self._granted
         except TokenError as problem:
             _log.debug("the hub's token service does not list the granted profiles: %s", problem)
-            # Keep the granted profiles: the service may only be restarting.
+            # The previous list is kept, because the service may only be restarting.
             self.problem = problem.copy()
             return
         self.problem = None
@@ -99,14 +99,14 @@ class HubSource(LocalSource):
         self._listed = True
 
     def profiles(self) -> Profiles:
-        """Return the own and the granted profiles, without a request to the service. Raises `ConfigurationError`."""
+        """Return this server's own profiles and the granted profiles, without a request to the service."""
         own, granted = super().profiles(), self._granted
         if self._both is None or self._both[0] is not own or self._both[1] is not granted:
             self._both = own, granted, own.beside(granted)
         return self._both[2]
 
     def fetch(self, key: Key, ask: Ask = Ask()) -> Token:  # noqa: B008 (a tuple)
-        """Fetch one token, or get it from the service if the profile is granted. Blocks. Raises `TokenError`."""
+        """Fetch one token of an own profile, or get the token of a granted profile. Blocks. Raises `TokenError`."""
         if self._is_own(key.profile):
             return super().fetch(key, ask)
         try:
@@ -118,19 +118,25 @@ class HubSource(LocalSource):
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a new token. Only possible for this server's own profiles. Raises `TokenError`."""
         if not self._is_own(profile):
-            raise ConfigurationError("The hub's token service does not create tokens.", profile=profile)
+            raise ConfigurationError(
+                "The hub's token service does not create tokens.",
+                hint="Create the token with a profile of your own.",
+                profile=profile,
+            )
         return super().create(profile, params)
 
     def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
         """List the values that a parameter can have. Not possible for granted profiles. Raises `TokenError`."""
         if profile.origin:
             raise ConfigurationError(
-                f"Ids cannot be listed here: {profile.origin} does not support that.", profile=profile.name
+                f"The values of parameter {param[:80]!r} cannot be listed: {profile.origin} does not support this.",
+                hint="Look the value up in the vendor's console, and pass it yourself.",
+                profile=profile.name,
             )
         return super().list_values_of(profile, param, given)
 
     def issuer_of(self, profile: str) -> str:
-        """Return the service's URL for a granted profile, else "". See `LocalSource`."""
+        """Return the URL of the service's routes for a granted profile, else "". See `LocalSource`."""
         return "" if self._is_own(profile) else self._service.own_url
 
     def issue(self, handle: Handle, lease: float) -> Handle:
@@ -138,7 +144,7 @@ class HubSource(LocalSource):
         return self._service.issue(handle, lease)
 
     def renew(self, handle: Handle) -> None:
-        """Renew a handle through the service. Raises `TokenError`."""
+        """Renew the lease of a handle through the service. Raises `TokenError`."""
         self._service.renew(handle)
 
     def revoke(self, handle: Handle) -> None:
@@ -155,7 +161,8 @@ class HubSource(LocalSource):
 
 
 class _Service(RemoteSource):
-    token_seconds = 60.0  # The connection may be dead, behind a proxy that still answers `_look`.
+    # Shorter than in `RemoteSource`: behind a proxy, the service may never answer although `_look` is still answered.
+    token_seconds = 60.0
 
     def granted(self) -> dict[str, Mapping[str, Any]]:
         """Return the service's facts about each granted profile, by name. Raises `TokenError`."""
@@ -174,10 +181,10 @@ def _profile(told: Mapping[str, Any]) -> Profile | TokenError:
             return TokenError.from_dict(told["error"])
         params: Mapping[str, Any] = {}
         with suppress(Exception):
-            # The provider may come from a package that is not installed here. Then calls cannot have parameters.
+            # If the provider comes from a package that is not installed here, calls cannot have parameters.
             params = provider_class(told["provider"]).params
         facts = {name: told[name] for name in ("title", "sandbox", "scheme", "header")}
-        # Only used as a description: the service calls the API.
+        # Only describes the profile: the service calls the API.
         kind = type("Granted", (Provider,), {"id": told["provider"], "params": params, **facts})
         kernels, notebooks = told["kernels"], told["notebooks"]
         return Profile(

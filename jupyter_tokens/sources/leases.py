@@ -1,4 +1,4 @@
-"""Renews the leases of the handles that were issued for this process, and revokes these handles when it ends."""
+"""Renews the leases of the handles issued for this process, and revokes these handles when the process ends."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ class Leases:
         return [lease.handle for lease in tuple(self._running.values())]
 
     def has(self, handle: Handle) -> bool:
-        """Whether a handle was issued for this process, and its lease is renewed."""
+        """Whether the lease of this handle is renewed, because the handle was issued for this process."""
         return handle.id in self._running
 
     def revoke(self, handle: Handle) -> None:
-        """Revoke a handle. If that raises `TokenError`, the handle ends with its lease, which is no longer renewed."""
+        """Revoke a handle. If this raises `TokenError`, the handle ends with its lease, which is no longer renewed."""
         with self._changed:
             lease = self._running.pop(handle.id, None)
             self._changed.notify()
@@ -89,7 +89,7 @@ class Leases:
             lease.source.revoke(handle)
 
     def end(self) -> None:
-        """Revoke all handles, as far as the issuer can be reached, and end the thread."""
+        """Revoke all handles whose issuer can be reached, and end the thread."""
         atexit.unregister(self.end)
         for lease in list(self._running.values()):
             with suppress(TokenError):
@@ -107,7 +107,7 @@ class Leases:
                 lease.due = self._clock.elapsed() + pause
 
     def _next(self) -> _Lease | None:
-        """Sleep until a lease has to be renewed, and return the lease; None if the thread must end."""
+        """Sleep until a lease has to be renewed, and return the lease. Return None if the thread must end."""
         with self._changed:
             while self._thread is threading.current_thread():
                 first = min(self._running.values(), key=lambda lease: lease.due, default=None)
@@ -118,7 +118,7 @@ class Leases:
         return None
 
     def _renewed(self, lease: _Lease) -> float:
-        """Renew a lease; returns the seconds until the next renewal."""
+        """Renew a lease, and return the seconds until the next attempt. Drop the lease if the handle has ended."""
         handle = lease.handle
         try:
             try:
@@ -131,7 +131,8 @@ class Leases:
             with self._changed:
                 self._running.pop(handle.id, None)
         except Exception as error:
-            # Any error: the other leases need this thread. The messages of other errors may quote a secret.
+            # Any error is caught, because the other leases need this thread. Only the message of a `TokenError` is
+            # certain to contain no secret.
             why = error.message if isinstance(error, TokenError) else type(error).__name__
             _log.debug("%s: the lease was not renewed: %s", handle.profile, why)
             return min(_RETRY_SECONDS, lease.seconds / 6)

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class Fetched(NamedTuple):
-    """The outcome of one call to an API, for logs and metrics.
+    """The outcome of one fetch from an API, for logs and metrics.
 
     Attributes
     ----------
@@ -49,9 +49,9 @@ class Fetched(NamedTuple):
     provider : str
         The provider's id.
     seconds : float
-        How long the call took.
+        How long the fetch took.
     error : TokenError or None
-        None if the call returned a token.
+        None if the fetch succeeded.
     """
 
     key: Key
@@ -61,7 +61,7 @@ class Fetched(NamedTuple):
 
 
 _SESSION = "a login of its own"
-"""The session of the logins that this process starts for itself."""
+"""The session of the logins that `LocalSource.login` starts."""
 
 
 class LocalSource(TokenSource):
@@ -94,7 +94,7 @@ class LocalSource(TokenSource):
         self._profiles = profiles
         self._fingerprint: object = None
         self._keys: dict[Hashable, Key] = {}
-        self._forgotten: dict[Key, datetime] = {}  # by profile and user, with any parameters
+        self._forgotten: dict[Key, datetime] = {}  # when tokens were last forgotten, by profile and user
         self._lock = threading.Lock()
         self._observers: list[Callable[[Fetched], None]] = []
         self._upstream = Upstream(self._current, transport, self.clock, subject=lambda name: self.get(self.key(name)))
@@ -103,7 +103,7 @@ class LocalSource(TokenSource):
 
     @cached_property
     def logins(self) -> Logins:
-        """Logs people in and out."""
+        """The object that logs people in and out."""
         return Logins(self._upstream, self.profiles, self.forget_profile, self.clock)
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
@@ -113,7 +113,11 @@ class LocalSource(TokenSource):
         elif (known := self.logins.look(login_id, session=_SESSION)) is not None:
             attempt = known
         else:
-            raise LoginNeeded("This login is no longer known.", hint="Start the login again.", profile=profile)
+            raise LoginNeeded(
+                "This login is no longer known: it ended long ago, somebody logged out, or this process was restarted.",
+                hint="Start the login again.",
+                profile=profile,
+            )
         return attempt_to_dict(attempt, self.clock, TokenError.to_dict)
 
     def logout(self, profile: str) -> bool | None:
@@ -123,8 +127,8 @@ class LocalSource(TokenSource):
     def remove_profile(self, profile: str) -> bool | None:
         """Log the person out, and remove the profile and its stored secrets from the user's configuration.
 
-        Returns what `logout` returns. Blocks. Raises `TokenError`. If the profile is not in the user's configuration,
-        nothing is changed.
+        Returns what `logout` returns, or None if the profile does not use a login. Blocks. Raises `TokenError`, and
+        changes nothing, if the profile is not in the user's configuration.
         """
         revoked: bool | None = None
 
@@ -133,7 +137,7 @@ class LocalSource(TokenSource):
             try:
                 logs_in = self.profiles()[profile].provider.logs_in
             except ConfigurationError:
-                # An invalid profile can be removed too. Its login is then removed if it is in a file, but not revoked.
+                # An invalid profile can be removed too. Its login is not revoked, and only removed if it is in a file.
                 return
             if logs_in:
                 revoked = self.logins.logout(profile)
@@ -144,7 +148,7 @@ class LocalSource(TokenSource):
         return revoked
 
     def profiles(self) -> Profiles:
-        """Return the configured profiles. Raises `ConfigurationError`."""
+        """Return the configured profiles. Reads the configuration files again if they have changed."""
         if self._profiles is not None and (self._fixed or self.clock.elapsed() < self._look_at):
             return self._profiles
         files = config_files()
@@ -164,17 +168,17 @@ class LocalSource(TokenSource):
             return self._profiles
 
     def profile(self, name: str) -> Profile:
-        """Return a configured profile, even one that was added a moment ago. Raises `ConfigurationError`."""
+        """Return a profile by its name, even if it was added a moment ago. Raises `ConfigurationError`."""
         if name not in self.profiles():
             self.look_again()
         return self.profiles()[name]
 
     problem: TokenError | None = None
-    """Why the last `look` failed; None if it succeeded."""
+    """Why the last `look` of a `HubSource` failed; None if it succeeded. Always None in other sources."""
 
     @property
     def is_due(self) -> bool:
-        """Whether `look` would send a request."""
+        """Whether `look` would send a request: only in `HubSource`."""
         return False
 
     def look(self) -> None:
@@ -188,12 +192,12 @@ class LocalSource(TokenSource):
         """Return the cache key of a call. Raises `TokenError` for an unknown or invalid profile or parameter."""
         self.profiles()  # clears `_keys` if the configuration has changed
         params = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
-        # With the types: as a dict key True equals 1, but an API may treat them differently.
+        # Contains the types, because as a dict key True equals 1, but an API may treat them differently.
         written = (profile, *((name, type(value), value) for name, value in params.items()))
         try:
             key = self._keys.get(written)
         except TypeError:
-            key = None  # A value is not hashable: call_params raises an error that names the parameter.
+            key = None  # A value is not hashable: below, call_params raises an error that names the parameter.
         if key is None:
             key = Key(profile, tuple(self.profile(profile).call_params(params).items()))
             if len(self._keys) >= _MOST_KEYS:
@@ -207,9 +211,9 @@ class LocalSource(TokenSource):
         return About(found.provider.title, found.env, sandbox=found.provider.sandbox, sdk=found.sdk)
 
     def entries(self) -> list[ProfileEntry]:
-        """Return the configured profiles; an invalid one has an `error`.
+        """Return the configured profiles; an invalid profile has an `error`.
 
-        Raises `ConfigurationError` if there are none because a configuration file cannot be read.
+        Raises `ConfigurationError` if there are no profiles, and a configuration file cannot be read.
         """
         profiles = self.profiles()
         profiles.check_readable()
@@ -247,14 +251,14 @@ class LocalSource(TokenSource):
         return token
 
     def forget(self, key: Key) -> None:
-        """Remove what is cached under a key. The next fetch takes nothing older from the store."""
+        """Remove what is cached under a key. The next fetch takes no older token from the store."""
         self._forget_older(Key(key.profile, user=key.user))
         if self._shared is not None:
             self._shared.forget([key])
         super().forget(key)
 
     def forget_profile(self, profile: str) -> None:
-        """Remove what is cached for a profile. The next fetch takes nothing older from the store."""
+        """Remove what is cached for a profile. The next fetch takes no older token from the store."""
         self._forget_older(Key(profile))
         if self._shared is not None:
             self._shared.forget(self._shared.known(profile))
@@ -265,7 +269,10 @@ class LocalSource(TokenSource):
         return ""
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
-        """Create a new token, if the API has a call for that. The call is never sent twice. Raises `TokenError`."""
+        """Create a new token, if the API has a call for that. Blocks. Raises `TokenError`.
+
+        The call is not sent again once it may have arrived.
+        """
         self.profiles()
         with detached_errors():
             return self._upstream.create(profile, params)
@@ -275,7 +282,7 @@ class LocalSource(TokenSource):
         return self.list_values_of(self.profiles()[profile], param, given)
 
     def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """List the values like `list_values`, for a profile that may not be in the configuration yet."""
+        """Do the same as `list_values`, for a profile that need not be in the configuration."""
         with detached_errors():
             return self._upstream.list_values(profile, param, given)
 
@@ -285,12 +292,12 @@ class LocalSource(TokenSource):
             return self._upstream.exchange(profile, params, path)
 
     def observe(self, on_fetch: Callable[[Fetched], None]) -> Callable[[], None]:
-        """Call `on_fetch` after each call to an API, on the thread of that call; returns an unsubscribe function."""
+        """Call `on_fetch` after each fetch from an API, on the thread of the fetch. Returns an unsubscribe function."""
         self._observers.append(on_fetch)
         return partial(self._observers.remove, on_fetch)
 
     def note(self, fetched: Fetched) -> None:
-        """Inform the observers of a call to an API. `fetch` does this itself; callers of `exchange` have to do it."""
+        """Inform the observers of a fetch from an API. `fetch` does this itself; callers of `exchange` call this."""
         for on_fetch in tuple(self._observers):
             try:
                 on_fetch(fetched)
@@ -305,14 +312,14 @@ class LocalSource(TokenSource):
             self._shared.close()
 
     def _forget_older(self, of: Key) -> None:
-        # A token may come from another machine, whose clock may be ahead.
+        # The current time is not enough: a cached token may come from another machine, whose clock may be ahead.
         held = [self.held(key) for key in self.keys() if (key.profile, key.user) == (of.profile, of.user)]
         self._forgotten[of] = max([utc(self.clock.now()), *(one.token.obtained_at for one in held if one is not None)])
 
     def _since_forgotten(self, key: Key, ask: Ask) -> Ask:
-        """Add to `ask` that the token must be newer than the last `forget` of its profile.
+        """Return `ask` with the condition that the token is newer than the last `forget` of its profile.
 
-        The store can still have an older token: `SharedTokens.forget` empties only slots that it has used itself.
+        The store can still have an older token: `SharedTokens.forget` only empties slots that this process has used.
         """
         forgotten = self._forgotten.get(Key(key.profile, user=key.user))
         if forgotten is None:
@@ -320,7 +327,7 @@ class LocalSource(TokenSource):
         return ask._replace(newer_than=forgotten if ask.newer_than is None else max(ask.newer_than, forgotten))
 
     def _open_shared(self) -> SharedTokens | None:
-        """Return the shared store of the current configuration, if it has one. Raises `ConfigurationError`."""
+        """Return the tokens in the store, or None if the configuration has no store. Raises `ConfigurationError`."""
         with self._lock:
             if self._shared_by != self._fingerprint:
                 settings = TokenStore.configured()

@@ -1,4 +1,4 @@
-"""Stores logins: one secret for each profile, which only one process at a time uses and renews."""
+"""Stores logins: one secret for each profile. Only one process at a time uses and renews a login."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..config.secrets import SecretRef
 from ..errors import ConfigurationError, TimedOut
 from ..providers.login import Login, LoginInUse, needed
 from ..providers.oauth2 import OAuth2
-from .stores import StoreUnavailable
+from .stores import LockTaken, StoreUnavailable
 from .stores.file import can_lock, locked
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ __all__ = ["LoginStore"]
 
 
 class LoginStore:
-    """The logins of this user, in the user's configuration folder or keyring. Thread-safe; every method blocks.
+    """The logins of this user, in the user's configuration folder or keyring. Thread-safe; only `seen` does not block.
 
     If the server replaces the refresh token at each use, and two processes use the same refresh token, the login is
-    lost. So a login is read, used and replaced under one lock, which the system releases if the process dies.
+    lost. So a login is read, used and replaced under one lock, which the system releases if the process dies. On
+    Windows there is no lock.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -48,12 +49,15 @@ class LoginStore:
         return login
 
     def seen(self, profile: Profile) -> Login | None:
-        """Return the login that this process has last read or written, or None. Does not block."""
+        """Return the login of a profile as this process has last read or written it, or None. Does not block."""
         return self._seen.get(profile.name)
 
     @contextmanager
     def using(self, profile: Profile) -> Iterator[LoginInUse]:
-        """Use the login of a profile exclusively. Raises `LoginNeeded` if there is none, or another `TokenError`."""
+        """Use the login of a profile exclusively during a `with` block.
+
+        Raises `LoginNeeded` if nobody is logged in, or another `TokenError`.
+        """
         with self._locked(profile):
             login = self.read(profile)
             if login is None:
@@ -61,7 +65,7 @@ class LoginStore:
             yield LoginInUse(login, lambda changed: self._write(profile, changed))
 
     def put(self, profile: Profile, login: Login, check: Callable[[], object]) -> None:
-        """Store a new login, replacing the previous one. Raises `TokenError`, also what `check` raises just before."""
+        """Call `check`, then store a new login in place of the old login. Raises `TokenError`, also from `check`."""
         with self._locked(profile):
             check()
             self._write(profile, login)
@@ -92,9 +96,12 @@ class LoginStore:
             lock = locked(folder / f".{profile.name}.login.lock", seconds=profile.timeout, clock=self._clock)
             lock.__enter__()
         except OSError as error:
-            raise ConfigurationError(f"{folder} cannot be created: {error.strerror}.") from None
+            problem = f"The folder for logins, {folder}, cannot be created: {error.strerror}."
+            raise ConfigurationError(problem) from None
+        except LockTaken as problem:
+            raise TimedOut(f"The stored login is in use: {problem}.", hint="Try again later.", unsent=True) from None
         except StoreUnavailable as problem:
-            raise TimedOut(f"The login cannot be used: {problem}.", hint="Try again.", unsent=True) from None
+            raise ConfigurationError(f"The stored login cannot be used: {problem}.") from None
         try:
             yield
         finally:

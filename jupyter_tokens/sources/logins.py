@@ -1,7 +1,7 @@
 """Logs people in and out, for the panel, the magics and the command line.
 
 A running login has an id in the process that started it, and belongs to a session. The browser returns with the
-login's `state`. It is refused if it returns in another session, for the second time, or too late.
+login's `state`. The login fails if the browser returns in another session or too late. A state is accepted only once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["LOGIN_SECONDS", "Attempt", "Logins", "attempt_to_dict"]
 
 LOGIN_SECONDS = 600.0
-"""How long a login may take, in seconds."""
+"""Time limit for a login in a browser, in seconds. For a login on another device, the server sets the limit."""
 _MOST = 100
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Attempt:
     seconds : float
         Time limit, in seconds from the start.
     url : Secret or None
-        The URL for the person's browser; None for a login on another device, and after the browser's response.
+        The URL for the person's browser; None for a login on another device, and after the browser has returned.
     device : DeviceCode or None
         For a login on another device: the code to type there, and the URL of the page that asks for the code.
     who : str
@@ -89,7 +89,7 @@ class Attempt:
 
 
 def attempt_to_dict(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[str, Any]]) -> dict[str, Any]:
-    """Convert a login to JSON; `told` converts an error for the client."""
+    """Convert a login to JSON for a client. `told` converts the login's error."""
     device = attempt.device
     return {
         "id": attempt.id,
@@ -108,7 +108,7 @@ def attempt_to_dict(attempt: Attempt, clock: Clock, told: Callable[[TokenError],
 
 
 class Logins:
-    """Logs people in and out. Thread-safe; every method blocks and raises `TokenError`.
+    """Logs people in and out. Thread-safe; the methods block and raise `TokenError`.
 
     Parameters
     ----------
@@ -148,12 +148,12 @@ class Logins:
         name : str
             The profile.
         session : str
-            The session that the login belongs to: only this session can finish it or get its state.
+            The session that the login belongs to: only this session can finish the login or get its state.
         redirect_uri : str, optional
             The URL to which the browser returns. Without it, or if the profile's grant is the device flow, the person
             uses another device.
         device : bool
-            Whether the person uses another device.
+            True if the person uses another device, even with a `redirect_uri`.
         logged_in : callable
             Called once the person has logged in, on the thread that notices the login.
         """
@@ -207,7 +207,7 @@ class Logins:
         return attempt
 
     def look(self, login_id: str, *, session: str) -> Attempt | None:
-        """Return a login, or None if this session has no such login. Polls the server if a poll is due."""
+        """Return a login, or None if this session has no such login. Asks the server first if a poll is due."""
         with self._lock:
             attempt = self._attempts.get(login_id)
         if attempt is None or not attempt.is_of(session):
@@ -247,7 +247,11 @@ class Logins:
         return self._store.read(self._of(name)[0])
 
     def seen(self, name: str) -> Login | None:
-        """Return the login of a profile, or None. From a keyring, as last read: reading it may wait for a person."""
+        """Return the login of a profile, or None, without waiting for a person.
+
+        The login in a keyring is returned as this process has last read or written it, because a keyring may ask the
+        person to unlock it.
+        """
         profile, provider = self._of(name)
         if provider.login_store == "keyring":
             return self._store.seen(profile)
@@ -261,7 +265,7 @@ class Logins:
         profile = self._profiles()[name]
         if not profile.provider.logs_in or not isinstance(profile.provider, OAuth2):
             raise ConfigurationError(
-                f"The profile {name!r} has no login.",
+                f"The profile {name!r} does not use a login.",
                 hint="Choose a profile of provider oauth2 with grant authorization_code or device_code.",
                 profile=name,
             )
@@ -277,7 +281,7 @@ class Logins:
             self._attempts[attempt.id] = attempt
 
     def _waiting(self, state: str) -> Attempt | None:
-        """Return the attempt with this state, and use the state up; None if the state is unknown, used or too old."""
+        """Return the attempt with this state, and mark the state as used. None for an unknown, used or old state."""
         with self._lock:
             for attempt in self._attempts.values():
                 asked = attempt.asked
@@ -305,7 +309,8 @@ class Logins:
             attempt.poll_at = self._clock.elapsed() + device.interval
 
     def _conclude(self, attempt: Attempt, get: Callable[[], Login | None]) -> None:
-        """Store the login that `get` returns; None leaves the attempt waiting."""
+        """Store the login that `get` returns. If `get` returns None, the attempt goes on waiting."""
+        login = None
         try:
             with detached_errors():
                 login = get()
@@ -313,8 +318,8 @@ class Logins:
                     return
                 self._store.put(attempt.used, login, lambda: self._check_running(attempt))
         except TokenError as error:
-            if attempt.device is not None and error.retryable:
-                # A problem with the network, or a busy server.
+            if attempt.device is not None and login is None and error.retryable:
+                # A network problem, or a busy server: the next poll may succeed.
                 return
             attempt.state, attempt.error = "failed", error.copy()
             return
@@ -332,7 +337,8 @@ class Logins:
 
 def _unknown(attempt: Attempt | None) -> LoginNeeded:
     error = LoginNeeded(
-        "This login is unknown here, was used already, belongs to another session, or took longer than 10 minutes.",
+        "This login cannot be finished: it is not known here, was finished already, belongs to another session, took "
+        "too long, or ended because the profile was changed or logged out.",
         hint="Start the login again.",
     )
     if attempt is not None:

@@ -79,12 +79,12 @@ class Loopback:
         self._to, self._finish = url, finish
 
     def wait(self, seconds: float) -> Attempt:
-        """Wait for at most `seconds` until the browser has come back. Raises `TokenError`."""
+        """Wait for at most `seconds` until the browser returns, and return the finished login. Raises `TokenError`."""
         try:
             return self._ended.result(seconds)
         except TimeoutError:
             pass
-        raise LoginNeeded("Nobody has logged in.", hint="Start the login again.")
+        raise LoginNeeded(f"Nobody logged in within {seconds:g} s.", hint="Start the login again.")
 
     def answer(self, target: str, host: str, cookies: str) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body for a request of a browser."""
@@ -100,7 +100,10 @@ class Loopback:
             return (
                 403,
                 dict(PAGE_HEADERS),
-                page("Not logged in", "This login was not started in this browser. Start it again."),
+                page(
+                    "Not logged in",
+                    "This link was opened before, or its login was not started in this browser. Start the login again.",
+                ),
             )
         return self._end(parse_qs(parts.query, keep_blank_values=True))
 
@@ -108,7 +111,7 @@ class Loopback:
         with self._lock:
             finish, self._finish = self._finish, None
         if finish is None:
-            return 403, dict(PAGE_HEADERS), page("Not logged in", "This login has ended already.")
+            return 403, dict(PAGE_HEADERS), page("Not logged in", "This login has already ended. Start it again.")
         try:
             attempt = finish(answer)
         except TokenError as error:
@@ -116,7 +119,7 @@ class Loopback:
             return 400, dict(PAGE_HEADERS), page("Not logged in", f"{error.message} {error.hint}")
         except Exception as error:
             self._ended.set_exception(error)
-            return 500, dict(PAGE_HEADERS), page("Not logged in", "The login has failed. Look where you started it.")
+            return 500, dict(PAGE_HEADERS), page("Not logged in", "The login has failed. See where you started it.")
         self._ended.set_result(attempt)
         return 200, dict(PAGE_HEADERS), page(*done(attempt))
 
@@ -130,7 +133,7 @@ class Loopback:
 
 def done(attempt: Attempt) -> tuple[str, str]:
     """Return title and text of the page after a login."""
-    return f"Logged in{f' as {attempt.who}' if attempt.who else ''}", "You can close this page and go on in Jupyter."
+    return f"Logged in{f' as {attempt.who}' if attempt.who else ''}", "You can close this page."
 
 
 def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:

@@ -52,7 +52,7 @@ def open_source(
 
 
 def add_handle(source: TokenSource, handle: Handle) -> HandleSource:
-    """Return a source that also uses this handle: `source` itself if it uses handles already."""
+    """Return a source that also uses this handle. It is `source` itself if `source` is a `HandleSource` already."""
     if isinstance(source, HandleSource):
         source.add(handle)
         return source
@@ -79,7 +79,7 @@ def _open_own(profiles: Profiles | None, clock: Clock | None, transport: Transpo
         return RemoteSource(kernel, fallback=local if mode == "auto" else None, clock=clock)
     if mode == "server":
         raise ConfigurationError(
-            "TokenProfiles.mode is 'server', but no Jupyter server that runs jupyter_tokens has started this process.",
+            f"TokenProfiles.mode is 'server', but {missing_identity()}.",
             hint="Set TokenProfiles.mode to 'auto' or 'direct'.",
         )
     local.mode = f"direct ({missing_identity()})"

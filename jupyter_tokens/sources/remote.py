@@ -42,37 +42,37 @@ __all__ = ["RemoteSource", "written_key"]
 _log = logging.getLogger(__name__)
 _NONE: Mapping[str, Any] = {}
 _LOOK_SECONDS = 2.0
-"""Time limit for calls that need no vendor, in seconds."""
+"""Time limit for calls that the server answers without a vendor's API, in seconds."""
 _MOST_HOLDINGS = 300
-"""Maximum number of holdings in one report, so that the server accepts the size of the report."""
+"""Maximum number of tokens in one report, so that the server accepts the size of the report."""
 # These reasons mean that the server no longer runs the extension, or that another server started this kernel.
 _STRANGER = {"unknown_kernel", "http"}
 _FAULT = http.client.INTERNAL_SERVER_ERROR
 
 
 class RemoteSource(TokenSource):
-    """Gets tokens from another process, which holds the secrets. This process proves its identity to that process.
+    """Gets tokens from another process, which holds the secrets. Each call proves the identity of this process.
 
     Parameters
     ----------
     caller : Caller
         The identity of this process and the URL of the other process, such as a kernel and its Jupyter server.
     fallback : TokenSource, optional
-        Used if the server cannot be reached or does not know this process, but not if the server hangs; `mode` then
-        shows the reason. None if the configuration forbids a fallback.
+        Used if the server cannot be reached or does not know this process; `mode` then shows the reason. Not used if
+        the server hangs, or if a certificate is not accepted. None for no fallback.
     clock : Clock, optional
         For tests.
 
     Notes
     -----
-    `gone` is the reason why the server did not answer the last request (`TimedOut`: it hangs); None if it answered.
+    `gone` is the reason why the server did not answer the last request (`TimedOut`: the server hangs), or None.
     """
 
     is_remote = True
 
     token_seconds: ClassVar[float] = 660.0
-    """Time limit for a token, in seconds. The `timeout` of every profile is shorter, and the server's error says more.
-    A server that hangs is noticed long before, by `_look`."""
+    """Time limit for fetching a token, in seconds. The `timeout` of every profile is shorter, because the server's own
+    error says more. `_look` notices long before this limit if the server hangs."""
 
     def __init__(self, caller: Caller, *, fallback: TokenSource | None = None, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
@@ -84,7 +84,7 @@ class RemoteSource(TokenSource):
         self._about: dict[str, About] = {}
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """Return the cache key of a call. Only the types of parameters are checked here, the rest by the server."""
+        """Return the cache key of a call. Only the types of parameters are checked here; the server checks the rest."""
         return written_key(profile, params)
 
     def about(self, profile: str) -> About:
@@ -92,7 +92,7 @@ class RemoteSource(TokenSource):
         return self._about.get(profile) or About(profile, None, sandbox=False)
 
     def entries(self) -> list[ProfileEntry]:
-        """Return the profiles that the server lets this kernel use; without a server, the profiles of the fallback.
+        """Return the profiles that the server lets this kernel use, or without a server, the profiles of the fallback.
 
         The time limit is short, because a person is waiting for the list. Raises `TokenError`.
         """
@@ -134,7 +134,7 @@ class RemoteSource(TokenSource):
         body = {"profile": profile} if login_id is None else {"profile": profile, "id": login_id}
         answer = self._call("login", body, seconds=self.token_seconds, fresh=True)
         if answer.get("state") == "done":
-            # Else the refusal of the old login would keep this process from asking for the new login's token.
+            # Otherwise the refusal of the old login would keep this process from requesting a token of the new login.
             self.forget_profile(profile)
         return answer
 
@@ -145,7 +145,7 @@ class RemoteSource(TokenSource):
         return bool(answer.get("revoked")) if answer.get("was_logged_in") else None
 
     def endpoint(self, key: Key) -> Endpoint:
-        """Return the server's endpoint for unmodified SDKs in this kernel to get a key's token. Raises `TokenError`."""
+        """Return the server's endpoint at which unmodified SDKs get the token of a key. Raises `TokenError`."""
         from ..config.profiles import is_loopback  # noqa: PLC0415 (loads httpx)
 
         caller = self._caller
@@ -153,8 +153,8 @@ class RemoteSource(TokenSource):
             return super().endpoint(key)
         if not caller.url.startswith("http://") or not is_loopback(caller.url):
             raise ConfigurationError(
-                "SDKs cannot get tokens from this Jupyter server: they need plain http on a loopback address, because "
-                "they do not trust the server's own certificate.",
+                "SDKs can only get tokens from a Jupyter server with an http:// URL on a loopback address: they do not "
+                "trust a server's own certificate, and other machines could read plain HTTP.",
                 hint="Put the token into a variable or a file, or let the SDK run `jupyter tokens get`.",
                 profile=key.profile,
             )
@@ -164,11 +164,11 @@ class RemoteSource(TokenSource):
         return Endpoint(f"{self.own_url}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
-        """Report this kernel's holdings to the server. Raises `TokenError`."""
+        """Report the tokens that this kernel holds to the server. Raises `TokenError`."""
         self._call("holdings", {"holdings": list(held[:_MOST_HOLDINGS])}, seconds=_LOOK_SECONDS)
 
     def issue(self, handle: Handle, lease: float) -> Handle:
-        """Issue a handle through the server, or issue it again. Raises `TokenError`.
+        """Issue a handle through the server, or issue the same handle again. Raises `TokenError`.
 
         If the server cannot be reached, the fallback returns the handle without an issuer's URL.
         """
@@ -215,7 +215,7 @@ class RemoteSource(TokenSource):
             answer = self._call("token", body, seconds=self.token_seconds)
         except ServerGone as gone:
             if self._fallback is None or isinstance(gone, ServerUntrusted):
-                # The server is running, so the secret must not be read in this process.
+                # If only a certificate is not accepted, the server is running, so this process must not read secrets.
                 raise
             _log.debug("%s: no answer from %s (%s); falling back", key.profile, self._caller.peer, gone.reason)
             try:
@@ -233,21 +233,21 @@ class RemoteSource(TokenSource):
     def _token(self, answer: Mapping[str, Any]) -> Token:
         token, about = token_from_dict(answer, now=self.clock.now())
         self._about[token.profile] = about
-        # Not in a watcher of new tokens, because no watcher is called for an expired token.
+        # Done here, because watchers of new tokens are not called for an expired token.
         tell_seen(token.profile, [token])
         return token
 
     def _call(self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False) -> dict[str, Any]:
-        """Make one call to the server, on a new connection if `fresh`."""
+        """Make one call to the server, on a new connection if `fresh`, and return the JSON of a successful response."""
         status, answer = self._ask(action, body, seconds=seconds, fresh=fresh)
         if status < http.client.BAD_REQUEST:
             return answer
-        raise TokenError.from_dict({"message": f"HTTP {status}", **answer})
+        raise TokenError.from_dict({"message": f"HTTP {status}: {self._caller.peer} gives no reason.", **answer})
 
     def _ask(
         self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False
     ) -> tuple[int, dict[str, Any]]:
-        """Return status and body of the response; raise `ServerGone` or `TimedOut` if there is none."""
+        """Return the response's status and JSON. Raise `ServerGone` or `TimedOut` if jupyter_tokens does not answer."""
         meanwhile = self._look if seconds > _LOOK_SECONDS else None
         try:
             text = json.dumps(body).encode()
@@ -258,11 +258,13 @@ class RemoteSource(TokenSource):
                 answer = None
             if not isinstance(answer, dict):
                 raise ServerGone(
-                    f"what answers at the address of {self._caller.peer} is not jupyter_tokens.", status=status
+                    f"the response at the address of {self._caller.peer} is not from jupyter_tokens.", status=status
                 )
             if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _STRANGER:
                 raise KernelUnknown(
-                    f"{self._caller.peer} does not know this {self._caller.kind} (HTTP {status}).", status=status
+                    f"{self._caller.peer} does not know this {self._caller.kind}, or no longer runs jupyter_tokens "
+                    f"(HTTP {status}).",
+                    status=status,
                 )
         except (ServerGone, TimedOut) as gone:
             self.gone = gone.copy()
@@ -271,13 +273,13 @@ class RemoteSource(TokenSource):
         return status, answer
 
     def _look(self) -> None:
-        """Raise if the server does not even answer a call that needs no vendor: then it is the server that hangs."""
+        """Raise if the server does not even answer a call that needs no vendor: then the server itself hangs."""
         if self.clock.elapsed() > self._answered_at + _LOOK_SECONDS:
             self._ask("profiles", {}, seconds=_LOOK_SECONDS)
 
 
 def written_key(profile: str, params: Mapping[str, Any]) -> Key:
-    """Return the cache key of a call that another process checks. Raises `ParameterError` for a wrong type of value."""
+    """Return the cache key of a call. Raises `ParameterError` for a wrong type; another process checks the values."""
     written: dict[str, Any] = {}
     for name, value in params.items():
         texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)

@@ -1,4 +1,4 @@
-"""Shares tokens between processes, with one API call for each life of a token: look, lock, look again, call, put.
+"""Shares tokens between processes, with one API call in each token's lifetime: look, lock, look again, call, put.
 
 An entry's name and encryption key are derived from the installation's key and from the provider's credential. So a
 process that could not fetch a token cannot find or read it in the store.
@@ -33,11 +33,11 @@ __all__ = ["SharedTokens"]
 _VERSION = 2
 """Version of the encrypted content. Each version has separate slots."""
 _REFUSAL_SECONDS = 10.0
-"""How long a refusal is shared, in seconds: for that time no process sends the refused credential again."""
+"""How long an API's error is shared, in seconds. Meanwhile a refused credential is only sent again on `refresh`."""
 _UNKNOWN_LIFE_SECONDS = 300.0
 """How long a token is shared if its API reports no expiry, in seconds."""
 _STEP = timedelta(seconds=1)
-"""Times of two processes that differ by less than this count as equal."""
+"""Times of two processes that differ by at most this much count as equal."""
 _WARNING_SECONDS = 600.0
 _MOST = 1024
 _log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class SharedTokens:
     Parameters
     ----------
     settings : TokenStore
-        Configures the keys.
+        Provides the installation's keys.
     store : Store
     clock : Clock
     """
@@ -79,9 +79,10 @@ class SharedTokens:
         self._warned: dict[str, float] = {}
 
     def get(self, key: Key, ask: Ask, wanted: Wanted, call: Callable[[], Token]) -> Token:
-        """Return a token from the store, or from `call`, which one process at a time runs. Raises `TokenError`.
+        """Return a token from the store, or the result of `call`. Raises `TokenError`.
 
-        `ask` limits which stored token is accepted. `wanted` has the token's profile, parameters and identity.
+        Only one process at a time runs `call` for a token. `ask` limits which stored token is accepted. `wanted` has
+        the token's profile, parameters and identity.
         """
         seals = self._seals(wanted)
         if not seals:
@@ -128,7 +129,7 @@ class SharedTokens:
         self._store.close()
 
     def _seals(self, wanted: Wanted) -> list[_Seal]:
-        """Return a slot for each installation key, the encrypting key first; empty if the token cannot be shared."""
+        """Return the token's slot under each installation key, encrypting key first; [] if it cannot be shared."""
         identity = _identity(wanted)
         if identity is None:
             _log.debug("%s: not shared, because its credential has no identity", wanted.profile.name)
@@ -182,7 +183,7 @@ class SharedTokens:
             kept = self._store.get(seal.name)
             facts = None if kept is None else seal.open(kept)
             if kept is not None and facts is not None:
-                # Fences count the holders of the first key's lock.
+                # Fences count the holders of the lock of the first key's slot. Slots of other keys count as oldest.
                 fence = kept.fence if seal is seals[0] else 0
                 return _Found(_token(facts, kept.left, wanted, self._clock), kept.left, fence, seal)
         return None
@@ -193,10 +194,13 @@ class SharedTokens:
         return None if kept is None or facts is None else (TokenError.from_dict(facts["error"]), kept.fence)
 
     def _serves(self, key: Key, found: _Found, ask: Ask, seen: int | None) -> bool:
-        """Whether a stored token satisfies the request; `seen` is the fence of the token found before locking."""
+        """Whether a stored token satisfies the request.
+
+        `seen` is the fence of the token found before the lock was taken (0: no token); None before the lock is taken.
+        """
         token = found.token
         life = inf if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()
-        # With a token in its mandatory window, callers would immediately have to wait for a refresh.
+        # With a token in its mandatory refresh window, callers would immediately have to wait for a refresh.
         if found.left <= windows(life)[1]:
             return False
         if seen is not None and found.fence > seen:
@@ -207,7 +211,7 @@ class SharedTokens:
             return True
         last = self._last.get(key)
         if last is not None and last.name == found.seal.name and ask.newer_than >= last.obtained_at:
-            # Compared by fence, because clocks of machines differ.
+            # The fences are compared, not the times, because clocks of machines differ.
             return found.fence > last.fence
         return token.obtained_at > ask.newer_than + _STEP
 
@@ -243,7 +247,7 @@ class _Seal:
         self._damage = InvalidToken
 
     def close(self, fence: int, facts: Mapping[str, Any]) -> bytes:
-        """Encrypt facts with name and fence, so that nobody can move them to another slot or make them look newer."""
+        """Encrypt facts with slot and fence, so that nobody can move them to another slot or make them look newer."""
         name = self.refusal_name if "error" in facts else self.name
         return self._fernet.encrypt(json.dumps({"slot": name, "fence": fence, **facts}).encode())
 
@@ -252,14 +256,14 @@ class _Seal:
         try:
             facts: dict[str, Any] = json.loads(self._fernet.decrypt(kept.sealed))
         except self._damage:
-            _log.debug("a damaged slot is left alone")
+            _log.debug("a damaged slot is ignored")
             return None
         name = self.refusal_name if "error" in facts else self.name
         return facts if (facts["slot"], facts["fence"]) == (name, kept.fence) else None
 
 
 def _identity(wanted: Wanted) -> bytes | None:
-    """Return the facts that must be equal for two processes to share a token; None if they are not all known."""
+    """Return the facts that must be equal for two processes to share a token; None if the token cannot be shared."""
     profile, provider = wanted.profile, wanted.profile.provider
     settings = {
         name: getattr(provider, name)
@@ -294,7 +298,7 @@ def _plain(value: Any) -> Any:
 
 
 def _facts(token: Token) -> dict[str, Any] | None:
-    """Convert a token to JSON; None if it has no value, or facts that JSON cannot represent."""
+    """Convert a token to JSON; None if the token has no value, or has facts that JSON cannot represent."""
     if not token.has_value:
         return None
     life = None if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()

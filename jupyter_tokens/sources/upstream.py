@@ -1,4 +1,4 @@
-"""Makes one call to a token API: resolves the profile's secrets and runs the provider's flow."""
+"""Makes calls to token APIs: resolves a profile's secrets, and runs a flow of its provider."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -29,9 +29,9 @@ from .login_store import LoginStore
 __all__ = ["SECRETS_SECONDS", "Answer", "Share", "Upstream", "Wanted"]
 
 SECRETS_SECONDS = 1.0
-"""How long `Upstream.exchange` reuses resolved secrets, in seconds: 100 concurrent calls run a `command:` once."""
+"""How long `Upstream.exchange` keeps resolved secrets, in seconds: many concurrent calls run a `command:` once."""
 _SHORTEST = 6
-"""A vendor's message is only searched for secrets of at least this many characters: shorter ones may be words."""
+"""Secrets with fewer characters are not removed from a vendor's message, because they may be ordinary words."""
 _STATUS = range(200, 600)
 _REFUSED = 400
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 
 
 class Answer(NamedTuple):
-    """An API's own response to a call, with the profile's secrets removed if it echoes them.
+    """An API's own response to a call. If the API echoes the profile's secrets, they are removed.
 
     Attributes
     ----------
@@ -48,9 +48,9 @@ class Answer(NamedTuple):
     headers : tuple
         Pairs of lower-case name and value, without those that hold a secret.
     body : bytes
-        The body; secrets in it are replaced.
+        The body, with *** in place of each secret.
     error : ApiError or None
-        The error for the user if the API refused the call.
+        The error for the user if the API refused the call, else None.
     """
 
     status: int
@@ -87,12 +87,12 @@ class _Resolved:
     login_key: Secret | None = None
 
     def identity(self) -> Any:
-        """Return `Provider.identity`, and the key of a login: only processes that can read the login share tokens."""
+        """Return `Provider.identity` and the key of a login: only processes that can read the login share tokens."""
         found = self.profile.provider.identity(self.secrets, self.credential)
         return found if self.login_key is None or found is None else (found, self.login_key)
 
     def hidden(self, secrets: Iterable[Secret]) -> list[str]:
-        """Return all strings that must not be in a response, the longest first."""
+        """Return all encoded forms of the secrets, none of which may be in a response, the longest first."""
         values = [secret.reveal() for secret in secrets]
         for value in values:
             if value not in self.forms:
@@ -101,7 +101,7 @@ class _Resolved:
 
 
 class Upstream:
-    """Calls the token APIs by profile name. Thread-safe; every method blocks.
+    """Calls the token APIs of the profiles. Thread-safe; every call blocks.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ class Upstream:
     clock : Clock, optional
         For tests.
     subject : callable
-        Returns the token of another profile, for a profile that exchanges that token for its own. By default the other
-        profile's token is fetched without a cache.
+        Returns the token of the profile with a given name, for another profile that uses this token as a secret. By
+        default the token is fetched without a cache.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Upstream:
 
     @cached_property
     def logins(self) -> LoginStore:
-        """Where people's logins are kept."""
+        """The store of people's logins."""
         return LoginStore(self._clock)
 
     def fetch(self, key: Key, share: Share = lambda _, call: call()) -> Token:
@@ -158,7 +158,10 @@ class Upstream:
         return self.fetch(Key(name, tuple(self._profiles()[name].call_params({}).items())))
 
     def create(self, name: str, params: Mapping[str, object]) -> Token:
-        """Create a new token, if the API has a call for that. Not retried once the request may have arrived."""
+        """Create a new token, if the API has a call for that. Raises `TokenError`.
+
+        The call is not sent again once it may have arrived.
+        """
         profile = self._profiles()[name]
         asked = profile.create_params(params)
         token, *_ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
@@ -178,7 +181,8 @@ class Upstream:
     def drive(self, profile: Profile, flow: Callable[[Call], Driven[_T]], *sent: object) -> _T:
         """Run a login's flow with the profile's own parameters and client. Not retried once a request may have arrived.
 
-        `sent` are the secrets of this login, or dataclasses with such secrets. Raises `TokenError`, without them.
+        `sent` are the secrets of this login, or dataclasses with such secrets. Raises `TokenError`, which contains none
+        of these secrets.
         """
         params = profile.call_params({})
         result, *_ = self._run(profile, self._resolve_client, flow, params, sent=sent, idempotent=False)
@@ -200,7 +204,7 @@ class Upstream:
         Raises
         ------
         TokenError
-            If there is no response, or it is a redirect or not valid HTTP.
+            If the profile's secrets cannot be read, there is no response, or it is a redirect or not valid HTTP.
         """
         flow = profile.provider.exchange
         response, resolved, secrets = self._run(profile, self._recent, flow, params, path=path, attempts=1)
@@ -240,8 +244,8 @@ class Upstream:
     ) -> tuple[_T, _Resolved, list[Secret]]:
         """Run a flow. Return its result, the resolved secrets, and all secrets that were used.
 
-        `around` gets the call and decides whether to make it. The call's errors contain no secret, and none of `sent`.
-        `how` is passed on to `Transport.run`.
+        `around` gets a function that makes the call, and decides whether to make it. Errors contain no secret, and none
+        of `sent`. `how` is passed on to `Transport.run`.
         """
         transport = self._open()
         _log.debug("%s: calling the API of provider %s", profile.name, profile.provider.id)
@@ -278,7 +282,7 @@ class Upstream:
             tell_seen(profile.name, _secrets_in(used))
 
     def _resolve(self, profile: Profile) -> _Resolved:
-        # The login comes first: without a login, an unattended run then fails before it waits for a keyring.
+        # The login is read first, so that an unattended run without a login fails before it waits for a keyring.
         login = self.logins.read(profile) if profile.provider.logs_in else None
         if profile.provider.logs_in and login is None:
             raise needed(profile.name)
@@ -302,21 +306,38 @@ class Upstream:
         raise told
 
     def _check_chain(self, profile: Profile, before: Sequence[str] = ()) -> None:
-        """Raise `ConfigurationError` for profiles that are made from each other's tokens."""
+        """Raise `ConfigurationError` if profiles use each other's tokens in a circle."""
         for name in profile.subjects.values():
             if name in (chain := [*before, profile.name]):
-                raise ConfigurationError(f"The tokens that {' and '.join(chain)} are made from lead back to {name}.")
+                raise ConfigurationError(
+                    f"The profile {name} would need its own token: {' → '.join([*chain, name])} (each profile uses the "
+                    "token of the next).",
+                    hint="In one of these profiles, replace the reference profile:NAME.",
+                )
             self._check_chain(self._profiles()[name], chain)
 
     def _recent(self, profile: Profile) -> _Resolved:
         with self._lock:
             resolving = self._resolving.setdefault(profile.name, threading.Lock())
         with resolving:
-            recent = self._resolved.pop(profile.name, None)
-            if recent is None or recent.profile is not profile or self._clock.elapsed() >= recent.until:
-                recent = self._resolve(profile)
-            self._resolved[profile.name] = recent
+            recent = self._resolved.get(profile.name)
+            if recent is not None and recent.profile is profile and self._clock.elapsed() < recent.until:
+                return recent
+            self._resolved.pop(profile.name, None)
+            recent = self._resolve(profile)
+            # If no thread can be started that drops the secrets, they are not kept.
+            with suppress(RuntimeError):
+                timer = threading.Timer(SECRETS_SECONDS, self._drop, (recent,))
+                timer.daemon = True
+                timer.start()
+                self._resolved[profile.name] = recent
             return recent
+
+    def _drop(self, resolved: _Resolved) -> None:
+        name = resolved.profile.name
+        with self._resolving[name]:
+            if self._resolved.get(name) is resolved:
+                self._resolved.pop(name, None)
 
     def _open(self) -> Transport:
         with self._lock:
@@ -326,7 +347,7 @@ class Upstream:
 
 
 def _hide(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> None:
-    """Name the profile in an error, and remove the profile's secrets from it."""
+    """Name the profile in an error, and remove the secrets from the error's message, code and request id."""
     error.profile, error.provider = profile.name, profile.provider.id
     known = list(secrets)
     for name in ("message", "code", "request_id"):
@@ -335,7 +356,7 @@ def _hide(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> Non
 
 
 def _secrets_of(profile: Profile, resolved: Mapping[str, Secret], credential: object) -> Iterator[Secret]:
-    """Yield the secrets of a profile, but not the ids and user names that are also given as references."""
+    """Yield the secrets of a profile, but not ids and user names, which may be given as references too."""
     known = profile.provider.settings()
     for key, secret in resolved.items():
         if known[key].secret:
@@ -356,14 +377,15 @@ def _secrets_in(credential: object) -> Iterator[Secret]:
 
 
 def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:
-    """Return a vendor's text without our secrets: some APIs echo what they were sent."""
+    """Return a vendor's text with "…" in place of our secrets: some APIs echo what they were sent."""
     values = [secret.reveal() for secret in secrets]
     # The vendor's text has passed through `plain`, so a secret may appear there as `plain` writes it.
     for value in dict.fromkeys([*values, *(plain(value, len(value)) for value in values)]):
         if not text or len(value) < _SHORTEST:
             continue
         text = text.replace(value, "…")
-        # A long message is cut off, possibly inside an echoed secret; an error may hold two vendor messages.
+        # A long message is cut off, possibly inside an echoed secret. The cut may be in the middle of the text, because
+        # an error may hold two vendor messages.
         for length in range(len(value) - 1, _SHORTEST - 1, -1) if value[:_SHORTEST] in text else ():
             text = re.sub(re.escape(value[:length]) + r"(?=[.,) ]|$)", "…", text)
     return text

@@ -20,7 +20,7 @@ _WIDTH_EM, _SET_EM = 38, 6
 # The largest safe integer in JavaScript.
 _LARGEST = 2**53 - 1
 _TRUTH = (("true", True), ("false", False))
-# Not None, which a dropdown treats as "no selection".
+# The value of a dropdown without an entry. Not None, because a dropdown treats None as "no selection".
 _UNSET = ""
 _KINDS: dict[str, Callable[[str], Sequence[Place]]] = {
     "Environment variable": env_places,
@@ -37,7 +37,7 @@ class ParamsForm:
     schema : mapping
         JSON schema of the parameters.
     own : mapping
-        The profile's own parameters. They are shown, and used where nothing is entered.
+        The profile's own parameters. A control shows the profile's value, which is used if nothing is entered.
     given : mapping
         Initial values of the controls.
     """
@@ -53,7 +53,7 @@ class ParamsForm:
         self.box = VBox(rows)
 
     def values(self) -> dict[str, Any]:
-        """The entered values, by the vendor's names."""
+        """Return the entered values, by the vendor's names."""
         read = {name: value() for name, value in self._read.items()}
         return {name: value for name, value in {**self._unknown, **read}.items() if value is not None}
 
@@ -133,7 +133,7 @@ def _written(value: Any) -> str:
 class Details:
     """The details of one row.
 
-    Created when they are first opened, because they need many widgets, and most rows are never opened.
+    They are created when they are first opened, because they need many widgets, and most are never opened.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Details:
     given : mapping
         Initial values of the parameters.
     actions : sequence of Button
-        Buttons that are shown after the place.
+        Buttons that are shown after the controls for the place.
     """
 
     def __init__(self, entry: ProfileEntry, given: Mapping[str, Any], actions: Sequence[Button]) -> None:
@@ -175,12 +175,15 @@ class Details:
         )
 
     def params(self) -> dict[str, Any]:
-        """The entered parameters."""
+        """Return the entered parameters."""
         return self._form.values()
 
     def places(self) -> Sequence[Place]:
-        """The chosen place, or a variable for each value of the token. Raises `ParameterError` for a bad name."""
+        """Return the chosen places. Raises `ParameterError` for a missing or invalid name.
+
+        There is one place, or a variable for each value of a token with several values.
+        """
         name = self._name.value.strip()
         if not name:
-            raise ParameterError("Enter the variable or the file to put the token into.")
+            raise ParameterError('Enter the variable or the file to put the token into, next to "Inject into".')
         return _KINDS[self._kind.value](name)

@@ -1,8 +1,8 @@
-"""The base of both widgets: a box that follows a session while it is shown, and a static table as its fallback.
+"""The base of both widgets: a box that is updated while it is shown, and a static table for pages without widgets.
 
-Each session has one feed. A single thread of the feed draws all shown boxes, so that no two threads write to one
-widget. The session is read on another thread, because reading may wait for the server: a hanging server does not stop
-countdowns.
+Each session has one feed. A single thread of the feed draws all boxes that are shown, so that no two threads write to
+the same widget. The session is read on another thread, because reading may wait for the server, and a server that hangs
+must not stop the countdowns.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ if TYPE_CHECKING:
 __all__ = ["Feed", "Live", "Seen", "Viewer", "close_all", "feed_of"]
 
 _TICK_SECONDS = 1.0
-"""Time between two updates of a countdown."""
+"""Time between two updates of a countdown, in seconds."""
 _READ_SECONDS = 10.0
-"""Time between two reads when there is no event: changes in the configuration or on the server cause none."""
+"""Time between two reads of a session, in seconds. A change that the session reports causes a read sooner, but the
+session does not report changes in the configuration or on the server."""
 _log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 2.0
-"""How long a cell waits for the profiles before it shows the widget without them."""
+"""Seconds that a cell waits for the profiles before it shows the widget without them."""
 _feeds: WeakValueDictionary[int, Feed] = WeakValueDictionary()
 _shown: WeakSet[Live] = WeakSet()
 
 
 class Seen(NamedTuple):
-    """What one read of a session returned.
+    """The result of one read of a session.
 
     Attributes
     ----------
@@ -51,7 +52,8 @@ class Seen(NamedTuple):
     statuses : dict
         The states of the tokens, by profile.
     error : TokenError or None
-        Why the profiles could not be listed. The other two are then those of the read before.
+        Why the profiles could not be listed; `entries` and `statuses` are then from the previous read. None if the
+        profiles could be listed.
     """
 
     entries: Sequence[ProfileEntry]
@@ -60,14 +62,16 @@ class Seen(NamedTuple):
 
 
 class Viewer(Protocol):
-    """Anything that a feed draws while it is shown."""
+    """An object on the page that a feed keeps up to date."""
 
     def draw(self, seen: Seen, now: float) -> bool:
-        """Draw what was read; returns whether a countdown is running. Called by one thread at a time."""
+        """Draw the result of a read; return whether a countdown is running. Called by one thread at a time."""
 
 
 class Feed:
-    """Reads one session and draws its viewers. Without viewers, it has no thread and no subscription.
+    """Reads one session, and draws the viewers of this session.
+
+    Without viewers, the drawing thread does not run, and the session is not watched.
 
     Parameters
     ----------
@@ -81,8 +85,8 @@ class Feed:
         self.session = session
         self.clock = clock or SystemClock()
         self._changed = threading.Condition()
-        # Held while a viewer is added or removed, which calls the session. `_changed` is not held during that call,
-        # because the session may be calling `_touched` at the same time, which takes `_changed`.
+        # Held while a viewer is added or removed, including the call to the session. `_changed` must not be held during
+        # that call: the session may be calling `_touched` at the same time, and `_touched` takes `_changed`.
         self._joining = threading.Lock()
         self._viewers: list[Viewer] = []
         self._seen: Seen | None = None
@@ -103,7 +107,7 @@ class Feed:
         Returns
         -------
         Seen or None
-            The result; the previous one if reading takes longer, or None if there is no previous one.
+            The result. If reading takes longer, the previous result, or None if there is no previous result.
         """
         with self._changed:
             self._read()
@@ -118,7 +122,7 @@ class Feed:
                     return
                 if self._thread is None:
                     thread = threading.Thread(target=self._run, name="jupyter_tokens widgets", daemon=True)
-                    # First: if the process has too many threads, this raises, and the next call tries again.
+                    # Before anything is recorded: with too many threads, `start` raises, and the next call tries again.
                     thread.start()
                     self._thread = thread
                 self._viewers.append(viewer)
@@ -148,7 +152,7 @@ class Feed:
             self._changed.notify_all()
 
     def read_now(self) -> None:
-        """Start to read the session again, because an action has changed something. Does not block."""
+        """Start to read the session again, for example after an action. Does not block."""
         with self._changed:
             self._read()
 
@@ -160,7 +164,7 @@ class Feed:
 
     def _run(self) -> None:
         while (seen_by := self._until_due()) is not None:
-            # A thread that ends may still be drawing when the next one begins.
+            # A thread that ends may still be drawing when the next thread begins.
             with self._drawing:
                 now, seen = self.clock.elapsed(), self._seen
                 counting = [_drawn(viewer, seen, self.clock.now()) for viewer in seen_by] if seen is not None else []
@@ -169,7 +173,7 @@ class Feed:
                     self._draw_at = min(self._draw_at, now + _TICK_SECONDS)
 
     def _until_due(self) -> tuple[Viewer, ...] | None:
-        """Wait until there is something to draw; returns the viewers, or None if the thread is to end."""
+        """Wait until it is time to draw, and return the viewers; None if this thread has to end."""
         me = threading.current_thread()
         with self._changed:
             while self._thread is me:
@@ -230,9 +234,9 @@ class Feed:
         except TokenError as error:
             problem = error.copy()
         except Exception as error:
-            # A bug of ours or of a provider. Its text is left out, because it may contain anything.
+            # A bug in this package or in a provider. The error's text is left out, because it may contain a secret.
             _log.warning("The profiles could not be listed: %s", type(error).__name__)
-            problem = TokenError(f"The profiles could not be listed ({type(error).__name__}).")
+            problem = TokenError(f"The profiles could not be listed: an unexpected error ({type(error).__name__}).")
         before = self._seen
         return Seen(before.entries if before else (), before.statuses if before else {}, problem)
 
@@ -241,13 +245,13 @@ def _drawn(viewer: Viewer, seen: Seen, now: float) -> bool:
     try:
         return viewer.draw(seen, now)
     except Exception as error:
-        # A widget that is being closed at this moment must not stop the others.
+        # The error may be due to a widget that is being closed. The other widgets must still be drawn.
         _log.warning("A widget could not be drawn: %s", type(error).__name__)
         return False
 
 
 def feed_of(session: TokenSession | None, clock: Clock | None = None) -> Feed:
-    """Return the feed of a session; by default of the session of this process's IPython shell.
+    """Return the feed of a session. The default is the session of this process's IPython shell.
 
     Raises
     ------
@@ -266,7 +270,7 @@ def feed_of(session: TokenSession | None, clock: Clock | None = None) -> Feed:
 
 
 class Live(VBox):
-    """A box that its session's feed draws while it is shown: until its last view is gone, or until `close()`.
+    """A box that the session's feed draws while the box is shown: until its last view is gone, or until `close()`.
 
     The front end reports the number of views on the shell channel, where the report waits for the running cell. So a
     widget counts as shown as soon as a cell displays it.
@@ -279,18 +283,18 @@ class Live(VBox):
 
     _feed: Feed
     _ended = True
-    """True until `__init__` has run, because Python also finalises, and so closes, objects whose `__init__` failed."""
+    """True after `close()`, and until `__init__` has run: Python also closes an object whose `__init__` failed."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        # The cells that show it, each with the id of its run.
+        # The cells that show this widget, each with the id of its run.
         self._cells: dict[str, str] = {}
         self._notes = HTML(layout=Layout(display="none", margin="0", padding="0 8px", border_top=look.RULE))
         super().__init__(**{VIEW_COUNT: 0})
         self._ended = False
         self.layout.width = "100%"
         self.layout.max_width = "72em"
-        # No top border: the notes and each row have one.
+        # No border at the top: the notes and each row have their own.
         self.layout.border_left = self.layout.border_right = self.layout.border_bottom = look.RULE
         self.layout.margin = "2px 0"
         self.observe(self._views_counted, VIEW_COUNT)
@@ -304,11 +308,11 @@ class Live(VBox):
         raise NotImplementedError
 
     def rows(self, seen: Seen) -> Sequence[tuple[ProfileEntry, Status | None]]:
-        """The rows of the static table."""
+        """Return the rows of the static table."""
         raise NotImplementedError
 
     def missing(self, seen: Seen) -> str:
-        """The text to show instead of a static table without rows."""
+        """Return the text to show instead of a static table without rows."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -329,8 +333,12 @@ class Live(VBox):
         self._shown_here()
         self._feed.add(self)
         seen, now = self._feed.look(PATIENCE_SECONDS), self._feed.clock.now()
-        rows, notes = ((), ["The profiles could not be listed in time."]) if seen is None else self._static(seen)
-        # For readers without widgets: nbconvert, e-mail, an editor without the renderer.
+        rows, notes = (
+            ((), ["The profiles could not be listed in time. Run the cell again."])
+            if seen is None
+            else self._static(seen)
+        )
+        # For pages without widgets: nbconvert, e-mail, an editor without the renderer.
         return {
             **bundle,
             "text/plain": look.static_text(rows, now, notes),
@@ -338,7 +346,7 @@ class Live(VBox):
         }
 
     def _shown_here(self) -> None:
-        """Record the running cell. Close widgets that only its earlier runs showed: the page has dropped them."""
+        """Record the running cell. Close the widgets that only its earlier runs showed: the page has dropped them."""
         cell, run = _running_cell()
         if cell:
             self._cells[cell] = run
@@ -347,7 +355,7 @@ class Live(VBox):
             _shown.add(self)
 
     def run_again(self, cell: str, run: str) -> None:
-        """Forget a cell that showed this widget in an earlier run; close the widget if no cell is left."""
+        """Forget `cell` if it showed this widget in an earlier run than `run`. Close the widget if no cell is left."""
         if self._cells.get(cell, run) != run:
             del self._cells[cell]
             if not self._cells:
@@ -377,7 +385,7 @@ def _running_cell() -> tuple[str, str]:
 
 
 def close_all(box: Box, *, but_itself: bool = False) -> None:
-    """Close what is in a box and, unless `but_itself`, the box.
+    """Close everything in a box and, unless `but_itself`, the box itself.
 
     `Widget.close` leaves children, layouts and styles behind.
     """

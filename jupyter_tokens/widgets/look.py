@@ -1,4 +1,4 @@
-"""Renders profiles, states and errors as HTML and as text: escaped, in JupyterLab's colours, never with a value."""
+"""Renders profiles, states and errors as HTML and as text: escaped, in JupyterLab's colours, without tokens' values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def countdown(seconds: float) -> str:
 
 
 def head(entry: ProfileEntry) -> str:
-    """Render name and provider of a profile."""
+    """Render the name and the provider of a profile."""
     badge = f'<span style="{_MUTED};{_BADGE}">sandbox</span>' if entry.sandbox else ""
     return (
         f'<div style="display:flex;gap:.6em;align-items:center;overflow:hidden"><strong>{escape(entry.name)}</strong>'
@@ -57,12 +57,12 @@ def head(entry: ProfileEntry) -> str:
 
 
 def standing(status: Status | None, now: float, others: int = 0) -> str:
-    """Render state and countdown.
+    """Render the state of a token and its countdown.
 
     Parameters
     ----------
     status : Status or None
-        The token's state.
+        The token's status; None if there is no token.
     now : float
         The current time in seconds since the epoch.
     others : int
@@ -71,9 +71,9 @@ def standing(status: Status | None, now: float, others: int = 0) -> str:
     state, left = _state(status, now)
     word = escape(STATE_LABELS[state])
     told = "" if left is None else f' <span style="font-variant-numeric:tabular-nums">{countdown(left)}</span>'
-    more = f' <span style="{_MUTED}" title="with other parameters">+{others}</span>' if others else ""
+    more = f' <span style="{_MUTED}" title="tokens with other parameters">+{others}</span>' if others else ""
     until = f' title="until {_until(status)}"' if left is not None else ""
-    # The word repeats what the colour says, for readers who cannot see the colour.
+    # The word says the same as the colour, for people who do not see the colour.
     return (
         f'<div style="{_CUT}"{until}><span aria-hidden="true" style="color:{_COLORS[state]}">&#9679;</span>'
         f" {word}{told}{more}</div>"
@@ -81,7 +81,7 @@ def standing(status: Status | None, now: float, others: int = 0) -> str:
 
 
 def places(status: Status | None) -> str:
-    """Render the places of a token."""
+    """Render the places into which a token was put."""
     if status is None or not status.places:
         return ""
     where = ", ".join(str(place) for place in status.places)
@@ -90,7 +90,7 @@ def places(status: Status | None) -> str:
 
 
 def note(lines: Iterable[str]) -> str:
-    """Render the outcome of an action."""
+    """Render short notes, such as the outcome of an action."""
     return "".join(f'<div role="status" style="{_MUTED};line-height:1.5">{escape(line)}</div>' for line in lines)
 
 
@@ -138,7 +138,7 @@ def static_html(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, 
 
 
 def _state(status: Status | None, now: float) -> tuple[State, float | None]:
-    """Return state and remaining seconds at `now`, since time passes between two reads of the session."""
+    """Return state and remaining seconds at `now`: a token may have expired since the session was read."""
     if status is None:
         return "none", None
     if status.expires_at is None or status.state not in {"fresh", "aging"}:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["TokenCard", "TokenPanel"]
 
 _MOST_ROWS = 25
-"""The most rows shown; the filter finds the others. Each row takes about twenty models in the browser."""
+"""Maximum number of rows shown. The filter finds the other profiles. A row has about twenty models in the browser."""
 
 
 class TokenPanel(Live):
@@ -57,7 +57,7 @@ class TokenPanel(Live):
         if not seen.entries and not notes:
             notes = look.note([self.missing(seen)])
         elif len(found) > _MOST_ROWS:
-            notes += look.note([f"{len(found) - _MOST_ROWS} more: type part of a name to find them."])
+            notes += look.note([f"{len(found) - _MOST_ROWS} more profiles: type part of a name above to find them."])
         self._say_notes(notes)
         counting = [row.draw(seen.statuses.get(name, []), now) for name, row in self._rows.items()]
         return any(counting)
@@ -66,10 +66,10 @@ class TokenPanel(Live):
         return [(entry, best(seen.statuses.get(entry.name, []))) for entry in seen.entries]
 
     def missing(self, seen: Seen) -> str:
-        return "No profile is configured; add one: jupyter tokens add NAME"
+        return "No profile is configured: run `jupyter tokens add NAME` in a terminal."
 
     def _arrange(self, entries: Sequence[ProfileEntry]) -> None:
-        """Create rows for new and changed profiles; keep the other rows, with what was entered in them."""
+        """Create rows for new and changed profiles. Keep the other rows, with the values that were entered in them."""
         kept = self._rows
         rows = {
             entry.name: kept[entry.name]

@@ -1,10 +1,10 @@
 """One profile as a row with its state and buttons, and on demand its details below.
 
-A click starts a thread and returns immediately, so that the kernel stays free. The feed's thread draws the outcome.
+Actions run on a separate thread, so that a click does not block the kernel. The feed's thread draws the outcome.
 
-A token's value is only sent to a front end that can show it without saving it. It is sent over a separate comm, because
-the state of widgets is saved with the notebook. The comm is opened without the value; the value follows only after the
-front end has confirmed that it can show or copy it. The protocol is described in docs/widgets.md.
+A token's value is only sent to a front end that can show or copy the value without saving it. The value is sent over a
+separate comm, because the state of widgets is saved with the notebook. The comm is opened without the value. The value
+follows after the front end has confirmed that it can show or copy it. docs/widgets.md describes the protocol.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ __all__ = ["SECONDS", "TARGET", "Action", "NoPlace", "ProfileRow", "best", "hand
 Action = Literal["show", "copy"]
 
 TARGET = "jupyter_tokens.reveal"
-"""Name of the comm's target in the front end."""
+"""Name of the comm target that the front end registers."""
 SECONDS = 20
-"""How long a value is shown."""
+"""Seconds for which a value is shown."""
 _PATIENCE_SECONDS = 2.0
 _RANKS = ("fresh", "aging", "login", "failed", "expired", "none")
 _log = logging.getLogger(__name__)
 
 
 def best(statuses: Sequence[Status]) -> Status | None:
-    """Choose which of a profile's tokens to show: a valid one if possible."""
+    """Return the status to show for a profile: that of a valid token if possible; None if there is no status."""
     return min(statuses, key=lambda status: _RANKS.index(status.state), default=None)
 
 
@@ -80,7 +80,7 @@ class ProfileRow:
         self._given = dict(given or {})
         self._key: Key | None = None
         self._opening, self._acting = threading.Lock(), threading.Lock()
-        # Clicked actions that have not ended, the running action first. The keys are the texts shown meanwhile.
+        # Clicked actions that have not ended, the running action first. The key is the text shown while an action runs.
         self._wanted: dict[str, Callable[[], Sequence[str]]] = {}
         self._said = ""
         self._failed = False
@@ -105,7 +105,7 @@ class ProfileRow:
             self._more.value = True
 
     def shows(self, entry: ProfileEntry) -> bool:
-        """Whether these widgets were created for this profile as it is now."""
+        """Whether these widgets fit this entry: nothing that they show has changed since they were created."""
         mine = self.entry
         if str(mine.error) != str(entry.error):
             return False
@@ -118,7 +118,7 @@ class ProfileRow:
         close_all(self.box)
 
     def draw(self, statuses: Sequence[Status], now: float) -> bool:
-        """Draw the states of the profile's tokens; returns whether a countdown is running."""
+        """Draw the state of the profile's token, its places, and a message; return whether a countdown is running."""
         status = self._status = self._mine(statuses)
         if self._is_over(status):
             self._said, self._failed = "", False
@@ -139,7 +139,7 @@ class ProfileRow:
         return best(statuses)
 
     def _is_over(self, status: Status | None) -> bool:
-        """Whether a failure is shown, and the profile has got a new token since."""
+        """Whether the row shows a failure, although the profile has a new token by now."""
         if not self._failed or status is None or status.state != "fresh":
             return False
         return status.expires_at != self._failed_beside
@@ -147,18 +147,18 @@ class ProfileRow:
     def _buttons(self) -> list[Button]:
         name = self.entry.name
         return [
-            _button("Fetch", f"Fetch a token for {name}, or use the one that is held", self.fetch),
-            _button("Inject", f"Put a token for {name} into a variable, and keep it fresh there", self.inject),
+            _button("Fetch", f"Fetch a token for {name}, unless a valid token is cached", self.fetch),
+            _button("Inject", f"Put a token for {name} into a variable or file, and keep it fresh there", self.inject),
             _button("Refresh", f"Fetch a new token for {name} now", self.refresh),
         ]
 
     def _rarer_buttons(self) -> list[Button]:
         forget = _button(
-            "Forget", f"Forget the tokens of {self.entry.name}, and restore what was there before", self.forget
+            "Forget", f"Forget the tokens of {self.entry.name}, and restore what their places held before", self.forget
         )
         if not self.entry.may_reveal:
             return [forget]
-        where = "if the page can do so without saving it"
+        where = "if the page can do so without saving the token"
         return [
             _button("Show", f"Show the token for {SECONDS} s, {where}", self.show),
             _button("Copy", f"Copy the token, {where}", self.copy),
@@ -175,7 +175,7 @@ class ProfileRow:
     # Actions of the buttons
 
     def fetch(self) -> None:
-        """Fetch a token, or use the one that is held, without injecting it."""
+        """Fetch a token unless a valid token is cached. Does not inject it."""
         self._begin("Fetching …", lambda: self._fetched().notes)
 
     def refresh(self) -> None:
@@ -187,11 +187,11 @@ class ProfileRow:
         self._begin("Injecting …", self._injected)
 
     def forget(self) -> None:
-        """Forget the profile's tokens everywhere, and restore what was there before."""
+        """Forget the profile's tokens, and restore what their places held before."""
         self._begin("Forgetting …", self._forgotten)
 
     def show(self) -> None:
-        """Make the front end show the value for some seconds."""
+        """Make the front end show the value for `SECONDS` seconds."""
         self._begin("Asking the page to show the token …", lambda: self._revealed("show"))
 
     def copy(self) -> None:
@@ -213,7 +213,7 @@ class ProfileRow:
             threading.Thread(target=self._work, name=name, daemon=True).start()
         except RuntimeError:
             self._wanted.clear()
-            self._say(["The process has too many threads; try again later."])
+            self._say(["The kernel has too many threads. Try again later."])
 
     def _work(self) -> None:
         while True:
@@ -236,12 +236,12 @@ class ProfileRow:
                 # Open the details, where the parameter can be corrected.
                 self._more.value = True
         except Exception as error:
-            # A bug of ours. Its text is left out, because it may contain anything.
+            # A bug in this package. The text of the error is left out, because it may contain a secret.
             _log.warning("An action of a widget failed: %s", type(error).__name__)
-            self._say([f"The action failed ({type(error).__name__})."])
+            self._say([f"The action failed: an unexpected error ({type(error).__name__})."])
 
     def _failure(self, error: TokenError) -> str:
-        # The page logs in at the Jupyter server, which does not help a kernel that fetches tokens itself.
+        # The login button logs in at the Jupyter server. This does not help a kernel that fetches tokens itself.
         return look.failure(error, offer_login=self._feed.session.mode == "server")
 
     def _say(self, lines: Sequence[str]) -> None:
@@ -262,7 +262,7 @@ class ProfileRow:
         elif self.entry.env:
             places = env_places(self.entry.env)
         else:
-            raise ParameterError("Enter the variable to put the token into.")
+            raise ParameterError('Enter the variable or the file to put the token into, next to "Inject into".')
         return self._fetched(places).notes
 
     def _forgotten(self) -> Sequence[str]:
@@ -283,25 +283,25 @@ def _button(text: str, tooltip: str, act: Callable[[], None]) -> Button:
 
 
 class NoPlace(TokenError):
-    """No connected front end can show a value without saving it."""
+    """No connected front end has shown or copied the value."""
 
 
 def hand_over(token: Token, action: Action, *, patience: float = _PATIENCE_SECONDS) -> None:
-    """Make the front end show or copy a token's value. Blocks until that is done.
+    """Make the front end show or copy a token's value. Blocks until the front end confirms that this is done.
 
     Parameters
     ----------
     token : Token
         The token.
     action : {"show", "copy"}
-        What the front end is to do.
+        What the front end has to do.
     patience : float
         Seconds to wait for each of the front end's two answers.
 
     Raises
     ------
     NoPlace
-        No front end can show or copy the value without saving it.
+        No front end has confirmed in time that it has shown or copied the value without saving it.
     NoValue
         The token has no value.
     """
@@ -316,7 +316,7 @@ def hand_over(token: Token, action: Action, *, patience: float = _PATIENCE_SECON
 
     def hang_up(message: dict[str, Any]) -> None:
         hung_up.set()
-        # A close message may contain the outcome, but the front end takes no value any more.
+        # The message may contain the outcome. But a front end that has closed the comm accepts no value any more.
         answers.put({**(message["content"].get("data") or {}), "ready": False})
 
     line.on_close(hang_up)
@@ -334,9 +334,9 @@ def hand_over(token: Token, action: Action, *, patience: float = _PATIENCE_SECON
 
 
 def _expect(answers: queue.SimpleQueue[Any], word: str, patience: float, *, unless: Sequence[str] = ()) -> None:
-    """Wait for an answer in which `word` is true; raise `NoPlace` for another answer, or if none comes.
+    """Wait for an answer in which `word` is true. Raise `NoPlace` for any other answer, or without an answer.
 
-    `NoPlace` shows the error text of the answer, unless the text contains one of `unless`.
+    The message of `NoPlace` is the answer's error text, unless that text contains a string in `unless`.
     """
     try:
         answer = answers.get(timeout=patience)
@@ -351,6 +351,6 @@ def _expect(answers: queue.SimpleQueue[Any], word: str, patience: float, *, unle
 
 def _no_place(problem: str = "") -> NoPlace:
     return NoPlace(
-        problem or "This front end cannot show a token without saving it.",
-        hint="Install jupyter_tokens where JupyterLab runs too, or print(token.reveal()) where output is not saved.",
+        problem or "This page cannot show or copy a token without saving it, or did not answer in time.",
+        hint="Install jupyter_tokens in JupyterLab's environment too, or run `jupyter tokens get` in a terminal.",
     )

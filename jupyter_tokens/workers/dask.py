@@ -25,7 +25,7 @@ __all__ = ["tokens"]
 
 _NONE: Mapping[str, Any] = {}
 _ENCRYPTED_OR_LOCAL = {"tls", "wss", "inproc"}
-"""The schemes of Dask's addresses that others cannot read. All others are plain, such as tcp, ws and ucx."""
+"""Schemes of Dask addresses whose connections others cannot read. All other schemes are plain, such as tcp and ucx."""
 _log = logging.getLogger(__name__)
 
 
@@ -60,7 +60,7 @@ def tokens(
     lease, url, params, **named_params
         See `issue_handle`.
     allow_plain : bool, default False
-        Whether the handle may go to other machines unencrypted, and tokens over plain HTTP.
+        Whether the handle may go to other machines over unencrypted connections, and tokens over plain HTTP.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def tokens(
         `allow_plain` is False.
     """
     if client.asynchronous:
-        raise ConfigurationError("The client is asynchronous.", hint="Use a synchronous one: Client(cluster).")
+        raise ConfigurationError("The Dask client is asynchronous.", hint="Use a synchronous client: Client(cluster).")
     if not allow_plain:
         _check_wires(client)
     handle = issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params={**params, **named_params})
@@ -85,7 +85,7 @@ def tokens(
         except TokenError as error:
             _log.debug("%s: the handle ends with its lease: %s", profile, error.message)
         with suppress(OSError):
-            # The cluster may have been closed in the block.
+            # The cluster may have been closed in the `with` block.
             client.unregister_worker_plugin(plugin.name)
 
 
@@ -99,7 +99,7 @@ class _Tokens(WorkerPlugin):
         self._file = file
 
     async def setup(self, worker: Worker) -> None:
-        """Install the handle on a worker, on a thread: a fetch must not block the worker's event loop."""
+        """Install the handle on a worker. Uses a thread, because a fetch must not block the worker's event loop."""
         await asyncio.to_thread(processes.install, self._handle, inject=self._inject, file=self._file)
 
     async def teardown(self, worker: Worker) -> None:

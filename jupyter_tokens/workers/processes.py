@@ -22,7 +22,7 @@ __all__ = ["install", "uninstall"]
 
 
 def install(handle: Handle | str, *, inject: str | bool = False, file: str | None = None) -> None:
-    """Use a handle in this process: `get_token` and unpickled `auth` objects then get tokens from its issuer.
+    """Use a handle in this process: `get_token` and unpickled `auth` objects then get tokens from the handle's issuer.
 
     Use this function as the initializer of a pool. It may be called several times, with handles for several profiles.
 
@@ -31,8 +31,8 @@ def install(handle: Handle | str, *, inject: str | bool = False, file: str | Non
     handle : Handle or str
         The result of `issue_handle`, or the path of a file that `jupyter tokens handle` wrote.
     inject : str or bool, default False
-        Also put the token into this environment variable, and keep the variable up to date. With True, the variable is
-        the one that the profile names.
+        Also put the token into this environment variable, and keep the variable up to date. True means the variable
+        that the profile names.
     file : str, optional
         Also write the token to this file (mode 0600), and keep the file up to date.
 
@@ -51,7 +51,7 @@ def install(handle: Handle | str, *, inject: str | bool = False, file: str | Non
 def uninstall(handle: Handle) -> None:
     """Stop using a handle: remove the variables and files that `install` filled, and forget the tokens.
 
-    What another installed handle fills, or the process has changed since, stays.
+    A variable or file stays if another installed handle fills it too, or if its content was changed since.
     """
     if _places.cache_info().currsize:
         _places().clear(handle)
@@ -85,7 +85,8 @@ class _Places:
         token = source.get(key)
         env = source.about(handle.profile).env if inject is True else inject or None
         if inject and not env:
-            raise ConfigurationError("The profile sets no environment variable.", hint="Give one: inject='NAME'.")
+            problem = f"The profile {handle.profile!r} sets no environment variable."
+            raise ConfigurationError(problem, hint="Name the variable: inject='NAME'.")
         variables = variables_of(env_of_text(env) if isinstance(env, str) else env)
         for variable in variables.values():
             if not (variable.isascii() and variable.isidentifier()):
@@ -99,7 +100,7 @@ class _Places:
         if handle.id not in self._filled:
             return
         key, variables, path = self._filled.pop(handle.id)
-        # Another handle may fill the same places.
+        # Another handle may fill the same variables and file.
         others = tuple(self._filled.values())
         if key not in {other for other, _, _ in others}:
             self._refresher.drop(key)

@@ -46,7 +46,7 @@ def runtime_env(
     TokenError
         If the handle cannot be issued.
     ConfigurationError
-        If workers would fetch tokens from another machine over plain HTTP.
+        If workers would fetch tokens from another machine over plain HTTP, and `allow_plain` is False.
 
     Notes
     -----

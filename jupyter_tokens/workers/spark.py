@@ -38,7 +38,7 @@ def tokens(
     params: Mapping[str, Any] = _NONE,
     **named_params: Any,
 ) -> Tokens:
-    """Let functions that Spark runs in Python workers fetch a profile's tokens. Wrap each with `Tokens.bound`.
+    """Let functions that Spark runs in Python workers fetch a profile's tokens. Wrap each function with `Tokens.bound`.
 
     The handle is revoked by `Tokens.revoke`, at the end of a `with` block, or when this process ends. Spark only runs a
     function when a result is needed: get the results before the handle is revoked.
@@ -55,7 +55,7 @@ def tokens(
     lease, url, params, **named_params
         See `issue_handle`.
     allow_plain : bool, default False
-        Whether the handle may go to other machines over Spark's connections unencrypted, and tokens over plain HTTP.
+        Whether the handle may go to other machines over unencrypted connections, and tokens over plain HTTP.
 
     Raises
     ------
@@ -138,7 +138,8 @@ def _check_wires(context: SparkContext) -> None:
     encrypted = any(settings.get(name) == "true" for name in ("spark.network.crypto.enabled", "spark.ssl.rpc.enabled"))
     if not (encrypted or is_loopback(host) or (context.master or "").startswith("local")):
         raise ConfigurationError(
-            f"The handle would go from {host} to Spark's executors unencrypted, where others can read it.",
+            f"The handle would go from {host} to Spark's executors over unencrypted connections, where others can read "
+            "it.",
             hint="Encrypt Spark's connections (spark.authenticate and spark.network.crypto.enabled, or "
             "spark.ssl.rpc.enabled), or, on a private network, pass allow_plain=True.",
         )

@@ -83,6 +83,7 @@ export class TokensPanel extends ReactWidget {
     }
     this._form = null;
     this._wanted = { profile };
+    this._asked++;
     this.draw();
     return true;
   }
@@ -95,8 +96,12 @@ export class TokensPanel extends ReactWidget {
   /** Shows the form for an existing profile. */
   async edit(profile: string): Promise<void> {
     const { tokens } = this._options;
+    const asked = ++this._asked;
     try {
-      this._open({ editable: await tokens.editable(profile), found: null });
+      const editable = await tokens.editable(profile);
+      if (asked === this._asked) {
+        this._open({ editable, found: null });
+      }
     } catch (error) {
       tokens.setOutcome(profile, { kind: 'problem', problem: problemOf(error) });
     }
@@ -141,6 +146,7 @@ export class TokensPanel extends ReactWidget {
     this._form = form;
     this._isUnsaved = false;
     this._wanted = null;
+    this._asked++;
     this.draw();
   }
 
@@ -182,6 +188,8 @@ export class TokensPanel extends ReactWidget {
   private _form: { readonly editable: IEditable | null; readonly found: IFound | null } | null =
     null;
   private _isUnsaved = false;
+  /** Counts what the user asks to see: if a form comes late, the user may be elsewhere. */
+  private _asked = 0;
   /** The card that was last to be shown; another object each time. */
   private _wanted: { readonly profile: string } | null = null;
 }

@@ -57,6 +57,13 @@ async function press(label: string): Promise<void> {
   found.click();
 }
 
+/** As a person types: React sees it. */
+function typeIn(field: HTMLInputElement | null, text: string): void {
+  const { set } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value') ?? {};
+  set?.call(field, text);
+  field?.dispatchEvent(new Event('input', { bubbles: true }));
+}
+
 const focused = (): string | null => document.activeElement?.getAttribute('aria-label') ?? null;
 const notified = (): string[] => Notification.manager.notifications.map(({ message }) => message);
 
@@ -111,11 +118,6 @@ afterEach(() => {
 describe('the result of a command', () => {
   const scrolled = vi.fn();
   const inject = (): Promise<unknown> => commands.execute(CommandIDs.inject, { profile: 'acme' });
-  const typeIn = (field: HTMLInputElement | null, text: string): void => {
-    const { set } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value') ?? {};
-    set?.call(field, text);
-    field?.dispatchEvent(new Event('input', { bubbles: true }));
-  };
 
   beforeEach(() => {
     scrolled.mockReset();
@@ -196,6 +198,25 @@ describe('the result of a command', () => {
     await inject();
     expect(notified()).toContain('ACME_TOKEN is set in a.ipynb (python).');
     expect(scrolled).not.toHaveBeenCalled();
+  });
+});
+
+describe('the form to edit a profile', () => {
+  it('does not replace what the user has opened since', async () => {
+    const asked = new PromiseDelegate<object>();
+    server.answers['GET profiles/acme'] = asked.promise;
+    const edited = panel.edit('acme');
+    panel.add();
+    const name = await vi.waitFor(
+      () => panel.node.querySelector<HTMLInputElement>('#jp-Tokens-form-name') ?? expect.fail()
+    );
+    typeIn(name, 'mine');
+    asked.resolve({ name: 'acme', settings: { provider: PROVIDER.id }, secrets: [] });
+    await edited;
+    panel.draw();
+    expect(panel.node.querySelector('form')?.getAttribute('aria-label')).not.toContain('acme');
+    expect(name.value).toBe('mine');
+    expect(panel.showCard('acme')).toBe(false);
   });
 });
 

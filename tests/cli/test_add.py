@@ -93,22 +93,23 @@ class TestReferences:
         assert (done.returncode, machine.file.exists()) == (2, False)
         assert "chmod 600" in done.stderr
 
-    def test_by_its_own_form(self, machine: Machine) -> None:
-        done = machine.run("add", "acme", *ACME, "--set", "client_secret=keyring:oneaccess/acme")
-        assert (done.returncode, profiles(machine)["acme"]["client_secret"]) == (0, "keyring:oneaccess/acme")
+    @pytest.mark.parametrize("reference", ["keyring:oneaccess/acme", "command:pass show acme"])
+    def test_by_its_own_form(self, machine: Machine, reference: str) -> None:
+        done = machine.run("add", "acme", *ACME, "--set", f"client_secret={reference}")
+        assert (done.returncode, profiles(machine)["acme"]["client_secret"]) == (0, reference)
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([*ACME, "--set", f"client_secret={CANARY}"], "revoke this one"),
+        ([*ACME, "--set", f"client_secret={CANARY}"], "revoke this secret"),
         ([*ACME, f"--client-secret={CANARY}"], "unrecognized arguments: --client-secret"),
         ([*ACME, f"--secret={CANARY}"], "unrecognized arguments: --secret"),
         ([*ACME, f"client_secret={CANARY}"], "takes one NAME"),
         ([*ACME, "--set", CANARY], "--set takes NAME=VALUE"),
         ([*ACME], "client_secret is missing"),
         ([*ACME, "--from-env", "client_secret=not-a-name"], "name of an environment variable"),
-        ([*ACME, "--from-env", "endpoint=HOME"], "'endpoint' is not a setting that can be read from elsewhere"),
+        ([*ACME, "--from-env", "endpoint=HOME"], "'endpoint' is not a setting that can be read from a variable"),
         ([*ACME, "--from-env", "client_id=HOME"], "client_id is given twice"),
         ([*ACME, "--set", "client_idd=x"], "Did you mean client_id?"),
         ([*ACME, "--set", "timeout=soon"], "must be a number"),
@@ -131,15 +132,13 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(machine: Machine, argumen
     ("change", "complaint"),
     [
         ("endpoint=http://acme.example", "must be https"),
-        ("client_secret=command:pass show acme", "in the configuration file"),
         ("verify=false", "can only be switched off for loopback"),
         ("env=not a name", "must be the name of an environment variable"),
         ("auth_method=post", "must be one of form, basic"),
     ],
 )
 def test_the_whole_profile_is_checked_before_it_is_written(machine: Machine, change: str, complaint: str) -> None:
-    secret = [] if "client_secret" in change else ["--from-env=client_secret=HOME"]
-    done = machine.run("add", "acme", *ACME, *secret, "--set", change)
+    done = machine.run("add", "acme", *ACME, "--from-env=client_secret=HOME", "--set", change)
     assert (done.returncode, machine.file.exists()) == (2, False)
     assert complaint in done.stderr
 
@@ -387,6 +386,16 @@ class TestSetSecret:
         assert profiles(machine)["hf"]["token"].startswith("keyring:")
         assert machine.holding("l1teral-value") == set()
 
+    @pytest.mark.parametrize("other", ["command:pass show id", "l1teral-value"])
+    def test_another_secret_stays_as_it_is_written(self, machine: Machine, other: str) -> None:
+        settings = {"provider": "pai-dlc", "region": "cn-beijing", "access_key_id": "env:ID"}
+        settings |= {"access_key_secret": "env:OLD", "security_token": other}
+        private(machine.file, json.dumps({"TokenProfiles": {"profiles": {"lab": settings}}}))
+        done = self.pipe(machine, CANARY, "lab", "access_key_secret", "--store=keyring")
+        assert done.returncode == 0, done.stderr
+        secret = "keyring:jupyter_tokens/lab.access_key_secret"
+        assert profiles(machine)["lab"] == {**settings, "access_key_secret": secret}
+
     @pytest.mark.parametrize(
         ("arguments", "typed", "complaint"),
         [
@@ -450,10 +459,10 @@ class TestAnyToken:
             (["--provider=command", "--set", f"command=echo '{CANARY}"], "cannot be split into words"),
             (
                 ["--provider=command", "--from-env=command=HOME"],
-                "'command' is not a setting that can be read from elsewhere",
+                "'command' is not a setting that can be read from a variable or file",
             ),
             (["--provider=static"], "token is missing"),
-            (["--provider=static", "--set", f"token={CANARY}"], "revoke this one"),
+            (["--provider=static", "--set", f"token={CANARY}"], "revoke this secret"),
         ],
     )
     def test_what_is_wrong_changes_nothing(self, machine: Machine, arguments: list[str], complaint: str) -> None:

@@ -228,7 +228,7 @@ def test_a_taken_port_is_one_line_and_starts_nothing(lab: Lab, capfd: pytest.Cap
     out, err = capfd.readouterr()
     assert out == ""
     assert err.count("\n") == 1
-    assert f"port {port} is taken" in err
+    assert f"port {port} is taken or not allowed" in err
     assert not lab.report.exists()
 
 

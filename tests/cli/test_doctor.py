@@ -262,7 +262,7 @@ class TestJupyter:
     @pytest.mark.parametrize(
         ("config", "expected"),
         [
-            ({}, "in clear"),
+            ({}, "unencrypted"),
             ({"transport_encryption": "required"}, "encrypted"),
             ({"transport_encryption": "auto"}, "encrypted"),
             ({"transport": "ipc"}, "unix sockets"),
@@ -272,7 +272,7 @@ class TestJupyter:
         (config_dir / "jupyter_server_config.json").write_text(json.dumps({"KernelManager": config}))
         [finding] = jupyter.kernel_channels()
         assert finding.status == "ok"
-        assert finding.what == expected or (expected == "in clear" and expected in finding.what)
+        assert finding.what == expected or (expected == "unencrypted" and expected in finding.what)
 
     def test_provisioner(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert [finding.status for finding in jupyter.provisioner(["acme"])] == ["ok"]
@@ -316,7 +316,7 @@ class TestNetwork:
         told = findings()["endpoint"]
         assert time.monotonic() - began < network.SECONDS
         assert [finding["status"] for finding in told] == ["fail", "fail"]
-        assert "There is no host acme.example" in told[0]["what"]
+        assert "The host acme.example cannot be found" in told[0]["what"]
 
     def test_a_name_service_that_hangs_is_left_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import threading

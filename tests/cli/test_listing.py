@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_listed(
     broken.write_text("{")
     done = run("--json")
     assert [entry["name"] for entry in json.loads(done.out)["profiles"]] == ["acme"]
-    assert done.err.startswith(f"{broken} cannot be read: line 1.")
+    assert done.err.startswith(f"{broken} cannot be read: error in line 1.")
     assert done.code == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import threading
@@ -111,7 +112,7 @@ def test_what_the_browser_is_started_with_is_good_once_and_holds_no_state(comman
 def test_a_login_that_the_person_denies(command: Command, browser: Browser) -> None:
     browser.decision = "deny"
     done = command("login", "openid")
-    assert (done.code, "refused the login" in done.err) == (1, True)
+    assert (done.code, "did not complete the login" in done.err) == (1, True)
     assert browser.shown().status == 400
 
 
@@ -166,7 +167,7 @@ def test_a_machine_without_a_browser(tmp_path: Path, written: dict[str, Any]) ->
 @pytest.mark.parametrize("name", ["login", "logout", "whoami"])
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
-    [([], "takes the NAME"), (["oneaccess"], "has no login"), (["opnid"], "Did you mean openid?")],
+    [([], "takes the NAME"), (["oneaccess"], "does not use a login"), (["opnid"], "Did you mean openid?")],
 )
 def test_wrong_usage_is_one_line_and_2(command: Command, name: str, arguments: list[str], complaint: str) -> None:
     done = command(name, *arguments)
@@ -192,6 +193,21 @@ def test_a_profile_goes_with_its_login(
     assert not kept.exists()
     assert "openid" not in json.loads(config.read_text())["TokenProfiles"]["profiles"]
     assert (token in sandbox.issued) is damaged
+
+
+def test_a_profile_that_cannot_be_removed_keeps_its_login(
+    command: Command, browser: Browser, config_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    assert command("login", "openid").code == 0
+    browser.shown()
+    monkeypatch.setattr("jupyter_tokens.config.editing.replace_file", refuse)
+    done = command("remove", "openid", "--yes")
+    assert (done.code, "cannot be written" in done.err) == (2, True)
+    assert "openid" in json.loads((config_dir / "jupyter_tokens_config.json").read_text())["TokenProfiles"]["profiles"]
+    assert command("whoami", "openid").code == 0
 
 
 def test_a_profile_that_is_not_the_users_keeps_its_login(

@@ -68,7 +68,7 @@ def test_no_such_host(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(NetworkError, match=r"There is no host acme\.example"):
+    with pytest.raises(NetworkError, match=r"The host acme\.example cannot be found"):
         probe("https://acme.example")
 
 

@@ -146,7 +146,7 @@ def test_fix_redacts_and_still_stops_the_commit(run: Run) -> None:
     assert "output 1, line 2: Alibaba AccessKey id (21 characters), redacted\n" in out
     assert "source, line 1: Alibaba AccessKey id (21 characters)\n" in out
     assert "notebooks redacted: 1" in err
-    assert "remove the others by hand" in err
+    assert "remove values in other places by hand" in err
     assert path.read_text().count("LTAI") == 1
     assert "b [Alibaba AccessKey id]\\n" in path.read_text()
     status, out, _ = run("--fix", "a.ipynb")

@@ -69,7 +69,7 @@ def test_a_table_for_people(run: Run, sandbox: Sandbox, profile: str, param: str
         ([], "takes the name of a PROFILE"),
         (["oneaccess", "scope"], "no list of values for 'scope'"),
         (["modelarts", "project_id"], "It can list: instance_id."),
-        (["eiam", "ApplicationTokenId", "ApplicationId= "], "ApplicationId must not be empty"),
+        (["eiam", "ApplicationTokenId", "ApplicationId= "], "ApplicationId must be a non-empty id"),
     ],
 )
 def test_what_cannot_be_listed(run: Run, sandbox: Sandbox, arguments: list[str], complaint: str) -> None:

@@ -110,7 +110,7 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "provider of a wrong type": ({"provider": 1}, "key 'provider' is missing.", "Known"),
     "unknown provider": (
         {"provider": "oneacess"},
-        "key 'provider' is not an installed provider",
+        "key 'provider' names no installed provider",
         "Did you mean oneaccess?",
     ),
     "unknown key": ({**ONEACCESS, "clientid": CANARY}, "key 'clientid' is not a setting", "Did you mean client_id?"),
@@ -127,9 +127,9 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "no name": ({**ONEACCESS, "endpoint": "https://xn--a"}, "key 'endpoint' must be a URL such as", ""),
     "no URL": ({**ONEACCESS, "endpoint": "https://[::1"}, "key 'endpoint' is not a URL.", ""),
     "no port": ({**ONEACCESS, "endpoint": "https://x:99999"}, "key 'endpoint' is not a URL.", ""),
-    "user": ({**ONEACCESS, "endpoint": f"https://u:{CANARY}@x"}, "key 'endpoint' must be a base URL", ""),
-    "query": ({**ONEACCESS, "endpoint": "https://x/?a=1"}, "key 'endpoint' must be a base URL", ""),
-    "fragment": ({**ONEACCESS, "endpoint": "https://x/#a"}, "key 'endpoint' must be a base URL", ""),
+    "user": ({**ONEACCESS, "endpoint": f"https://u:{CANARY}@x"}, "key 'endpoint' must be a URL without user", ""),
+    "query": ({**ONEACCESS, "endpoint": "https://x/?a=1"}, "key 'endpoint' must be a URL without user", ""),
+    "fragment": ({**ONEACCESS, "endpoint": "https://x/#a"}, "key 'endpoint' must be a URL without user", ""),
     "params no mapping": ({**PAI, "params": [1]}, "key 'params' must be a mapping", ""),
     "unknown param": (
         {**PAI, "params": {"Expiretime": 1}},
@@ -140,7 +140,11 @@ WRONG: dict[str, tuple[Any, str, str]] = {
     "env no name": ({**ONEACCESS, "env": "A-B"}, "key 'env' must be the name", ""),
     "env no text": ({**ONEACCESS, "env": 5}, "key 'env' must be the name", ""),
     "env not ascii": ({**ONEACCESS, "env": "é"}, "key 'env' must be the name", ""),
-    "timeout zero": ({**ONEACCESS, "timeout": 0}, "key 'timeout' must be a number of seconds between 0 and 600.", ""),
+    "timeout zero": (
+        {**ONEACCESS, "timeout": 0},
+        "key 'timeout' must be a number of seconds above 0 and at most 600.",
+        "",
+    ),
     "timeout long": ({**ONEACCESS, "timeout": 601}, "key 'timeout' must be a number of seconds", ""),
     "timeout text": ({**ONEACCESS, "timeout": "5"}, "key 'timeout' must be a number of seconds", ""),
     "timeout true": ({**ONEACCESS, "timeout": True}, "key 'timeout' must be a number of seconds", ""),
@@ -250,7 +254,7 @@ def literal_in(folder: Path, mode: int) -> tuple[dict[str, Any], Path]:
 def test_a_literal_secret_in_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     settings, file = literal_in(tmp_path, 0o644)
     error = refused(settings, file)
-    assert "key 'client_secret' is a literal secret in a file that others can read (mode 0644)" in error.message
+    assert "key 'client_secret' is a literal secret in a file that others can access (mode 0644)" in error.message
     assert f"chmod 600 {file}" in error.hint
 
 
@@ -280,6 +284,10 @@ CODE = [
     "Path",
     "NODE_OPTIONS",
     "DYLD_INSERT_LIBRARIES",
+    "UV_INDEX_URL",
+    "GIT_ASKPASS",
+    "GIT_CONFIG_KEY_0",
+    "PIP_KEYRING_PROVIDER",
 ]
 NO_CODE = [
     "API_TOKEN",
@@ -289,6 +297,16 @@ NO_CODE = [
     "OPENAI_API_KEY",
     "ENVIRONMENT",
     "LDAP_TOKEN",
+    "UV_PUBLISH_TOKEN",
+    "UV_INDEX_ACME_PASSWORD",
+    "GIT_TOKEN",
+    "Git_Token",
+    "CONDA_TOKEN",
+    "SPARK_TOKEN",
+    "SPARK_AUTH_SECRET",
+    "R_API_KEY",
+    "HADOOP_S3_ACCESS_KEY_ID",
+    "JULIA_CREDENTIALS",
 ]
 
 
@@ -474,8 +492,8 @@ def test_a_fixed_param_is_compared_as_what_it_means() -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"fixed_params": "user_id"}, "must be true, false or a list of parameters"),
-        ({"fixed_params": [1]}, "must be true, false or a list of parameters"),
+        ({"fixed_params": "user_id"}, "must be true, false or a list of parameter names"),
+        ({"fixed_params": [1]}, "must be true, false or a list of parameter names"),
         ({"fixed_params": ["user"]}, "names 'user', which is not a parameter of provider"),
         ({"allow_create": "yes"}, "must be true or false"),
     ],
@@ -496,7 +514,7 @@ def test_a_profile_creates_nothing_unless_it_says_so() -> None:
 @pytest.mark.parametrize("key", ["kernels", "notebooks"])
 @pytest.mark.parametrize("value", ["python3", 5, [5], [""], {"python3": True}])
 def test_what_limits_a_profile_is_a_list_of_texts(key: str, value: object) -> None:
-    assert f"key {key!r} must be a list of strings" in refused({**ONEACCESS, key: value}).message
+    assert f"key {key!r} must be a list of non-empty strings" in refused({**ONEACCESS, key: value}).message
 
 
 def test_the_file_of_a_profile_is_known(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_nothing_behind_the_colon_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SecretRef.KINDS)
 def test_control_characters_are_refused(kind: str) -> None:
-    with pytest.raises(SecretError, match="control characters"):
+    with pytest.raises(SecretError, match="invisible characters"):
         ref(f"{kind}:a\0b")
 
 
@@ -453,13 +453,14 @@ def test_what_may_be_missing_is_found_or_not_and_what_cannot_be_read_is_an_error
     assert found is not None
     assert found.reveal() == "s3cret"
     assert ref(f"file:{tmp_path / 'nothing'}").find() is None
+    assert ref("env:NOT_SET_ANYWHERE").find() is None
     (tmp_path / "secret").chmod(0o644)
     with pytest.raises(SecretError):
         ref(f"file:{tmp_path / 'secret'}").find()
 
 
 def test_the_token_of_another_profile_is_none_by_itself() -> None:
-    with pytest.raises(SecretError, match="only a profile's own settings can name it"):
+    with pytest.raises(SecretError, match="can only be used in the settings of a profile"):
         ref("profile:hub").resolve()
 
 

@@ -145,7 +145,7 @@ def test_to_a_server_that_asks_for_the_hubs_certificates(
     if passed_on:
         assert "served: server" in shown
     else:
-        assert "asks for a client certificate, and this kernel has none" in shown
+        assert "asks for a client certificate, and this process has none" in shown
         assert "served:" not in shown
     assert sandbox.requests["oneaccess"] == int(passed_on)
 

@@ -54,9 +54,11 @@ NOT_FOUND = Gets(NotFound, status=404, hint="Check the ids and the endpoint.")
 THROTTLED = Gets(Throttled, status=429, hint=AGAIN, calls=4, waits=BACKOFF)
 UNAVAILABLE = Gets(ServiceUnavailable, status=500, hint=AGAIN, calls=4, waits=BACKOFF)
 UNTRUSTED = Gets(
-    NetworkError, hint="Check the endpoint; for a private CA set the profile's verify to its bundle.", calls=0
+    NetworkError,
+    hint="Check the endpoint. For a private CA, set the profile's verify to the path of the CA bundle.",
+    calls=0,
 )
-MISNAMED = replace(UNTRUSTED, hint="Check the endpoint: it has to be the name that the certificate is for.")
+MISNAMED = replace(UNTRUSTED, hint="Check the endpoint: its host has to be a name that the certificate is for.")
 OUTDATED = replace(
     UNTRUSTED, hint="Check this machine's clock. If it is right, the certificate of the endpoint has to be renewed."
 )

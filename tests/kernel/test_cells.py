@@ -211,16 +211,18 @@ def test_unloading_within_a_cell_gives_back_at_once(shell: InteractiveShell) -> 
     assert "not found" in outcome.printed
 
 
+@pytest.mark.parametrize("by_a_program", [False, True])
 def test_a_file_that_cannot_be_put_back_is_told_and_the_rest_is_put_back(
-    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_a_program: bool
 ) -> None:
     def kept(self: Path, **options: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    line = f"%%withtoken oneaccess --env MINE --file {shlex.quote(str(tmp_path / 't'))}"
+    line = f"oneaccess --env MINE --file {shlex.quote(str(tmp_path / 't'))}"
+    call = f"get_ipython().run_cell_magic('withtoken', {line!r}, 'x = 1')"
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", kept)
-        outcome = run(shell, f"{line}\nx = 1")
+        outcome = done(shell, call if by_a_program else f"%%withtoken {line}\nx = 1")
     assert "cannot be removed" in outcome.card
     assert "Traceback" not in outcome.everything
     assert "MINE" not in os.environ

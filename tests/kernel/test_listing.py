@@ -15,7 +15,7 @@ from jupyter_tokens.kernel.injection import Place
 from jupyter_tokens.kernel.listing import Listing, listing_of
 from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.protocol.handles import Handle
-from jupyter_tokens.protocol.proof import START_VARIABLE
+from jupyter_tokens.protocol.proof import FILLED_VARIABLE, START_VARIABLE
 
 from ..doubles import NOW
 from .test_card import EVIL, Reader, html_of
@@ -105,7 +105,7 @@ def test_a_row_tells_of_each_token_and_of_each_profile() -> None:
 def test_handles_of_workers_are_named_once() -> None:
     session = Session(row())
     session.lent = [Handle.new("oneaccess", {}), Handle.new("oneaccess", {}), Handle.new("pai-dlc", {"TargetId": "d1"})]
-    assert "Workers have a handle while this kernel runs: oneaccess, pai-dlc TargetId=d1." in repr(listed(session))
+    assert "Handles for workers, valid while this kernel runs: oneaccess, pai-dlc TargetId=d1." in repr(listed(session))
 
 
 def test_html_and_text_show_the_same_and_all_is_escaped() -> None:
@@ -125,7 +125,7 @@ def test_a_gone_server_is_told_and_what_lives_goes_on() -> None:
     session = Session(row())
     session.gone = session.error = ServerGone("the Jupyter server cannot be reached.")
     text = repr(listed(session))
-    assert "The Jupyter server is gone: the Jupyter server cannot be reached." in text
+    assert "The Jupyter server is not available: the Jupyter server cannot be reached." in text
     assert "Valid tokens are still used." in text
     session.rows = []
     assert "still used" not in repr(listed(session))
@@ -136,7 +136,7 @@ def test_a_server_that_hangs_is_not_called_gone() -> None:
     session.gone = session.error = TimedOut("The Jupyter server does not answer.")
     text = repr(listed(session))
     assert "The Jupyter server does not answer. Valid tokens are still used." in text
-    assert "gone" not in text
+    assert "not available" not in text
 
 
 def test_a_configuration_that_cannot_be_read_is_told_below_what_is_held() -> None:
@@ -162,12 +162,19 @@ def test_what_failed_in_the_background_is_told() -> None:
 def test_what_the_server_did_at_the_kernels_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"oneaccess": "ok", "eiam": "ok", "astra": {"message": "No token within 5 s.", "reason": "timeout"}}
     monkeypatch.setenv(START_VARIABLE, json.dumps(told))
+    monkeypatch.setenv(FILLED_VARIABLE, json.dumps({"MINE": {"profile": "eiam", "params": {}}}))
+    monkeypatch.setenv("MINE", "of the start")
     text = repr(listed(Session(row(), idle("eiam"), idle("astra"))))
-    assert "eiam was injected when the kernel started; the Jupyter server keeps it fresh." in text
-    assert "At the kernel's start, astra: No token within 5 s." in text
+    assert "eiam was injected when the kernel started; the Jupyter server keeps it fresh unless" in text
+    assert "astra was not injected when the kernel started: No token within 5 s." in text
     assert "oneaccess was injected" not in text
+    # The notebook has deleted the variable.
+    monkeypatch.delenv("MINE")
+    text = repr(listed(Session(idle("eiam"))))
+    assert "eiam was injected when the kernel started; its variable no longer contains it." in text
+    assert "keeps it fresh" not in text
     monkeypatch.setenv(START_VARIABLE, json.dumps({"": {"message": "The file is no JSON."}}))
-    assert "At the kernel's start: The file is no JSON." in repr(listed(Session()))
+    assert "Nothing was injected when the kernel started: The file is no JSON." in repr(listed(Session()))
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"a": 1}', '{"a": {}}', "[" * 60_000])

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from jupyter_tokens.errors import (
 )
 from jupyter_tokens.kernel import magics
 from jupyter_tokens.kernel.session import TokenSession
+from jupyter_tokens.protocol.proof import FILLED_VARIABLE
 from jupyter_tokens.sandbox import Sandbox, running
+from jupyter_tokens.server.snippets import EXPRESSION, ask
 from jupyter_tokens.sources.cache import Key
 
 from .shells import VARIABLES, done, magics_of, misused, refused, run, whoami
@@ -170,6 +173,32 @@ def test_a_token_whose_end_is_not_told_starts_no_thread(shell: InteractiveShell)
     assert not refreshers()
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        # The server then sends the value itself, and goes on.
+        (NetworkError("The network is down."), None),
+        (Forbidden("The profile is limited to other kernels."), "failed"),
+    ],
+)
+def test_a_renewal_that_the_kernel_cannot_do_now_is_left_to_the_server(
+    bare: InteractiveShell, monkeypatch: pytest.MonkeyPatch, error: TokenError, told: str | None
+) -> None:
+    monkeypatch.setenv("MINE", "of the start")
+    monkeypatch.setenv(FILLED_VARIABLE, json.dumps({"MINE": {"profile": "oneaccess", "params": {}}}))
+
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(TokenSession, "inject", fails)
+    magics.load(bare)
+    wanted = {"profile": "oneaccess", "params": {}, "env": "MINE", "obtained_at": "2026-01-15T00:00:00+00:00"}
+    for is_renewal, expected in ((False, "failed"), (True, told)):
+        sent = ask({**wanted, "is_renewal": is_renewal})
+        outcome = bare.user_expressions({EXPRESSION: sent.expression})[EXPRESSION]["data"]["text/plain"]
+        assert (None if outcome == "None" else json.loads(outcome)["state"]) == expected
+
+
 def test_astras_stored_token_is_described_and_not_injected(shell: InteractiveShell) -> None:
     before = dict(os.environ)
     outcome = done(shell, "%gettoken astra")
@@ -178,6 +207,14 @@ def test_astras_stored_token_is_described_and_not_injected(shell: InteractiveShe
     assert "injected" not in outcome.card
     assert dict(os.environ) == before
     assert not refreshers()
+
+
+def test_a_stored_token_without_name_and_id_is_described_too(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = Token(None, profile="astra", provider="astra", obtained_at=datetime(2026, 1, 15, tzinfo=UTC))
+    monkeypatch.setattr(magics_of(shell).session.client.source, "get", lambda *_, **__: token)
+    assert "Stored token. This API never returns the value" in done(shell, "%gettoken astra").card
 
 
 def test_astras_description_may_go_into_a_variable(shell: InteractiveShell) -> None:
@@ -412,7 +449,7 @@ def test_tokens_tells_of_a_configuration_that_cannot_be_read(bare: InteractiveSh
     (config_dir / "jupyter_tokens_config.json").write_text("{")
     card = done(bare, "%tokens").card
     assert "The profiles cannot be listed" in card
-    assert "jupyter_tokens_config.json cannot be read: line 1" in card
+    assert "jupyter_tokens_config.json cannot be read: error in line 1" in card
 
 
 def test_tokens_and_deltoken_take_no_other_words(shell: InteractiveShell) -> None:

@@ -153,7 +153,7 @@ class TestLease:
         clock.advance(3000)
         issue(handles, Handle.new("oneaccess", {}))
         assert handles.of(handle.id) is None
-        with pytest.raises(HandleRefused, match="no such handle"):
+        with pytest.raises(HandleRefused, match="does not know this handle"):
             handles.renew(handle.id)
 
     @pytest.mark.parametrize("lease", [0.0, -1.0, MOST_LEASE_SECONDS + 1, float("nan"), float("inf")])

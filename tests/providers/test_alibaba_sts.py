@@ -195,10 +195,10 @@ def test_a_profile_names_a_variable_for_each_value() -> None:
         ("STS", "3 values that belong together: AccessKeyId, AccessKeySecret, SecurityToken"),
         ({"SecurityToken": "STS_TOKEN"}, "belong together"),
         ({**ENV, "Expiration": "END"}, "belong together"),
-        ({**ENV, "SecurityToken": "AK_ID"}, "variable of its own"),
+        ({**ENV, "SecurityToken": "AK_ID"}, "a different variable"),
         ({**ENV, "SecurityToken": "A B"}, "name of an environment variable"),
         ({**ENV, "SecurityToken": 5}, "name of an environment variable"),
-        ({}, "variable of its own"),
+        ({}, "a different variable"),
     ],
 )
 def test_a_variable_too_few_or_too_many_is_refused(env: object, words: str) -> None:

@@ -34,14 +34,14 @@ HEADERS = {"X_Request_Id": "rid-1"}
     [
         (b"", "application/json", "is empty"),
         (f"<html>{CANARY}</html>".encode(), "text/html; charset=utf-8", "is not JSON"),
-        (f'"{CANARY}"'.encode(), "application/json", "is not a complete JSON object"),
-        (f'["{CANARY}"]'.encode(), "application/json", "is not a complete JSON object"),
-        (f'{{"token": "{CANARY}'.encode(), "application/json", "is not a complete JSON object"),
-        (f"{CANARY}\xff".encode("latin-1"), "application/json", "is not a complete JSON object"),
-        (b"[" * 200_000, "application/json", "is not a complete JSON object"),
-        (b'{"a": ' * 200_000, "application/json", "is not a complete JSON object"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "application/json", "is not a complete JSON object"),
-        (b"null", "", "is not a complete JSON object"),
+        (f'"{CANARY}"'.encode(), "application/json", "cannot be read as a JSON object"),
+        (f'["{CANARY}"]'.encode(), "application/json", "cannot be read as a JSON object"),
+        (f'{{"token": "{CANARY}'.encode(), "application/json", "cannot be read as a JSON object"),
+        (f"{CANARY}\xff".encode("latin-1"), "application/json", "cannot be read as a JSON object"),
+        (b"[" * 200_000, "application/json", "cannot be read as a JSON object"),
+        (b'{"a": ' * 200_000, "application/json", "cannot be read as a JSON object"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "application/json", "cannot be read as a JSON object"),
+        (b"null", "", "cannot be read as a JSON object"),
     ],
 )
 def test_what_is_no_json_object_is_told_without_its_body(body: bytes, media_type: str, words: str) -> None:
@@ -256,10 +256,10 @@ def test_a_code_that_is_none(code: object) -> None:
         ("Why?", "Why?"),
         ("a\n b\tc\x1b[31m", "a b c [31m."),
         ("x" * 1000, "x" * 300 + "."),
-        ("", "Bad Request, without a readable message."),
-        (None, "Bad Request, without a readable message."),
-        ({"a": CANARY}, "Bad Request, without a readable message."),
-        ("\ud800", "Bad Request, without a readable message."),
+        ("", "Bad Request: the API sent no readable message."),
+        (None, "Bad Request: the API sent no readable message."),
+        ({"a": CANARY}, "Bad Request: the API sent no readable message."),
+        ("\ud800", "Bad Request: the API sent no readable message."),
     ],
 )
 def test_the_vendors_message_in_one_line(message: object, said: str) -> None:
@@ -267,7 +267,7 @@ def test_the_vendors_message_in_one_line(message: object, said: str) -> None:
 
 
 def test_a_status_without_a_phrase() -> None:
-    assert refusal(499).message == "Refused, without a readable message."
+    assert refusal(499).message == "Refused: the API sent no readable message."
 
 
 def test_retry_after_and_request_id_are_taken_along() -> None:

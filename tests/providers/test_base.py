@@ -137,8 +137,8 @@ def test_what_is_given_chooses_how_to_sign_in(given: dict[str, str], way: str) -
         ({**USER, "region": "", "endpoint": "https://h"}, "login_url: is missing (or give region)"),
         ({**KEY, "password": "p"}, "password: and key_id cannot both be given"),
         ({**KEY, "credentials": "tool"}, "credentials: and key_id cannot both be given"),
-        ({**KEY, "cloud": "c"}, "cloud: is not used with sign-in by key_id"),
-        ({**TOOL, "sts": "s"}, "sts: is not used with credentials tool"),
+        ({**KEY, "cloud": "c"}, "cloud: is not used with sign-in by key_id: leave it out"),
+        ({**TOOL, "sts": "s"}, "sts: is not used with credentials tool: leave it out"),
     ],
 )
 def test_what_a_way_to_sign_in_needs_and_what_it_leaves_unused(given: dict[str, str], problem: str) -> None:

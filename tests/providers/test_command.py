@@ -395,8 +395,8 @@ WRONG: dict[str, tuple[str, type[TokenError], str, str]] = {
     ),
     "a sentence": (printing(f"Log in first: {CANARY}"), ResponseError, "a text with spaces", "in a terminal"),
     "not ASCII": (printing(json.dumps({"token": f"{CANARY}é"})), ResponseError, "outside ASCII", "in a terminal"),
-    "half of JSON": (printing('{"access_token": "' + CANARY), ResponseError, "incomplete JSON", ""),
-    "deep JSON": (program("print('{\"a\":' + '[' * 60000)"), ResponseError, "incomplete JSON", ""),
+    "half of JSON": (printing('{"access_token": "' + CANARY), ResponseError, "JSON that cannot be read", ""),
+    "deep JSON": (program("print('{\"a\":' + '[' * 60000)"), ResponseError, "JSON that cannot be read", ""),
     "docker's": (
         printing(vector("programs/docker_credential_get")["program"]["stdout"]),
         ResponseError,
@@ -408,7 +408,7 @@ WRONG: dict[str, tuple[str, type[TokenError], str, str]] = {
     "a permanent key": (
         printing(json.dumps({"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": CANARY})),
         ResponseError,
-        "an access key without SessionToken",
+        "an access key without a valid SessionToken",
         "Permanent",
     ),
     "aws sts, by half": (
@@ -480,7 +480,7 @@ def test_the_profiles_timeout_is_its_time_limit(clock: Clock) -> None:
         ({"command": "echo 'x"}, "cannot be split into words"),
         ({"command": "command:echo x"}, "without command: before it"),
         ({"command": " "}, "is incomplete"),
-        ({"command": "echo\nx"}, "holds control characters"),
+        ({"command": "echo\nx"}, "invisible characters"),
         ({"command": ["echo"]}, "must be a string"),
     ],
 )

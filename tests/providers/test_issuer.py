@@ -44,9 +44,15 @@ def test_metadata_is_read_at_the_first_address_that_has_it() -> None:
     assert (server.token, server.jwks, server.scopes) == (f"{ISSUER}/token", f"{ISSUER}/keys?v=1", ("openid",))
 
 
+def test_a_page_at_the_first_address_is_no_metadata() -> None:
+    page = answer(200, "<html>", **{"content-type": "text/html"})
+    asked, server = run(discover(ISSUER), page, answer(200, METADATA))
+    assert (len(asked), server.token) == (2, METADATA["token_endpoint"])
+
+
 @pytest.mark.parametrize(("statuses", "retryable"), [((404, 404), False), ((503,), True)])
 def test_an_address_that_describes_no_issuer(statuses: tuple[int, ...], retryable: bool) -> None:
-    with pytest.raises(ResponseError, match="has no issuer metadata") as caught:
+    with pytest.raises(ResponseError, match="returned no issuer metadata") as caught:
         run(discover(ISSUER), *map(answer, statuses))
     assert caught.value.retryable is retryable
 
@@ -54,7 +60,7 @@ def test_an_address_that_describes_no_issuer(statuses: tuple[int, ...], retryabl
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ({**METADATA, "issuer": "https://evil.example.com"}, "belongs to another issuer"),
+        ({**METADATA, "issuer": "https://evil.example.com"}, "names another issuer"),
         ({**METADATA, "token_endpoint": "http://login.example.com/token"}, "token_endpoint"),
         ({"issuer": ISSUER}, "no token_endpoint"),
     ],
@@ -95,9 +101,11 @@ def test_an_id_token_that_is_not_the_issuers(claims: dict[str, Any], keys: Any) 
         run(verified(signed(claims), SERVER, "me", NOW), answer(200, {"keys": keys}))
 
 
-def test_keys_that_cannot_be_read() -> None:
-    with pytest.raises(ResponseError, match="contains no keys of the issuer"):
-        run(verified(signed(CLAIMS), SERVER, "me", NOW), answer(500, {}))
+@pytest.mark.parametrize(("status", "retryable"), [(500, True), (404, False)])
+def test_keys_that_cannot_be_read(status: int, retryable: bool) -> None:
+    with pytest.raises(ResponseError, match="contains no keys of the issuer") as caught:
+        run(verified(signed(CLAIMS), SERVER, "me", NOW), answer(status, {}))
+    assert caught.value.retryable is retryable
 
 
 def test_without_the_packages_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,8 @@ CODE = {
     "verification_uri": "https://login.example.com/activate?lang=en",
     "expires_in": 60,
 }
-LOGIN = Login(URL, "me", NOW, refresh_token=Secret("refresh-1"))
+REVOKE = "https://login.example.com/revoke"
+LOGIN = Login(URL, "me", NOW, refresh_token=Secret("refresh-1"), revocation=REVOKE)
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Used:
         ({**SETTINGS, "subject": "profile:another"}, "is only used with grant token_exchange"),
         ({**BROWSER, "authorization_endpoint": ""}, "key 'authorization_endpoint' is missing"),
         ({**DEVICE, "device_endpoint": ""}, "key 'device_endpoint' is missing"),
-        ({**BROWSER, "token": "id_token"}, "needs issuer and no endpoint"),
+        ({**BROWSER, "token": "id_token"}, "cannot be id_token for a login"),
     ],
 )
 def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) -> None:
@@ -121,7 +122,7 @@ def test_what_a_person_types(prepared: Prepare) -> None:
     provider, call = prepared(DEVICE, {})
     _, code = run(start_device(provider, call), answer(200, CODE))
     assert (code.user_code, code.verification_uri, code.interval) == ("ABCD", CODE["verification_uri"], 5)
-    with pytest.raises(ResponseError, match="verification_uri"):
+    with pytest.raises(ResponseError, match="invalid verification URL"):
         run(start_device(provider, call), answer(200, {**CODE, "verification_uri": "http://login.example.com/a"}))
 
 
@@ -157,17 +158,14 @@ def test_a_person_who_has_not_decided(prepared: Prepare, word: str, interval: fl
     ("settings", "login", "asked"),
     [
         (BROWSER, LOGIN, False),
-        ({**BROWSER, "revocation_endpoint": "https://login.example.com/revoke"}, LOGIN, True),
+        ({**BROWSER, "revocation_endpoint": REVOKE}, LOGIN, True),
+        ({**BROWSER, "revocation_endpoint": REVOKE}, replace(LOGIN, refresh_token=None, token=Secret("t")), True),
         (
-            {**BROWSER, "revocation_endpoint": "https://login.example.com/revoke"},
-            replace(LOGIN, refresh_token=None, token=Secret("t")),
-            True,
-        ),
-        (
-            {**BROWSER, "revocation_endpoint": "https://login.example.com/revoke"},
+            {**BROWSER, "revocation_endpoint": REVOKE},
             replace(LOGIN, server="https://another.example.com/token"),
             False,
         ),
+        ({**BROWSER, "revocation_endpoint": "https://another.example.com/revoke"}, LOGIN, False),
     ],
 )
 def test_a_login_is_revoked_where_it_was_made(
@@ -224,8 +222,12 @@ def test_a_login_of_one_token(prepared: Prepare) -> None:
 @pytest.mark.parametrize(
     ("back", "words", "code"),
     [
-        ({"error": "access_denied", "error_description": "Not you."}, "refused the login: Not you.", "access_denied"),
-        ({}, "refused the login.", None),
+        (
+            {"error": "access_denied", "error_description": "Not you."},
+            "did not complete the login: Not you.",
+            "access_denied",
+        ),
+        ({}, "did not complete the login.", None),
     ],
 )
 def test_a_redirect_without_a_code(prepared: Prepare, back: dict[str, str], words: str, code: str | None) -> None:

@@ -185,7 +185,7 @@ ERRORS: list[tuple[int, dict[str, object], type[ApiError], str, str]] = [
     (400, {"error": "invalid_client", "error_description": "Bad."}, Unauthorized, "invalid_client", "Bad."),
     (401, {"error": "invalid_client", "error_description": "Bad."}, Unauthorized, "invalid_client", "Bad."),
     (400, {"error_code": "invalid_client", "error_msg": "Bad."}, Unauthorized, "invalid_client", "Bad."),
-    (400, {"error": "invalid_grant"}, Unauthorized, "invalid_grant", "Bad Request, without a readable message"),
+    (400, {"error": "invalid_grant"}, Unauthorized, "invalid_grant", "Bad Request: the API sent no readable message"),
     (400, {"error": "unauthorized_client"}, Forbidden, "unauthorized_client", "Bad Request"),
     (403, {"error": "access_denied"}, Forbidden, "access_denied", "Forbidden"),
     (401, {"error_code": "X", "error_msg": "Bad"}, Unauthorized, "X", "Bad."),

@@ -115,7 +115,7 @@ def test_a_profile_within_a_vpc() -> None:
     ("settings", "words"),
     [
         ({**PAI, "region": "me-east-1", "network": "vpc"}, "key 'network' cannot be vpc: no VPC endpoint of PAI-DLC"),
-        ({**PAI, "endpoint": "https://h", "network": "vpc"}, "key 'network' and endpoint cannot both be given"),
+        ({**PAI, "endpoint": "https://h", "network": "vpc"}, "key 'network' cannot be vpc if endpoint is given"),
         ({**PAI, "region": "cn-hangzhou", "network": "x"}, "key 'network' must be one of public, vpc"),
         ({"provider": "eiam", **KEY, "region": "cn-beijing"}, "key 'region' has no known endpoint of EIAM"),
         ({"provider": "eiam", **KEY, "region": "cn-hangzhou", "network": "vpc"}, "key 'network' is not a setting"),

@@ -81,7 +81,7 @@ def test_one_that_has_expired_is_not_handed_out(key: pytest.MonkeyPatch, clock: 
     with pytest.raises(UnusableToken) as caught:
         source.get(source.key("mine"))
     assert "expired at 2026-01-15 08:30:00Z" in caught.value.message
-    assert "Create a new one" in caught.value.hint
+    assert "Create a new token" in caught.value.hint
 
 
 @pytest.mark.parametrize("value", [f"{CANARY} x", f" {CANARY}", f"{CANARY}\nsecond", f"{CANARY}é", f"{CANARY}\t"])

@@ -9,8 +9,9 @@ import pytest
 
 from jupyter_tokens.sandbox import Accounts
 from jupyter_tokens.sandbox.alibaba_sts import PROVIDER_ARN, ROLE_ARN
+from jupyter_tokens.sandbox.modelarts import INSTANCE
 
-from .client import Answer, Clock, acs3, call, oneaccess
+from .client import PROJECT, Answer, Clock, acs3, call, oneaccess, sdk_hmac
 
 ROLE = {"RoleArn": ROLE_ARN, "RoleSessionName": "alice"}
 DLC = {"TargetType": "job", "TargetId": "dlc1"}
@@ -92,6 +93,14 @@ def test_the_key_signs_with_its_token_alone_and_until_it_ends(url: str, clock: C
     assert (expired.status, expired.code) == (400, "InvalidSecurityToken.Expired")
 
 
+def test_the_key_does_not_sign_at_the_other_cloud(url: str) -> None:
+    key = sts(url, ROLE).json()["Credentials"]
+    headers = {"X-Security-Token": key["SecurityToken"]}
+    path = f"/v1/{PROJECT}/notebooks/{INSTANCE}"
+    answer = sdk_hmac(url, path, access_key=key["AccessKeyId"], secret=key["AccessKeySecret"], headers=headers)
+    assert (answer.status, "does not exist" in answer.json()["error_msg"]) == (401, True)
+
+
 def test_a_key_can_assume_a_role_too(url: str) -> None:
     key = sts(url, ROLE).json()["Credentials"]
     keys = {"access_key": key["AccessKeyId"], "secret": key["AccessKeySecret"]}
@@ -142,3 +151,13 @@ def test_a_token_that_the_sandbox_handed_out_is_one_of_its_identity_provider(url
 def test_a_nonce_is_good_for_one_call(url: str) -> None:
     assert oidc(url, "eyJ.e30.c2ln").status == 200
     assert oidc(url, "eyJ.e30.c2ln").code == "SignatureNonceUsed"
+
+
+def test_a_nonce_is_forgotten_once_its_date_refuses_it_anyway(url: str, clock: Clock) -> None:
+    first = {"SignatureNonce": "n", "Timestamp": "2026-01-15T08:45:00Z"}
+    assert oidc(url, "eyJ.e30.c2ln", **first).status == 200
+    clock.now += 1800
+    assert oidc(url, "eyJ.e30.c2ln", **first).code == "SignatureNonceUsed"
+    clock.now += 1
+    assert oidc(url, "eyJ.e30.c2ln", **first).code == "InvalidTimeStamp.Expired"
+    assert oidc(url, "eyJ.e30.c2ln", **{**first, "Timestamp": "2026-01-15T09:00:00Z"}).status == 200

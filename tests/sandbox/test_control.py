@@ -65,7 +65,7 @@ def test_faults_are_planned_listed_and_cleared(url: str) -> None:
     ("faults", "complaint"),
     [
         ("{", "not JSON"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "nested too deeply"),
         (
             {"api": "nobody", "kind": "500"},
             (

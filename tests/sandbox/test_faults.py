@@ -85,6 +85,8 @@ def test_every_kind_can_be_planned(plan: Plan, kind: str) -> None:
         ({"api": "eiam", "kind": "199"}, "from 200 to 599"),
         ({"api": "eiam", "kind": 600}, "from 200 to 599"),
         ({"api": "eiam", "kind": "20000"}, "from 200 to 599"),
+        ({"api": "eiam", "kind": "02000"}, "from 200 to 599"),
+        ({"api": "eiam", "kind": "0404"}, "from 200 to 599"),
         ({"api": "eiam", "kind": True}, "unknown kind True"),
         ({"api": "eiam", "kind": ["reset"]}, "unknown kind"),
         ({"api": "eiam", "kind": "²"}, "unknown kind"),

@@ -11,7 +11,7 @@ from jupyter_tokens.sandbox import Accounts
 from jupyter_tokens.sandbox.huawei_sts import AGENCY_URN
 from jupyter_tokens.sandbox.modelarts import INSTANCE
 
-from .client import NOW, PROJECT, Answer, Clock, call, login, oneaccess, sdk_hmac
+from .client import NOW, PROJECT, Answer, Clock, acs3, call, login, oneaccess, sdk_hmac
 
 PROVIDER_URN = "iam::sandbox:oidc-provider:"
 AGENCY = {"agency_urn": AGENCY_URN, "agency_session_name": "alice"}
@@ -96,6 +96,13 @@ def test_the_key_signs_with_its_token_alone_and_until_it_ends(url: str, clock: C
     clock.now += 3600 if way in ("assume", "oidc") else 900
     expired = with_key(url, key, clock.now)
     assert (expired.status, "expired" in expired.json()["error_msg"]) == (401, True)
+
+
+def test_the_key_does_not_sign_at_the_other_cloud(url: str, token: str) -> None:
+    for answer in (assume(url), security_tokens(url, by_token(), token)):
+        key_id, secret, security_token = key_of(answer)
+        refused = acs3(url, access_key=key_id, secret=secret, x_acs_security_token=security_token)
+        assert (refused.status, refused.code) == (404, "InvalidAccessKeyId.NotFound")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from joserfc.jwk import KeySet
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sandbox.openid import PUBLIC_CLIENT
 
-from .client import PROGRAM, PROGRAM_SECRET, Answer, Clock, call, form, openid
+from .client import PROGRAM, PROGRAM_SECRET, Answer, Clock, call, form, login, openid
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 REDIRECT = "http://127.0.0.1:4711/callback"
@@ -202,6 +202,18 @@ def test_a_refresh_token_rotates_and_one_that_is_shown_again_ends_the_login(brow
     assert userinfo(url, second["access_token"]).status == 401
 
 
+def test_a_token_of_less_scope_opens_only_that(browser: Browser, url: str) -> None:
+    first = redeem(url, browser.code(scope="openid read write offline_access")).json()
+    narrow = refresh(url, first["refresh_token"], scope="read").json()["access_token"]
+    answer = userinfo(url, narrow)
+    assert (answer.status, answer.code) == (403, "insufficient_scope")
+    assert "insufficient_scope" in answer.headers["www-authenticate"]
+    assert userinfo(url, first["access_token"]).status == 200
+    asked = {"grant_type": EXCHANGE, "subject_token": narrow, "subject_token_type": ACCESS, "audience": "urn:other"}
+    assert openid(url, **asked, scope="read write").code == "invalid_scope"
+    assert openid(url, **asked).json()["scope"] == "read"
+
+
 def test_without_offline_access_and_consent_there_is_no_refresh_token(browser: Browser, url: str) -> None:
     for params in ({"scope": "openid"}, {"prompt": ""}):
         assert "refresh_token" not in redeem(url, browser.code(**params)).json()
@@ -253,6 +265,30 @@ def test_revoking_a_refresh_token_ends_the_login(browser: Browser, url: str) -> 
     assert post(url, "/revoke", token="unknown").status == 200
     assert refresh(url, given["refresh_token"]).code == "invalid_grant"
     assert userinfo(url, given["access_token"]).status == 401
+
+
+def test_a_client_revokes_its_own_tokens_alone(url: str, sandbox: Sandbox) -> None:
+    own, other = openid(url).json()["access_token"], login(url).headers["x-subject-token"]
+    assert post(url, "/revoke", token=own).code == "invalid_grant"
+    assert post(url, "/revoke", token=other).status == 200
+    assert {own, other} <= sandbox.issued.keys()
+    mine = form(token=own, client_id=PROGRAM, client_secret=PROGRAM_SECRET)
+    assert call(url, "POST", "/openid/revoke", FORM, mine).status == 200
+    assert own not in sandbox.issued
+
+
+def test_the_oldest_logins_are_forgotten(browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyter_tokens.sandbox.api.MOST_ISSUED", 2)
+    pages = [browser.authorize(), *(Browser(url).authorize() for _ in range(2))]
+    assert browser.press(pages[0]).status == 400
+    codes = [browser.code() for _ in range(3)]
+    assert redeem(url, codes[0]).code == "invalid_grant"
+    values = [redeem(url, codes[1]).json()["refresh_token"]]
+    values += [redeem(url, browser.code()).json()["refresh_token"] for _ in range(2)]
+    assert [refresh(url, value).status for value in values] == [400, 200, 200]
+    devices = [post(url, "/device_authorization").json()["device_code"] for _ in range(3)]
+    polls = [openid(url, grant_type=DEVICE, device_code=code, **PUBLIC).code for code in devices]
+    assert polls == ["invalid_grant", "authorization_pending", "authorization_pending"]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from .client import NOW, dsw
+from .client import NOW, Answer, acs3, dsw
 from .test_pai_dlc import claims
 
 DSW = {"InstanceId": "dsw-730abcdefghij"}
+
+
+def instances(url: str, **query: str) -> Answer:
+    return acs3(url, path="/api/v2/instances", query=query, action="ListInstances", version="2022-01-01")
 
 
 @pytest.mark.parametrize(("extra", "life"), [({}, 3600), ({"ExpireTime": "60"}, 60), ({"ExpireTime": "0"}, 0)])
@@ -44,6 +48,14 @@ def test_what_the_service_refuses_comes_with_200(url: str, extra: dict[str, str]
 def test_a_bad_parameter_is_named(url: str, query: dict[str, str], code: str) -> None:
     answer = dsw(url, query)
     assert (answer.status, answer.code) == (400, code)
+
+
+@pytest.mark.parametrize("name", ["PageNumber", "PageSize"])
+def test_a_bad_page_is_named_too(url: str, name: str) -> None:
+    assert instances(url, **{name: "2"}).json()["Success"] is True
+    answer = instances(url, **{name: "many"})
+    assert (answer.status, answer.code) == (400, f"Invalid{name}")
+    assert name in answer.json()["Message"]
 
 
 def test_only_a_get(url: str) -> None:

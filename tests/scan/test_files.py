@@ -131,7 +131,7 @@ class TestSearchedAsText:
         path = tmp_path / "a.ipynb"
         path.write_bytes(b'{"a": "\xff held-value-of-A9"}')
         scanned = scan_file(path, HELD)
-        assert (len(scanned.findings), scanned.broken) == (1, "is not UTF-8 (byte 7)")
+        assert (len(scanned.findings), scanned.broken) == (1, "is not UTF-8 text (invalid byte at position 7)")
 
     def test_the_store_of_shared_notebooks(self, tmp_path: Path) -> None:
         # As jupyter-collaboration's SQLiteYStore makes it.

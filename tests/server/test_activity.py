@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from jupyter_events.yaml import load
+from tornado.web import HTTPError
 
 from jupyter_tokens.errors import TokenError
 from jupyter_tokens.sandbox import Sandbox
@@ -158,6 +159,19 @@ async def test_telling_never_fails(
     assert SECRETS["oneaccess"] not in caplog.text
     monkeypatch.setattr(extension.activity, "fetched", broken)
     assert (await call("POST", "profiles/pai-dlc/token")).code == 200
+
+
+async def test_a_request_whose_user_is_unknown_is_answered(
+    call: Call, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def get_user(_: Any) -> None:
+        raise HTTPError(403)
+
+    # Jupyter then raises an error when it is asked for the request's user.
+    monkeypatch.setattr(jp_serverapp.identity_provider, "get_user", get_user)
+    refused = await call("GET", "profiles")
+    assert (refused.code, told(refused)["reason"]) == (403, "http")
+    assert "an event was not reported: RuntimeError" in caplog.text
 
 
 async def test_no_secret_and_no_token_in_logs_events_and_errors(

@@ -213,6 +213,74 @@ class TestSecrets:
         moved = {**mine, "endpoint": attacker.url, "client_secret": {"keep": True}}
         assert (await call("PUT", "profiles/mine", moved)).code == 200
 
+    @pytest.mark.parametrize(
+        ("key", "settings"),
+        [
+            ("credentials", {"provider": "modelarts", "credentials": "openstack", "iam_endpoint": "{evil}"}),
+            ("credentials", {"provider": "modelarts", "credentials": "chain"}),
+            ("credentials", {"provider": "huawei-sts", "credentials": "chain"}),
+            ("credentials", {"provider": "pai-dlc", "credentials": "chain"}),
+            ("credentials", {"provider": "eiam-oauth", "credentials": "chain", "subject_token": sent()}),
+            ("provider", {"provider": "jupyterhub"}),
+        ],
+    )
+    async def test_what_the_server_finds_itself_is_for_those_who_can_run_code_anyway(
+        self, call: Call, attacker: Loopback, key: str, settings: dict[str, Any]
+    ) -> None:
+        settings = {"endpoint": attacker.url, **settings}
+        settings = {name: attacker.url if value == "{evil}" else value for name, value in settings.items()}
+        response = await call("PUT", "profiles/evil", settings)
+        assert (response.code, told(response)["setting"]) == (400, key)
+        assert written("evil") is None
+        Permissions.allowed.add(KERNELS)
+        assert (await call("PUT", "profiles/evil", settings)).code == 201
+
+    @pytest.mark.parametrize("change", ["endpoint", "iam_endpoint", "cloud", "verify"])
+    async def test_what_the_server_finds_itself_goes_only_where_it_went(
+        self, call: Call, attacker: Loopback, sandbox: Sandbox, write_profiles: Any, change: str
+    ) -> None:
+        mine = {"provider": "modelarts", "endpoint": sandbox.url, "credentials": "openstack", "cloud": "acme"}
+        write_profiles({"mine": mine})
+        assert (await call("PUT", "profiles/mine", {**mine, "timeout": 9})).code == 200
+        for value in (attacker.url, sent()) if change == "cloud" else (attacker.url,):
+            response = await call("PUT", "profiles/mine", {**mine, change: value})
+            assert (response.code, told(response)["setting"]) == (400, change)
+        without = {name: value for name, value in mine.items() if name != "cloud"}
+        assert (await call("PUT", "profiles/mine", without)).code == 400
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"revocation_endpoint": "{evil}"},
+            {"base_url": "{evil}"},
+            {"endpoint": "{evil}"},
+            {"verify": "{evil}"},
+            {"login_store": "keyring"},
+            {"grant": "client_credentials", "auth_method": "basic", "client_secret": sent()},
+            {"provider": "oneaccess"},
+        ],
+    )
+    async def test_a_login_goes_only_where_it_went(
+        self, call: Call, attacker: Loopback, sandbox: Sandbox, change: dict[str, Any]
+    ) -> None:
+        mine = {
+            "provider": "oauth2",
+            "grant": "authorization_code",
+            "endpoint": sandbox.url,
+            "authorization_endpoint": sandbox.url,
+            "auth_method": "none",
+            "client_id": "client",
+        }
+        assert (await call("PUT", "profiles/mine", mine)).code == 201
+        assert (await call("PUT", "profiles/mine", {**mine, "timeout": 9})).code == 200
+        changed = {name: attacker.url if value == "{evil}" else value for name, value in change.items()}
+        moved = evil(attacker.url, sent()) if "provider" in change else {**mine, **changed}
+        response = await call("PUT", "profiles/mine", moved)
+        assert (response.code, told(response)["setting"]) == (400, next(iter(change)))
+        # Without the profile, nobody is logged in.
+        assert (await call("DELETE", "profiles/mine")).code == 204
+        assert (await call("PUT", "profiles/mine", moved)).code == 201
+
 
 async def test_ids_for_a_form_are_listed_by_the_same_rules(call: Call, attacker: Loopback, profiles: Any) -> None:
     Permissions.allowed = {*WRITE, ("write", "jupyter_tokens:tokens")}

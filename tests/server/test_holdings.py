@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.errors import Busy
+from jupyter_tokens.errors import Busy, NetworkError
 from jupyter_tokens.server import holdings as holdings_module
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.holdings import Holding, Holdings
@@ -100,14 +100,20 @@ class Errand:
     env = "X"
     variables: Mapping[str, str] = {"": "X"}
 
-    def __init__(self, key: Key) -> None:
+    def __init__(self, key: Key, *errors: Exception) -> None:
         self.key = key
         self.taken: list[Token] = []
+        self._errors = [*errors]
 
     async def check(self) -> None:
         """The kernel is there."""
 
+    def values(self, token: Token) -> dict[str, str]:
+        return {"X": token.reveal()}
+
     async def run(self, token: Token, replaces: Token) -> Given:
+        if self._errors:
+            raise self._errors.pop()
         self.taken.append(token)
         return Given(token.expires_at, "kernel", None)
 
@@ -133,6 +139,21 @@ async def test_a_renewal_that_gets_no_thread_goes_on(
     source.forget(key)
     await until(lambda: errand.taken)
     assert errand.taken != [sent]
+    await extension.renewals.close()
+
+
+async def test_a_renewal_goes_on_if_the_token_expires_on_its_way_and_there_is_no_other_yet(
+    profiles: Any, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = extension.source
+    monkeypatch.setattr(holdings_module, "PAUSE_SECONDS", 0.0)
+    key = source.key("oneaccess")
+    sent = await source.aget(key)
+    errand = Errand(key, NetworkError("The network is down."))
+    extension.renewals.note("a", errand, sent)  # type: ignore[arg-type]
+    newer = source.get(key, refresh=True)
+    await until(lambda: errand.taken or extension.renewals.sent("a", "X") is None)
+    assert errand.taken == [newer]
     await extension.renewals.close()
 
 

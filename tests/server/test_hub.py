@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from jupyter_tokens.clock import SystemClock
 from jupyter_tokens.errors import HandleRefused, NotGranted, TokenError
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
+from jupyter_tokens.providers import catalogue
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.sources import hub as hub_source
@@ -204,6 +206,59 @@ async def test_workers_of_a_kernel_ask_the_service(by_proof: Call, call: Call, s
         assert told(await by_proof(f"handles/{handle.id}/renew", {}))["reason"] == "handle"
     finally:
         worker.close()
+
+
+async def test_a_handle_from_before_a_restart_is_revoked_at_the_service(
+    by_proof: Call, call: Call, extension: TokensExtension
+) -> None:
+    def issue() -> Handle:
+        # Only the service knows it, as after a restart of this server.
+        return extension.source.issue(Handle.new("shared", {}), 60)
+
+    def ask(handle: Handle) -> None:
+        worker = RemoteSource(handle)
+        try:
+            worker.get(worker.key("shared"))
+        finally:
+            worker.close()
+
+    assert (await by_proof("profiles")).code == 200
+    by_kernel, by_user = [await asyncio.to_thread(issue) for _ in range(2)]
+    await asyncio.to_thread(ask, by_kernel)
+    assert (await by_proof(f"handles/{by_kernel.id}/revoke", {})).code == 200
+    assert (await call("DELETE", f"handles/{by_user.id}")).code == 204
+    for handle in (by_kernel, by_user):
+        with pytest.raises(HandleRefused, match="revoked"):
+            await asyncio.to_thread(ask, handle)
+    # Nor does the service know this one.
+    assert (await by_proof(f"handles/{'0' * 32}/revoke", {})).code == 200
+    assert (await call("DELETE", f"handles/{'0' * 32}")).code == 404
+
+
+async def test_a_handle_that_the_service_does_not_issue_or_renew_is_not_in_use_here(
+    by_proof: Call, call: Call, service: Any
+) -> None:
+    handles = [Handle.new("shared", {}) for _ in range(2)]
+    issued, refused = ({"id": one.id, "key": one.key.hex(), "profile": "shared", "lease": 60} for one in handles)
+    assert (await by_proof("profiles")).code == 200
+    until = told(await by_proof("handles", issued))["lease_ends_at"]
+    service.terminate()
+    service.wait(30)
+    assert told(await by_proof("handles", refused))["reason"] == "server_gone"
+    assert told(await by_proof(f"handles/{issued['id']}/renew", {}))["reason"] == "server_gone"
+    listed = told(await call("GET", "handles"))["handles"]
+    assert [(one["id"], one["lease_ends_at"]) for one in listed] == [(issued["id"], until)]
+    assert [one["kind"] for one in told(await call("GET", "history"))["history"]] == ["handle"]
+
+
+async def test_a_provider_that_cannot_be_imported_here_leaves_the_granted_profiles(
+    by_proof: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue.provider_class.cache_clear()
+    monkeypatch.setitem(sys.modules, "jupyter_tokens.providers.oneaccess", None)
+    listed = told(await by_proof("profiles"))
+    assert "shared" in {entry["name"] for entry in listed["profiles"]}
+    assert set(listed["params"]) == {"pai-dlc"}
 
 
 async def test_what_the_service_does_not_grant_it_issues_no_handle_for(

@@ -136,6 +136,16 @@ def test_bounded_without_forgetting(gate: KernelGate, clock: Clock, monkeypatch:
     gate.check(KEY, ID, "token", made(clock), b"{}")
 
 
+async def test_too_many_requests_may_be_sent_again(
+    *, by_proof: Call, monkeypatch: pytest.MonkeyPatch, profiles: Any
+) -> None:
+    monkeypatch.setattr(proofs, "MOST_NONCES", 1)
+    assert (await by_proof("profiles")).code == 200
+    refused = await by_proof("profiles")
+    assert (refused.code, refused.headers["Retry-After"]) == (429, f"{WINDOW_SECONDS:g}")
+    assert told(refused)["retryable"] is True
+
+
 def test_compares_in_constant_time_and_as_long_for_nobody(
     gate: KernelGate, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -314,7 +314,10 @@ class TestDeadKernel:
         spec = SimpleNamespace(language="python")
         vars(kernel.known).update(shell_port=1, is_alive=lambda: True, kernel_spec=spec, provisioner=None)
         answer = await call("POST", f"kernels/{kernel.id}/inject", {"profile": "oneaccess"})
-        assert (answer.code, told(answer)["message"]) == (409, "The kernel could not be reached (AttributeError).")
+        assert (answer.code, told(answer)["message"]) == (
+            409,
+            "Unexpected error in the exchange with the kernel (AttributeError).",
+        )
 
 
 class TestRefusals:

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import venv
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import pytest
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from jupyter_tokens.sandbox import Sandbox, modelarts
+from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.kernel_start import LOAD, TokensProvisioner
 
 from .conftest import Call, told
-from .kernels import started
+from .kernels import started, until
 
 pytestmark = pytest.mark.usefixtures("profiles")
 
@@ -62,6 +64,30 @@ async def test_tab_lists_ids_through_the_server(jp_serverapp: Any, sandbox: Sand
         assert modelarts.INSTANCE in offered
         # It has no secret of its own, and no token was fetched.
         assert not sandbox.requests.total()
+
+
+async def test_one_that_gets_no_token_from_the_server_is_renewed_by_it_until_the_notebook_changes_the_variable(
+    jp_serverapp: Any, call: Call, extension: TokensExtension
+) -> None:
+    # No start hook runs here, so the kernel does not know where the server is.
+    key = extension.source.key("oneaccess")
+    look = "from hashlib import sha256; import os; print(sha256(os.environ['ONEACCESS_TOKEN'].encode()).hexdigest())"
+    async with started(jp_serverapp) as client:
+
+        def sent() -> str | None:
+            found = extension.renewals.sent(client.id, "ONEACCESS_TOKEN")
+            return None if found is None else found.reveal()
+
+        answer = told(await call("POST", f"kernels/{client.id}/inject", {"profile": "oneaccess"}))
+        assert (answer["state"], answer["kept_by"]) == ("done", "server")
+        for _ in range(2):
+            value = extension.source.get(key, refresh=True).reveal()
+            await until(lambda value=value: sent() in {value, None})  # type: ignore[misc]
+            assert await client.run(look) == sha256(value.encode()).hexdigest() + "\n"
+        await client.run("os.environ['ONEACCESS_TOKEN'] = 'mine'")
+        extension.source.get(key, refresh=True)
+        await until(lambda: sent() is None)
+        assert await client.run("print(os.environ['ONEACCESS_TOKEN'])") == "mine\n"
 
 
 async def test_every_ipykernel_has_it_from_the_first_cell(jp_serverapp: Any, call: Call) -> None:

@@ -201,6 +201,8 @@ async def test_a_kernel_logs_in_by_another_device(
     history = told(await call("GET", "history"))["history"]
     logins = [(one["what"], one["kernel_id"]) for one in history if one["kind"] == "login"]
     assert logins == [("out", kernel.id), ("in", kernel.id)]
+    # The server has forgotten the tokens. What the kernel holds is the kernel's.
+    assert [one["kernel_id"] for one in history if one["kind"] == "forgotten"] == [None]
 
 
 class Attack(NamedTuple):

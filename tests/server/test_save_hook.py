@@ -88,6 +88,16 @@ class TestRedact:
         await save(with_value(f"{value} {other}"))
         assert "[token eiam]" in saved(jp_root_dir)
 
+    async def test_a_token_that_was_created(
+        self, *, save: Save, by_proof: Call, profiles: dict[str, Any], write_profiles: Any, jp_root_dir: Path
+    ) -> None:
+        write_profiles({**profiles, "astra": {**profiles["astra"], "allow_create": True}})
+        asked = {"profile": "astra", "create": True, "params": {"name": "n"}}
+        value = told(await by_proof("token", asked))["value"]
+        await save(with_value(value))
+        assert "[token astra]" in saved(jp_root_dir)
+        assert value not in saved(jp_root_dir)
+
     async def test_an_ordinary_notebook_is_saved_as_it_is(
         self, save: Save, value: str, jp_root_dir: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -142,7 +152,7 @@ class TestRedact:
         monkeypatch.setattr(save_hook, "scan", broken)
         assert (await save(with_value(value))).code == 201
         assert value in saved(jp_root_dir)
-        assert "a.ipynb: could not be scanned for tokens: ValueError" in caplog.text
+        assert "a.ipynb: could not be scanned for tokens, and is saved as it is: ValueError" in caplog.text
         assert value not in caplog.text
 
     @pytest.mark.parametrize("content", [None, [], {"nbformat": 3, "worksheets": []}, {"nbformat": 4, "cells": 7}])
@@ -186,7 +196,7 @@ class TestRefuse:
         # JupyterLab shows the message.
         message = json.loads(response.body)["message"]
         assert message.startswith(
-            "Not saved, because the notebook contains secrets: cell 1 output 1, line 1: token one"
+            "Not saved, because jupyter_tokens found secrets in the notebook: cell 1 output 1, line 1: token one"
         )
         assert message.endswith("Remove them, and save again.")
         assert value not in response.body.decode()
@@ -227,7 +237,7 @@ class TestTheHook:
             began = utc(clock.now())
             ends = utc(clock.now() + 10)
             token = Token(f"value-{number:08}", profile="a", provider="b", obtained_at=began, expires_at=ends)
-            hook._arrived(Key("a"), token)
+            hook.know(Key("a"), token)
         assert len(hook._tokens) <= 1024
 
     async def test_keeps_the_newest_of_those_that_tell_no_end(self, extension: TokensExtension) -> None:
@@ -237,9 +247,9 @@ class TestTheHook:
             Token(f"endless-{number:08}", profile="a", provider="b", obtained_at=began) for number in range(10 * most)
         ]
         for token in made:
-            hook._arrived(Key("a"), token)
+            hook.know(Key("a"), token)
             # The vendor hands this one out again and again.
-            hook._arrived(Key("a"), made[0])
+            hook.know(Key("a"), made[0])
             assert len(hook._tokens) <= 2 * most + 1
         content = notebook(*(code(token.reveal()) for token in (made[0], made[1], made[-most], made[-most + 1])))
         found = scanned.scan(content, hook._live()).findings

@@ -262,7 +262,11 @@ class TestErrors:
                     "other": astra(other.url),
                 }
             )
-            for name, words in (("refused", "cannot be reached"), ("nowhere", "no host"), ("other", "not speak HTTP")):
+            for name, words in (
+                ("refused", "cannot be reached"),
+                ("nowhere", "cannot be found"),
+                ("other", "not speak HTTP"),
+            ):
                 answer = await asked("GET", f"proxy/{name}/{ASTRA}")
                 error = told(answer)
                 assert (answer.code, error["reason"], error["retryable"]) == (502, "network", True), name

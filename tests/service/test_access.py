@@ -16,7 +16,7 @@ from jupyter_tokens.service.app import ROUTES, Route, TokenService
 from jupyter_tokens.service.handlers import OWNER
 
 from ..doubles import Clock
-from .conftest import ALICE, BOB, CAROL, NARROW, PROMETHEUS, SERVICE, Ask, Browser, Hub
+from .conftest import ALICE, BOB, CAROL, NARROW, PROMETHEUS, SERVICE, Ask, Browser, Hub, user
 from .test_service import _path
 
 CALLS = [(method, route) for route in ROUTES for method in route.callers]
@@ -135,6 +135,33 @@ def test_a_token_in_a_query_opens_nothing(ask: Ask, scene: Scene) -> None:
         assert status == {"anybody": 200, "login": 400, "holder": 403, "people": {"get": 302}.get(method, 403)}.get(
             route.callers[method], 401
         )
+
+
+def test_a_refused_worker_is_recorded_with_its_profile(
+    ask: Ask, scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    counted = 'jupyter_tokens_service_asks_total{outcome="not_granted",profile="oneaccess",user="alice"} '
+
+    def refusals() -> float:
+        lines = ask("GET", "metrics", PROMETHEUS).text.splitlines()
+        return sum(float(line.removeprefix(counted)) for line in lines if line.startswith(counted))
+
+    scene.hub.owners[ALICE] = user("alice")
+    scene.clock.advance(scene.service.cache_max_age)
+    assert ask("POST", "v1/profiles", ALICE, {}).status_code == 200
+    before = refusals()
+    path = f"v1/handles/{scene.handle.id}/token"
+    assert ask("POST", path, None, {}, headers={HEADER: scene.proof()}).status_code == 403
+    assert refusals() == before + 1
+    assert '"profile": "oneaccess", "reason": "not_granted", "user": "alice"' in caplog.text
+
+
+def test_the_hint_about_a_missing_scope_is_for_the_tokens_owner(ask: Ask, hub: Hub) -> None:
+    hub.owners[PROMETHEUS] = {"kind": "service", "name": "prometheus", "scopes": ["read:metrics"]}
+    of_service, of_user = (ask("GET", "metrics", token).json()["message"] for token in (PROMETHEUS, NARROW))
+    assert "load_roles" in of_service
+    assert "server_token_scopes" not in of_service
+    assert "server_token_scopes" in of_user
 
 
 def test_the_proof_is_good_where_it_was_not_used(ask: Ask, scene: Scene) -> None:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -128,6 +128,27 @@ def test_a_port_that_is_taken(profiles: dict[str, Any], hub: Hub) -> None:
     assert str(hub.port) in ended.stderr.splitlines()[-1]
 
 
+def _file_in_the_way(folder: Path) -> None:
+    folder.write_text("")
+
+
+def _folder_in_the_way(folder: Path) -> None:
+    (folder / ".jupyter_tokens_store.key.lock").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("disturb", [_file_in_the_way, _folder_in_the_way])
+def test_a_key_file_that_cannot_be_written(
+    *, profiles: dict[str, Any], hub: Hub, tmp_path: Path, disturb: Callable[[Path], None]
+) -> None:
+    data = tmp_path / "data-folder"
+    disturb(data)
+    ended = run("service", "--port", "0", JUPYTER_TOKENS_STORE="redis://127.0.0.1:1", JUPYTER_DATA_DIR=str(data))
+    assert ended.returncode == 2
+    [line] = ended.stderr.splitlines()
+    assert str(data) in line
+    assert "cannot serve" not in line
+
+
 def test_the_hubs_block_is_configuration(profiles: dict[str, Any]) -> None:
     block = run("hub-config", "--url", "http://127.0.0.1:9999").stdout
     config = Config()
@@ -140,6 +161,16 @@ def test_the_hubs_block_is_configuration(profiles: dict[str, Any]) -> None:
     assert list(config.JupyterHub.custom_scopes.get_value({})) == [scope]
     told = config.Spawner.environment.get_value({})
     assert told == {"JUPYTER_TOKENS_SERVICE_URL": "http://127.0.0.1:9999/services/jupyter-tokens"}
+
+
+def test_the_hubs_block_without_the_grants_comes_with_a_warning(profiles: dict[str, Any], tmp_path: Path) -> None:
+    assert run("hub-config").stderr == ""
+    ended = run("hub-config", JUPYTER_CONFIG_DIR=str(tmp_path / "another"))
+    assert ended.returncode == 0
+    assert "load_roles" in ended.stdout
+    [line] = ended.stderr.splitlines()
+    assert "TokenService.grants" in line
+    assert "JUPYTER_CONFIG_DIR" in line
 
 
 def test_the_hubs_block_quotes_any_path(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ def test_what_is_wrong_at_the_service_is_for_its_log(
     alice = browse()
     answer = alice.press(alice.page(ALICE), forget="wrong")
     assert answer.status_code == 409
-    assert "Its configuration or its secret is wrong" in answer.text
+    assert "its configuration or secret is wrong" in answer.text
     assert "endpoint" not in answer.text
     assert "endpoint" in caplog.text
 

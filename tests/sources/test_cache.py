@@ -432,13 +432,13 @@ def test_each_decision_is_logged_at_debug_and_no_value_is(bench: Bench, caplog: 
         bench.failures = [NetworkError("down", code="X")]
         bench.get()
         bench.cache.begin(KEY)
-    assert [message.removeprefix("mine: ").partition(" that expires")[0] for message in caplog.messages] == [
-        "a token",
+    assert [message.removeprefix("mine: ").partition("; expiry")[0] for message in caplog.messages] == [
+        "got a token",
         "from the cache",
         "from the cache; a refresh is due",
         "the refresh failed: down [code X]",
         "refresh begun",
-        "a token",
+        "got a token",
     ]
     assert "value-" not in caplog.text
     assert CANARY not in caplog.text
@@ -455,7 +455,7 @@ def test_a_token_that_is_no_newer_and_a_failure_beside_a_living_token_are_logged
         bench.life = 0.4
         bench.clock.advance(0.1)
         bench.get(refresh=True)
-    assert "mine: the refresh failed; the token that is held is still valid" in caplog.messages
+    assert "mine: the refresh failed; the cached token is still valid" in caplog.messages
     assert "mine: the source returned a token that is no newer; backing off" in caplog.messages
 
 

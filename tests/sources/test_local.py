@@ -282,7 +282,7 @@ def test_the_list_of_profiles_names_a_broken_file_where_it_is_the_only_one(confi
     broken = config_dir / "jupyter_tokens_config.json"
     broken.write_text("{")
     source = LocalSource()
-    with pytest.raises(ConfigurationError, match=re.escape(f"{broken} cannot be read: line 1")):
+    with pytest.raises(ConfigurationError, match=re.escape(f"{broken} cannot be read: error in line 1")):
         source.entries()
     with pytest.raises(ConfigurationError, match=re.escape(str(broken))):
         source.key("any")

@@ -229,6 +229,29 @@ def test_a_device_goes_on_waiting_while_the_network_is_away(opened: Open, clock:
     assert attempt.state == "waiting"
 
 
+def test_a_device_login_that_cannot_be_stored_is_over_because_its_code_is_used(
+    opened: Open, person: Person, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = opened(timeout=0.2)
+    attempt = source.logins.begin("mine", session=ME, device=True)
+    assert attempt.device is not None
+    person.type_code(attempt.device.verification_uri, attempt.device.user_code)
+    clock.advance(5)
+    lock = record().with_name(".mine.login.lock")
+    lock.parent.mkdir(mode=0o700, exist_ok=True)
+    monkeypatch.setattr("jupyter_tokens.sources.stores.file.time.sleep", clock.advance)
+    with locked(lock, seconds=1, clock=clock):
+        source.logins.look(attempt.id, session=ME)
+    assert attempt.state == "failed"
+    assert "is in use" in str(attempt.error)
+
+
+def test_a_login_that_nothing_can_store_is_no_matter_of_trying_again(opened: Open, person: Person) -> None:
+    record().with_name(".mine.login.lock").mkdir(mode=0o700, parents=True)
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        log_in(opened(), person)
+
+
 def test_a_login_without_a_refresh_token_has_one_token(opened: Open, person: Person, clock: Clock) -> None:
     source = opened(params={"scope": "openid"})
     log_in(source, person)
@@ -284,7 +307,7 @@ def test_a_logout_forgets_the_login_also_where_the_server_is_gone(opened: Open, 
 
 def test_profiles_that_log_nobody_in_say_so(opened: Open) -> None:
     source = opened({"key": {"provider": "static", "token": "abc-0123456789"}})
-    with pytest.raises(ConfigurationError, match="has no login"):
+    with pytest.raises(ConfigurationError, match="does not use a login"):
         source.logins.begin("key", session=ME)
 
 
@@ -314,7 +337,7 @@ def test_profiles_that_are_made_from_each_other_are_refused(opened: Open, settin
         return {**settings, "grant": "token_exchange", "subject": f"profile:{name}"}
 
     source = opened({"a": by("b"), "b": by("a")})
-    with pytest.raises(ConfigurationError, match="lead back"):
+    with pytest.raises(ConfigurationError, match="would need its own token"):
         source.get(source.key("a"))
 
 
@@ -572,7 +595,7 @@ def test_a_profile_that_is_removed_takes_its_login_along(
 
 def test_a_source_without_logins_says_so(opened: Open) -> None:
     for act in (TokenSource.login, TokenSource.logout):
-        with pytest.raises(ConfigurationError, match="This profile has no login here"):
+        with pytest.raises(ConfigurationError, match="You cannot log in or out in this process"):
             act(opened(), "mine")
 
 

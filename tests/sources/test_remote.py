@@ -358,7 +358,7 @@ def test_something_else_at_the_address_is_no_server_of_ours(
 ) -> None:
     server.reply = lambda _: (200, raw)
     source = opened(me)
-    with pytest.raises(ServerGone, match="not jupyter_tokens"):
+    with pytest.raises(ServerGone, match="not from jupyter_tokens"):
         source.get(source.key("oneaccess"))
 
 
@@ -551,7 +551,8 @@ def test_a_server_that_does_not_know_the_kernel_is_fallen_back_from_until_it_doe
     source = opened(me, fallback=Direct())
     server.reply = lambda _: (403, {"message": "m", "reason": "unknown_kernel"})
     assert source.get(source.key("oneaccess")).reveal() == "direct"
-    assert source.mode == "direct (the Jupyter server does not know this kernel (HTTP 403))"
+    why = "the Jupyter server does not know this kernel, or no longer runs jupyter_tokens (HTTP 403)"
+    assert source.mode == f"direct ({why})"
     server.reply = lambda _: (200, told())
     assert source.get(source.key("oneaccess"), refresh=True).reveal() == CANARY
     assert source.mode == "server"
@@ -789,9 +790,9 @@ def test_the_certificate_of_the_hub_is_shown_to_a_server_that_asks_for_one(
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("none", "asks for a client certificate, and this kernel has none"),
+        ("none", "asks for a client certificate, and this process has none"),
         ("missing", "client certificate in JUPYTERHUB_SSL_CERTFILE and JUPYTERHUB_SSL_KEYFILE cannot be read"),
-        ("stranger", "does not accept the one in JUPYTERHUB_SSL_CERTFILE"),
+        ("stranger", "probably refuses the certificate in JUPYTERHUB_SSL_CERTFILE"),
     ],
 )
 def test_without_the_right_certificate_the_secret_stays_with_the_server(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,6 +31,7 @@ from jupyter_tokens.errors import (
     UnknownProfile,
 )
 from jupyter_tokens.providers.alibaba import AlibabaProvider
+from jupyter_tokens.providers.astra import Astra
 from jupyter_tokens.providers.signing.canonical import AccessKey
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.upstream import SECRETS_SECONDS, Upstream
@@ -366,6 +370,8 @@ def test_a_secret_that_is_too_short_to_tell_from_other_text_is_left() -> None:
 
 
 def test_secrets_are_resolved_once_a_second_for_calls_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Only the bench's clock moves, however long the test takes.
+    monkeypatch.setattr("jupyter_tokens.sources.upstream.SECRETS_SECONDS", 600.0)
     bench, profile = Bench(*[answer(200, {}) for _ in range(10)]), stored()
     with counting(monkeypatch) as resolved:
         callers = [threading.Thread(target=bench.upstream.exchange, args=(profile, IDS)) for _ in range(5)]
@@ -375,7 +381,7 @@ def test_secrets_are_resolved_once_a_second_for_calls_at_once(monkeypatch: pytes
             caller.join()
         bench.upstream.exchange(profile, IDS)
         assert len(resolved) == 1
-        bench.clock.advance(SECRETS_SECONDS)
+        bench.clock.advance(600)
         bench.upstream.exchange(profile, IDS)
         assert len(resolved) == 2
         # The configuration has changed.
@@ -384,6 +390,27 @@ def test_secrets_are_resolved_once_a_second_for_calls_at_once(monkeypatch: pytes
         bench.upstream.close()
         bench.upstream.exchange(stored(), IDS)
         assert len(resolved) == 4
+
+
+def test_secrets_are_kept_no_longer_if_no_further_call_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Watched(Secret):
+        """Without slots, so that it can be watched."""
+
+    kept: list[weakref.ref[Secret]] = []
+
+    def credential(_self: object, _secrets: object) -> Secret:
+        secret = Watched(CANARY)
+        kept.append(weakref.ref(secret))
+        return secret
+
+    monkeypatch.setattr(Astra, "credential", credential)
+    bench = Bench(answer(200, {}))
+    bench.upstream.exchange(stored(), IDS)
+    until = time.monotonic() + 60
+    while kept[0]() is not None and time.monotonic() < until:
+        gc.collect()
+        time.sleep(SECRETS_SECONDS / 20)
+    assert kept[0]() is None
 
 
 def test_secrets_that_could_not_be_resolved_are_asked_for_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -496,9 +523,9 @@ def test_that_token_is_not_told_if_the_vendor_echoes_it() -> None:
 @pytest.mark.parametrize(
     ("theirs", "words"),
     [
-        ({**LOGIN_TO_IAM, "password": "profile:mine"}, "lead back to mine"),
+        ({**LOGIN_TO_IAM, "password": "profile:mine"}, "The profile mine would need its own token"),
         ({**LOGIN_TO_IAM, "password": "profile:nobody"}, "no profile 'nobody'"),
-        ({**STS, "auth_token": "profile:theirs"}, "lead back to theirs"),
+        ({**STS, "auth_token": "profile:theirs"}, "The profile theirs would need its own token"),
     ],
 )
 def test_where_the_other_profiles_lead_nowhere(theirs: dict[str, str], words: str) -> None:

@@ -21,7 +21,7 @@ class CheckResult(NamedTuple):
     Attributes
     ----------
     check : str
-        The name of the check, for machines.
+        The name of the check.
     status : str
         "ok", "warn" or "fail".
     what : str

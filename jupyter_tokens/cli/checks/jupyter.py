@@ -90,7 +90,7 @@ def kernel_channels() -> Iterator[CheckResult]:
         return
     what = (
         "not encrypted: a token that the server sends to a kernel without the extension crosses the loopback interface "
-        'in clear (c.KernelManager.transport_encryption = "auto" encrypts it)'
+        'unencrypted (c.KernelManager.transport_encryption = "auto" encrypts it)'
     )
     yield ok("kernel channels", what)
 

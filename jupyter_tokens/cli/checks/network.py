@@ -75,14 +75,14 @@ def _judged(url: str, answer: Answered) -> CheckResult:
     if abs(answer.skew) >= SKEW_FAILS:
         return fail(
             "clock",
-            f"{reached}, {off}; signatures are refused if the clocks differ by 15 minutes",
+            f"{reached}, {off}; signatures are refused if the clocks differ by more than 15 minutes",
             "set the clock (NTP)",
         )
     if abs(answer.skew) >= SKEW_WARNS:
         return warn(
             "clock",
             f"{reached}, {off}",
-            "set the clock (NTP): signatures are refused if the clocks differ by 15 minutes",
+            "set the clock (NTP): signatures are refused if the clocks differ by more than 15 minutes",
         )
     return ok("endpoint", f"{reached}, the clocks agree")
 

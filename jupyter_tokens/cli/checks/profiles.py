@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["files", "keyring", "live", "profiles", "signatures"]
 
 SECONDS = 20.0
-"""Least time limit for getting a profile's credential, in seconds: a metadata service may not answer."""
+"""Shortest time limit for getting a profile's credential, in seconds: a metadata service may not answer."""
 _MORE_SECONDS = 5.0
 """Added to the profiles' `timeout` for reading the configuration and the secrets, in seconds."""
 
 
 def files(found: list[Path]) -> Iterator[CheckResult]:
-    """Check each configuration file, and who can write to it."""
+    """Check each configuration file, and who can write to the file or its folder."""
     if os.environ.get("JUPYTER_NO_CONFIG"):
         yield fail("configuration", "JUPYTER_NO_CONFIG is set: no profile is read or saved", "unset JUPYTER_NO_CONFIG")
     elif not found:
@@ -61,7 +61,7 @@ def profiles(known: Profiles) -> Iterator[CheckResult]:
     for name in known:
         try:
             with warnings.catch_warnings():
-                # What a warning is about is reported below, for each profile.
+                # The problems that these warnings report are reported below, for each profile.
                 warnings.simplefilter("ignore", UserWarning)
                 profile = known[name]
         except ConfigurationError as error:
@@ -72,16 +72,16 @@ def profiles(known: Profiles) -> Iterator[CheckResult]:
             yield warn("variable", what, "choose another name for env")
         literal = _literals(profile)
         if literal:
-            what = f"profile {name}: {', '.join(literal)} is in plain text in {known.file(name)}"
+            what = f"profile {name}: in plain text in {known.file(name)}: {', '.join(literal)}"
             yield warn(
-                "literal secret", what, "keep it elsewhere: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
+                "literal secret", what, "use a reference: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
             )
         else:
             yield ok("profile", f"{name} ({profile.provider.title})")
 
 
 def keyring(known: list[Profile]) -> Iterator[CheckResult]:
-    """Check the keyring backend, and whether profiles need one."""
+    """Check the keyring's backend, and whether profiles need a keyring."""
     found = backend()
     needed = [profile.name for profile in known if any(ref.kind == "keyring" for ref in profile.references.values())]
     if found.usable and found.encrypts:

@@ -38,7 +38,7 @@ _STARTED = "_jupyter_tokens_redaction"
 # `EXPRESSION` of server/snippets.py, which the kernel does not import: the name of the server's user expressions.
 _PUSH = "jupyter_tokens"
 _DISTINCT = 8
-"""The fewest different characters in a variable's value that is taken for a secret."""
+"""A variable's value is taken for a secret only if it has at least this many different characters."""
 
 
 class Redaction:
@@ -49,7 +49,7 @@ class Redaction:
     shell : InteractiveShell
         The shell.
     client : Client
-        Its tokens are redacted.
+        The client whose tokens are redacted.
     enabled : callable
         Called for each message; returns whether to redact.
     variables : iterable of str
@@ -82,7 +82,7 @@ class Redaction:
         self._know_variables()
         # After the variables, so that the label names the profile instead of its variable.
         self._know_filled()
-        self._endings.append(Records(self._shell, self.search).close)
+        self._endings += [Records(self._shell, self.search).close, self._hook_pushes()]
         session = kernel_session(self._shell)
         problem = self._hook_messages(session) if session is not None else None
         if session is None or problem:
@@ -110,21 +110,21 @@ class Redaction:
         return self._known.search()
 
     def _hook_messages(self, session: Any) -> str | None:
-        """Hook into the session's messages; returns the problem if that does not work, else None."""
+        """Hook into the session's messages. Return what is wrong if that does not work, else None."""
         hooks = MessageHooks(session, self.search)
         problem = self._canary(session)
         if problem:
             hooks.close()
             return problem
-        self._endings += [hooks.close, self._hook_pushes()]
+        self._endings.append(hooks.close)
         return None
 
     def _canary(self, session: Any) -> str | None:
-        """Send a made-up value to a dummy socket and check that it was redacted; returns the problem if it was not."""
+        """Send a made-up value to a dummy socket, and check that it is redacted. Return what is wrong, or None."""
         others = {getattr(part, "session", session) for part in (self._shell.displayhook, self._shell.display_pub)}
         if others != {session}:
             return "it sends through several sessions"
-        # Long enough not to slow down the search.
+        # Long, because short values slow down the search.
         value = f"canary-{os.urandom(32).hex()}"
         sent, enabled = _Sent(), self._enabled
         self._known.add(value, "canary")
@@ -156,7 +156,7 @@ class Redaction:
         value : str
             The value to redact.
         profile : str
-            Name of its profile, for the label that replaces it.
+            Name of the token's profile, for the label that replaces the value.
         ends_at : float
             Expiry in seconds since the epoch; infinity if it is not known.
         """
@@ -187,7 +187,7 @@ class Redaction:
                     self._seen(held.token.profile, held.token)
 
     def _know_variables(self) -> None:
-        """Redact other secrets that this process was started with, found by the names of their variables."""
+        """Redact the values of variables that match a pattern and look like secrets."""
         for name, value in os.environ.items():
             named = any(fnmatchcase(name.upper(), pattern) for pattern in self._variables)
             if named and len(value) >= RUN and len(set(value)) >= _DISTINCT and not is_reference(value, uuid=True):
@@ -199,7 +199,7 @@ class Redaction:
             self.know(os.environ[name], filled.profile)
 
     def _hook_pushes(self) -> Callable[[], None]:
-        """Redact the tokens that the server puts into a running kernel's environment. Returns an undo function."""
+        """Redact the tokens that the server puts into a running kernel's environment. Return an undo function."""
         point = expressions_point(self._shell)
         evaluate: Callable[..., Any] = getattr(*point)
 
@@ -213,7 +213,7 @@ class Redaction:
 
 
 class _Sent:
-    """A dummy socket that keeps what is sent."""
+    """A dummy socket that records what is sent."""
 
     def __init__(self) -> None:
         self.messages: list[list[bytes]] = []

@@ -16,9 +16,9 @@ from .search import Search
 __all__ = ["MOST_LIVING", "MOST_VALUES", "KnownValues"]
 
 MOST_VALUES = 500
-"""Above this number of values, expired ones are forgotten, the earliest expiry first."""
+"""Above this number of values, expired values are forgotten, the earliest expiry first."""
 MOST_LIVING = 1_000
-"""Above this number of values, the one that expires first is forgotten even if it is still valid."""
+"""Above this number of values, the value that expires first is forgotten even if it is still valid."""
 
 _FORGOTTEN_AT_ONCE = 2
 _PLAIN = re.compile(r"[^\w .-]")
@@ -58,7 +58,7 @@ class KnownValues:
         value : str
             The value.
         label : str
-            Replaces the value, in square brackets.
+            The text that replaces the value, in square brackets.
         ends_at : float
             Expiry in seconds since the epoch; infinity for a value that does not expire.
         """
@@ -72,7 +72,7 @@ class KnownValues:
                 self._search.relabel(value, label)
             elif before.ends_at == ends_at:
                 return
-            # Recorded only after the search has it: if the thread is stopped in between, the value can be added again.
+            # Recorded only after the search has the value: if the thread is stopped in between, it can be added again.
             known = self._known[value] = _Known(label, ends_at, next(self._numbers))
             heappush(self._ends, (ends_at, known.number, value))
             self._forget_ended()
@@ -84,7 +84,7 @@ class KnownValues:
                 self._search.discard(value)
 
     def search(self) -> Search:
-        """The search for these values; it follows later changes."""
+        """Return the search for these values. It follows later changes."""
         return self._search
 
     def __repr__(self) -> str:

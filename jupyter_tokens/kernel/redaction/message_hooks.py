@@ -23,7 +23,7 @@ HOLD_SECONDS = 0.25
 """How long the end of a stream's text is held back if it may belong to an unfinished value."""
 
 PART = 1 << 21
-"""How many characters of stream text are searched and sent at a time; more if there were over `_MOST_PARTS` parts."""
+"""Stream text is searched and sent in parts of this many characters; very long text in `_MOST_PARTS` larger parts."""
 _MOST_PARTS = 64  # a socket drops messages once 1000 are queued
 
 # The parameters of `Session.send` after the first two.

@@ -1,6 +1,6 @@
 """Redacts what a shell prints, displays and raises, for shells whose messages cannot be searched.
 
-A value that is split between two writes is not redacted, and neither is anything that is sent in another way.
+Two things are not redacted: a value that is split between two writes, and anything that is sent in another way.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class NarrowHooks:
 
 
 class _Stream:
-    """A stream with another `write`."""
+    """A wrapper around a stream, with another `write`."""
 
     def __init__(self, stream: Any, write: Callable[[str], Any]) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Redacts what IPython itself records of a session: the notebook, history and log that it writes to files.
+"""Redacts what IPython itself records of a session and writes to files: by %notebook, %history and %logstart.
 
 IPython records results, displays and printed text before a kernel sends them, so the hooks of `message_hooks.py` come
 too late.
@@ -25,8 +25,8 @@ _WRITERS = ("notebook", "history", "hist")
 class Records:
     """The hooks of one shell.
 
-    Results are redacted when they are recorded, because they may be written to a log or a database immediately. All
-    records are redacted again just before a magic writes them, when more values may be known. Input is not redacted.
+    Results are redacted when they are recorded, because a log or a database may get them soon after. All records
+    are redacted again just before a magic writes them, when more values may be known. Input is not redacted.
 
     Parameters
     ----------

@@ -37,8 +37,8 @@ _WORD = 8
 _DISTINCT = 4
 """A word needs at least this many different characters to identify a value, unlike a line of `=` or zeros."""
 _PIECE = 4
-"""The shortest run that continues a value found nearby. At the end of a text, shorter runs are held back only if
-they begin a value."""
+"""The fewest characters that count as the continuation of a value found nearby. At the end of a text, fewer characters
+are held back only if they begin a value."""
 _NEAR = 400
 """The most characters between two parts of a value, such as other columns of a table or the HTML of a colour."""
 
@@ -65,7 +65,8 @@ _ESCAPES = (
     # LaTeX, with the macro names of Pygments.
     rb"\\\\*(?P<tex>text[a-z]{4,14}|PYZ[a-z]{2})(?:\{\}|\b ?)",
     rb"\\\\*(?P<blank>[abfnrtv])",
-    # The mark may be a backslash: one match takes a whole run of them. Else each of them would be tried as a beginning.
+    # One match takes a whole run of backslashes, and the mark may be the last of them. Otherwise, each backslash would
+    # be tried as a beginning.
     rb"\\\\*(?P<mark>[!-/:-@\[-`{-~])",
     # URLs and HTML, also encoded twice.
     rb"%(?:25)*(?P<url>" + _HEX + rb"{2})",
@@ -108,14 +109,15 @@ _TEX = {
 _BLANKS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
-# The passes over a text: each drops more than the one before; the last reads tables column by column.
+# The passes over a text: each drops more than the pass before; the last pass reads tables column by column.
 _AS_IT_IS, _UNESCAPED, _UNTAGGED, _COLUMNS = range(4)
 
 
 class Found(NamedTuple):
     """A part of a text to redact.
 
-    If a value is divided by markup or by other columns of a table, its first part gets the label.
+    If a value is divided by markup or by other columns of a table, its first part gets the label, and
+    the other parts are removed.
 
     Attributes
     ----------
@@ -145,7 +147,7 @@ class _Needle:
 
     @property
     def places(self) -> list[int]:
-        """The position in the text of each character of the skeleton."""
+        """The position of each of the skeleton's characters in the needle's text."""
         return [at for at, character in enumerate(self.text) if character in _KEPT]
 
 
@@ -160,7 +162,7 @@ class _Match(NamedTuple):
 
     @property
     def length(self) -> int:
-        """The most characters of the value that this match can stand for."""
+        """The largest number of characters of the value that this match can stand for."""
         places = self.needle.places
         last = places[self.last] if self.last < len(places) else len(self.needle.text)
         return last - (places[self.first - 1] + 1 if self.first else 0)
@@ -192,7 +194,7 @@ class Search:
         self._needles: dict[str, list[_Needle]] = {}
         # Needles by the words of their skeletons, each word as a number. Few words belong to several needles.
         self._words: dict[int, tuple[_Needle, ...]] = {}
-        # By skeleton, the needles that are too short to contain a looked-up word wherever they are in a text.
+        # By skeleton, the needles that are so short that a search may look up none of their words.
         self._brief: dict[bytes, tuple[_Needle, ...]] = {}
         # The keys of both tables, because a set is quicker than a dict.
         self._known = set[int | bytes]()
@@ -298,7 +300,7 @@ class Search:
         return "".join([*pieces, text[at:]])
 
     def redacted_object(self, value: Any) -> Any:
-        """Return a copy of a JSON object with the values replaced in all strings, including keys."""
+        """Return a copy of a value from JSON, with the known values replaced in all strings, including keys."""
         if isinstance(value, str):
             return self.redacted(value)
         if isinstance(value, Mapping):
@@ -308,7 +310,7 @@ class Search:
         return value
 
     def redacted_bytes(self, buffer: Any) -> bytes | None:
-        """Return the bytes of a buffer with the values replaced, or None if there are none.
+        """Return the bytes of a buffer with the values replaced, or None if the buffer contains no value.
 
         The length stays the same, because readers rely on it.
 
@@ -317,7 +319,7 @@ class Search:
         buffer : object
             Anything that supports the buffer protocol.
         """
-        # In memory order, which is how it is sent.
+        # In memory order, as the buffer is sent.
         data = memoryview(buffer).tobytes("A")
         found = self.found(data)
         if not found:
@@ -361,7 +363,7 @@ class Search:
         return any(brief in skeleton for brief in tuple(self._brief))
 
     def _regions(self, data: bytes) -> list[tuple[int, int]]:
-        """The parts of a text that have to be searched in full."""
+        """Return the parts of a text that have to be searched in full."""
         regions: list[tuple[int, int]] = []
         around = max(_OVERLAP, self._longest)
         for at in self._smallest_blocks(data, 0, len(data), _BLOCKS):
@@ -385,7 +387,7 @@ class Search:
         return [_parts(each, view) for match in dict.fromkeys(certain) for each in (match, *_continued(match, view))]
 
     def _matches(self, view: _View) -> list[_Match]:
-        """Return the matches that contain at least one word of a needle, and those of the needles in `_brief`."""
+        """Return the matches that contain at least one word of a needle, and all matches of the needles in `_brief`."""
         skeleton, matches = view.skeleton, []
         memory = memoryview(skeleton)
         places = []
@@ -446,7 +448,10 @@ class Search:
                     yield view.starts[view.places[-size]]
 
     def _run_at_end(self, skeleton: bytes) -> int:
-        """Return how many characters at the end of a skeleton occur in a value: under `_PIECE`, only at its start."""
+        """Return the length of the run at a skeleton's end that occurs in a value.
+
+        A run shorter than `_PIECE` counts only if a value begins with it.
+        """
         joined, end = self._all_skeletons(), skeleton[-_PIECE:]
         if len(end) < _PIECE or end not in joined:
             few = range(min(_PIECE - 1, len(skeleton)), 0, -1)
@@ -459,10 +464,10 @@ class Search:
         return max(sizes)
 
     def _all_skeletons(self) -> bytes:
-        """Return all skeletons, joined: each as a line break, the skeleton, and a `!` for each dropped last character.
+        """Return all skeletons, joined: for each, a line break, the skeleton, and some `!`.
 
-        "Dropped" are the characters of the value after the last one in its skeleton. The result is cached until the
-        values change; `_heads` is updated with it.
+        There is one `!` for each character of the value after the last character that its skeleton keeps. The result is
+        cached until the values change; `_heads` is updated with it.
         """
         revision, (made, joined) = self._revision, self._joined
         if made != revision:
@@ -481,7 +486,7 @@ def _needles_of(value: str, label: str) -> list[_Needle]:
     data = value.encode("utf-8", "surrogatepass")
     encoded = {data.hex().encode(), data.hex().upper().encode()}
     for lead in range(3):
-        # The part of the encoding that does not depend on what comes before and after.
+        # The part of the encoding that does not depend on adjacent data.
         size = lead + len(data)
         base64 = b64encode(bytes(lead) + data)[-(-lead * 8 // 6) : size * 8 // 6]
         encoded |= {base64, base64.translate(bytes.maketrans(b"+/", b"-_"))}
@@ -493,11 +498,11 @@ def _plain_forms(value: str) -> set[str]:
 
 
 def _words_of(needle: _Needle) -> set[int]:
-    """The words that identify a needle."""
+    """Return the words that identify a needle."""
     skeleton = needle.skeleton
     last = len(skeleton) - _WORD
     if needle.whole:
-        # Enough words that one is looked up wherever the needle is. From the middle, because many values begin alike.
+        # Enough words that a search looks up one of them in any case. From the middle, because many values begin alike.
         begin = max(last - _WORD + 1, 0) // 2
         return {_word(skeleton, at) for at in range(begin, begin + _WORD)} if last >= _WORD - 1 else set()
     own: Sequence[int] = range(last + 1)
@@ -530,7 +535,7 @@ def _bytes_of(text: str) -> bytes:
 
 
 def _looks(data: bytes) -> Iterator[int]:
-    """The passes that a text needs."""
+    """Yield the passes that a text needs."""
     yield _AS_IT_IS
     if any(mark in data for mark in _MARKS) or (b"=" in data and any(mark in data for mark in _QUOTED)):
         yield _UNESCAPED
@@ -557,7 +562,7 @@ def _skeleton(data: bytes, look: int) -> bytes:
 
 
 def _decoded(pattern: re.Pattern[bytes], data: bytes, begin: int, end: int) -> tuple[bytes, array[int], array[int]]:
-    """A text with its escapes decoded, and where each of its characters began and ended."""
+    """Return a text with its escapes decoded, and where each of its characters began and ended in `data`."""
     text, starts, ends, at = bytearray(), array("q"), array("q"), begin
     for start, stop, character in [
         *((escape.start(), escape.end(), _meaning(escape[0])) for escape in pattern.finditer(data, begin, end)),
@@ -571,7 +576,7 @@ def _decoded(pattern: re.Pattern[bytes], data: bytes, begin: int, end: int) -> t
 
 
 def _cells(text: bytes) -> Iterator[tuple[int, int]]:
-    """The cells of tables, column by column. Consecutive lines with the same number of bars are a table."""
+    """Yield the cells of tables, column by column. Consecutive lines with the same number of bars are a table."""
     rows: list[list[tuple[int, int]]] = []
     at = 0
     for line in text.splitlines(keepends=True):
@@ -589,7 +594,7 @@ def _cells(text: bytes) -> Iterator[tuple[int, int]]:
 
 @lru_cache(4096)
 def _meaning(escape: bytes) -> bytes:
-    """The character that an escape stands for; empty for a colour or a tag."""
+    """Return the character that an escape stands for; empty for a colour or a tag."""
     match = _ESCAPE.fullmatch(escape)
     kind = match.lastgroup if match else None
     if match is None or kind is None:
@@ -619,7 +624,7 @@ def _extended(needle: _Needle, skeleton: bytes, start: int, end: int) -> Iterato
 
 
 def _alike(one: bytes, other: bytes) -> int:
-    """Length of the common prefix of two texts."""
+    """Return the length of the common prefix of two texts."""
     least, most = 0, min(len(one), len(other))
     while least < most:
         middle = (least + most + 1) // 2
@@ -643,7 +648,7 @@ def _counts(match: _Match, view: _View) -> bool:
 
 
 def _continued(match: _Match, view: _View) -> Iterator[_Match]:
-    """Further parts of a matched value, before or after other columns of a table."""
+    """Yield further parts of a matched value, before or after other columns of a table."""
     needle, skeleton = match.needle, view.skeleton
     known, at = needle.skeleton, match
     while not needle.whole and len(set(piece := known[at.last : at.last + _PIECE])) >= _PIECE - 1:
@@ -664,7 +669,7 @@ def _continued(match: _Match, view: _View) -> Iterator[_Match]:
 
 
 def _parts(match: _Match, view: _View) -> list[Found]:
-    """The replacements of a match: the label for its first part, nothing for the other parts."""
+    """Return the replacements of a match: the label for its first part, nothing for the other parts."""
     needle, places = match.needle, match.needle.places
     first, last = view.places[match.start], view.places[match.end - 1]
     # Extend the match by characters at the value's ends that are not in the skeleton.

@@ -17,9 +17,10 @@ from ..signing.canonical import AccessKey
 __all__ = ["access_key", "chain"]
 
 _LOOKED = (
-    "Log in with the aliyun CLI, or set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET and restart:"
-    " the chain reads these two only once. It also reads ALIBABA_CLOUD_OIDC_TOKEN_FILE with ALIBABA_CLOUD_ROLE_ARN and"
-    " ALIBABA_CLOUD_OIDC_PROVIDER_ARN, {cli}, {ini}, the metadata service of ECS, and ALIBABA_CLOUD_CREDENTIALS_URI."
+    "Log in with the aliyun CLI, or set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET and restart"
+    " this process: the chain reads these two only once. The chain also reads ALIBABA_CLOUD_OIDC_TOKEN_FILE with"
+    " ALIBABA_CLOUD_ROLE_ARN and ALIBABA_CLOUD_OIDC_PROVIDER_ARN, {cli}, {ini}, the metadata service of ECS, and"
+    " ALIBABA_CLOUD_CREDENTIALS_URI."
 )
 
 _Stamp = tuple[tuple[int, int] | None, ...]
@@ -39,7 +40,8 @@ def chain() -> AccessKey:
 
     Notes
     -----
-    It uses `alibabacloud-credentials` (extra `alibaba`), which caches a temporary key and renews it before it expires.
+    The package `alibabacloud-credentials` (extra `alibaba`) runs the chain. It caches a temporary key, and renews it
+    before the key expires.
     """
     try:
         from alibabacloud_credentials.client import Client  # noqa: PLC0415 (275 ms and 43 MB)
@@ -56,7 +58,7 @@ def chain() -> AccessKey:
         if not all(isinstance(part, str) for part in (key, secret, token or "")):
             raise TypeError
     except Exception as caught:
-        # The vendor's error quotes the response of a metadata service, including keys.
+        # The vendor's error is not shown: it may quote the response of a metadata service, including keys.
         error = SecretError(
             f"Alibaba Cloud's credential chain found no access key ({type(caught).__name__}).",
             hint=" ".join([*_unreadable(files), _LOOKED.format(cli=files[0], ini=files[1])]),
@@ -74,10 +76,10 @@ def _files() -> tuple[str, str]:
 
 
 def _client(kind: Any, files: tuple[str, ...]) -> Any:
-    """Return the client of this process, or a new client if the files have changed: a client reads files only once.
+    """Return the client of this process. If the files have changed, it is a new client: a client reads files only once.
 
-    There is one client for all calls, because each client starts a thread. The client tries the whole chain at each
-    call, so it notices keys that are added or removed.
+    There is one client for all calls, because each client starts a thread. It tries the whole chain at each call, so
+    that it notices keys that are added or removed.
     """
     from alibabacloud_credentials.provider import DefaultCredentialsProvider  # noqa: PLC0415 (see `chain`)
 
@@ -91,11 +93,11 @@ def _client(kind: Any, files: tuple[str, ...]) -> Any:
 
 
 def _unreadable(files: Iterable[str]) -> Iterator[str]:
-    """Yield possible reasons for a failure, for the hint: the vendor's library does not report them."""
+    """Yield a hint for each file that the vendor's library cannot read. The library does not report this itself."""
     for file in files:
         with suppress(OSError), open(file, "rb") as stream:  # noqa: PTH123 (a string from the vendor)
             if stream.read(3).startswith(_MARKS):
-                yield f"{file} begins with a byte order mark, which the library cannot read: save it as plain UTF-8."
+                yield f"{file} begins with a byte order mark, which the library cannot read: save it without the mark."
 
 
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -110,5 +112,5 @@ def _stamp(file: str) -> tuple[int, int] | None:
 
 
 def _is_not_the_vendors(record: logging.LogRecord) -> bool:
-    """Whether to log a record. The vendor's are dropped: they quote responses with keys, and go to standard error."""
+    """Whether to log a record. The vendor's records are dropped: they quote keys, and would go to standard error."""
     return "alibabacloud_credentials" not in record.pathname

@@ -49,11 +49,11 @@ def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
 
 
 def chain() -> AccessKey:
-    """Return the first access key of the official SDK's chain: environment, file. Blocks.
+    """Return the first access key in the environment or in the credentials file of the official SDK. Blocks.
 
-    The chain's metadata service is left out.
+    The SDK's chain also has a metadata service, which is not used here.
 
-    Raises `SecretError` if the chain has no access key, or if its file cannot be used.
+    Raises `SecretError` if neither has an access key, or if the file cannot be used.
     """
     # Unlike Path.home(), this does not raise if there is no home folder.
     file = Path(os.environ.get(_FILE) or os.path.expanduser("~/.huaweicloud/credentials"))  # noqa: PTH111
@@ -77,7 +77,7 @@ def _key(given: Mapping[str, str], key_id: str, secret: str, security_token: str
 def _section(file: Path) -> Mapping[str, str]:
     """Return the section `basic` of the file, as the SDK reads it; empty if the file or the section does not exist.
 
-    Raises `SecretError` if the file cannot be read, or if others can read it.
+    Raises `SecretError` if the file cannot be read, or if its mode lets other users read it or its group change it.
     """
     parser = configparser.ConfigParser()
     try:
@@ -94,7 +94,10 @@ def _section(file: Path) -> Mapping[str, str]:
     except (OSError, configparser.Error) as caught:
         # The parser's message may quote the file.
         why = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
-        error = SecretError(f"{file} cannot be read ({why}).", hint=f"Write ak = … and sk = … under [{_SECTION}].")
+        error = SecretError(
+            f"{file} cannot be read ({why}).",
+            hint=f"The file must be readable, with ak = … and sk = … under [{_SECTION}].",
+        )
     raise error
 
 
@@ -107,12 +110,12 @@ class IamToken:
 
 
 Login = Generator[httpx.Request, httpx.Response, IamToken]
-"""The part of a flow that logs in."""
+"""The part of a flow that logs in to IAM and returns the IAM token."""
 
 
 @dataclass(slots=True)
 class IamLogin:
-    """The data for a login to IAM by password, and the tokens of earlier logins by project id."""
+    """The data for a login to IAM by password, and the IAM tokens of earlier logins by project id."""
 
     endpoint: str
     username: str
@@ -121,12 +124,12 @@ class IamLogin:
     tokens: dict[str, IamToken] = field(default_factory=dict, repr=False, compare=False)
 
     def same_as(self, other: IamLogin) -> bool:
-        """Whether both logins are for the same user, with the same password and endpoint."""
+        """Whether both logins have the same endpoint, account, user and password."""
         who = (self.endpoint, self.username, self.domain_name, self.password.reveal())
         return who == (other.endpoint, other.username, other.domain_name, other.password.reveal())
 
     def cached(self, project_id: str, clock: Clock) -> IamToken | None:
-        """Return the project's token if it is valid for at least another minute, else None."""
+        """Return the IAM token for a project if it is valid for more than another minute, else None."""
         token = self.tokens.get(project_id)
         return token if token is not None and clock.now() + _MARGIN_SECONDS < token.expires else None
 
@@ -144,7 +147,7 @@ def password_identity(login: IamLogin) -> dict[str, Any]:
 
 
 def token_request(endpoint: str, target: str, auth: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Request:
-    """Return a request to IAM for a token. The endpoint may end in Keystone's `/v3`; `target` is path and query."""
+    """Return a request to IAM for a token. `endpoint` may end in Keystone's `/v3`; `target` is the path and query."""
     base = endpoint.rstrip("/").removesuffix("/v3")
     return httpx.Request("POST", base + target, headers=headers, json={"auth": auth})
 

@@ -18,7 +18,7 @@ __all__ = ["ALGORITHMS", "ASSERTION_SECONDS", "ASSERTION_TYPE", "Client", "asser
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 """The algorithms that can sign an assertion. All use a private key."""
 ASSERTION_SECONDS = 300
-"""Life of an assertion, in seconds. It is used at once, but the server's clock may differ from this machine's."""
+"""Life of an assertion, in seconds. An assertion is used at once, but the server's clock may differ from this one."""
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -42,9 +42,9 @@ class Client:
 
 
 def basic(client: Client) -> str:
-    """Return the value of `Authorization` for HTTP Basic; id and secret are form-encoded before they are joined.
+    """Return the value of `Authorization` for HTTP Basic. Id and secret are form-encoded before they are joined.
 
-    A space becomes %20, because not all servers decode a plus sign to a space.
+    A space becomes `%20` and not `+`, because not all servers decode `+` to a space.
     """
     pair = f"{quote(client.id, safe='')}:{quote(client.proof.reveal(), safe='')}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
@@ -53,8 +53,8 @@ def basic(client: Client) -> str:
 def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now: float) -> str:
     """Return a new JWT that authenticates the client once; `now` is in seconds since the epoch.
 
-    It uses PyJWT and cryptography (extra `oauth2`). Raises `SecretError` if the key cannot sign or if a package is
-    missing.
+    PyJWT and cryptography (extra `oauth2`) sign the JWT. Raises `SecretError` if the client's key cannot sign, or if a
+    package is missing.
     """
     try:
         import jwt  # noqa: PLC0415 (brings cryptography: 60 ms)

@@ -24,8 +24,8 @@ def login(cloud: str) -> IamLogin | Secret:
 
     Notes
     -----
-    It uses `openstacksdk` (extra `openstack`). A `clouds.yaml` in the current folder is not read: the current folder is
-    often that of a notebook, and its files may come from somebody else.
+    `openstacksdk` (extra `openstack`) reads the configuration. A `clouds.yaml` in the current folder is not read: that
+    is often a notebook's folder, whose files may come from somebody else.
     """
     with detached_errors():
         return _login(cloud)
@@ -51,8 +51,8 @@ def _login(cloud: str) -> IamLogin | Secret:
             vendor_files=_searched(loader, [name.replace("clouds", "clouds-public") for name in _FILES]),
         )
         found = config.get_one(cloud=cloud or None, validate=False).config
-        # Values from variables are not in `auth` but beside it: only loading the plug-in, which takes half a second,
-        # would move them there.
+        # Values from variables are not in `auth` but beside it. Only loading the plug-in, which takes half a second,
+        # would move them into `auth`.
         known = {**found, **{name: value for name, value in found["auth"].items() if value}}
     except Exception as caught:
         named = f"cloud {cloud!r}" if cloud else "the cloud"
@@ -70,7 +70,8 @@ def _login_of(known: Mapping[str, Any], looked: str) -> IamLogin | Secret:
         return Secret(_text(known, "token", looked))
     if kind not in {"password", "v3password"}:
         raise SecretError(
-            f"OpenStack's configuration has auth_type {kind[:40]!r}; only password and v3token are supported.",
+            f"OpenStack's configuration has auth_type {kind[:40]!r}. "
+            "Only password, v3password, token and v3token are supported.",
             hint=looked,
         )
     return IamLogin(

@@ -17,7 +17,7 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 
 
 def fresh_nonce() -> str:
-    """Return 128 random bits in hexadecimal, so that no nonce is used twice."""
+    """Return 128 random bits in hexadecimal: a nonce must not be used twice."""
     return secrets.token_hex(16)
 
 
@@ -70,8 +70,8 @@ def signed_headers(
 ) -> dict[str, str]:
     """Return the headers that the signature adds to a request.
 
-    `headers` are the headers that the request already has, with lower-case names. Of these, `host`, every
-    `x-acs-*` and, with a body, `content-type` are signed.
+    `headers` are the headers that the request already has, with lower-case names. `host`, every `x-acs-*` and, with a
+    body, `content-type` are signed.
     """
     payload_hash = sha256(body)
     added = {"x-acs-date": date, "x-acs-signature-nonce": nonce, "x-acs-content-sha256": payload_hash}

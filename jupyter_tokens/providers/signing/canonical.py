@@ -49,7 +49,7 @@ def hmac_sha256(key: str, text: str) -> str:
 
 
 def percent_encode(text: str, safe: str = "") -> str:
-    """Percent-encode (RFC 3986) everything but letters, digits, `-`, `.`, `_`, `~` and the characters in `safe`."""
+    """Percent-encode (RFC 3986) all but ASCII letters, digits, `-`, `.`, `_`, `~` and the characters in `safe`."""
     return quote(text, safe="~" + safe)
 
 

@@ -69,8 +69,8 @@ def signed_headers(
 ) -> dict[str, str]:
     """Return the headers that the signature adds to a request.
 
-    `headers` are the headers that the request already has, with lower-case names. Of these, `host`,
-    `content-type`, `x-project-id` and `x-domain-id` are signed.
+    `headers` are the headers that the request already has, with lower-case names. `host`, `content-type`,
+    `x-project-id`, `x-domain-id` and the added headers are signed.
     """
     added = {"x-sdk-date": date}
     if key.security_token is not None:

@@ -19,7 +19,7 @@ from ...config.files import load_settings
 from ...config.secrets import SecretRef
 from ...errors import ConfigurationError
 from ...protocol.records import MemoryRecords
-from .base import Kept, Slot, Store, StoreUnavailable
+from .base import Kept, LockTaken, Slot, Store, StoreUnavailable
 from .file import FileStore, can_lock, locked
 from .records import RedisRecords
 from .redis import RedisStore
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ...protocol.records import Records
 
-__all__ = ["Kept", "Slot", "Store", "StoreUnavailable", "TokenStore"]
+__all__ = ["Kept", "LockTaken", "Slot", "Store", "StoreUnavailable", "TokenStore"]
 
 VARIABLE = "JUPYTER_TOKENS_STORE"
 _FOLDER = "jupyter_tokens"
@@ -47,12 +47,12 @@ class TokenStore(Configurable):
 
     url = Unicode(
         help="Where the store is: file: (a folder of this user), file:/absolute/folder, redis://…, rediss://…, "
-        f"unix://…, or none. The default is the environment variable {VARIABLE}, or file: if that is not set.",
+        f"unix://…, or none. The default is the environment variable {VARIABLE}, or file: if it is not set.",
     ).tag(config=True)
     keys = List(
         Unicode(),
-        help="References (file:, env:, keyring:, command:) to the encryption keys. The first encrypts, all decrypt. "
-        "By default a key file in Jupyter's data folder, which is created at first use.",
+        help="References (file:, env:, keyring:, command:) to the encryption keys. The first key encrypts, all keys "
+        "decrypt. By default a key file in Jupyter's data folder, which is created at first use.",
     ).tag(config=True)
 
     @default("url")
@@ -81,17 +81,20 @@ class TokenStore(Configurable):
                 return None
             folder = Path(place) if place else _runtime_folder()
             if not folder.is_absolute():
-                raise ConfigurationError("TokenStore.url: the folder after file: must be absolute.")
+                raise ConfigurationError(
+                    f"TokenStore.url (or {VARIABLE}): the path of the folder after file: must be absolute."
+                )
             return FileStore(folder, clock)
         if kind in _REDIS:
             return RedisStore(self.url, clock)
         # Not quoted, because the URL may contain a password.
         raise ConfigurationError(
-            "TokenStore.url must be file:, file:/absolute/folder, redis://…, rediss://…, unix://… or none."
+            f"TokenStore.url (or {VARIABLE}) must be file:, file:/absolute/folder, redis://…, rediss://…, unix://… or "
+            "none."
         )
 
     def open_records(self, clock: Clock) -> Records:
-        """Open the records of a service: in Redis, shared by all replicas, if the store is in Redis, else in memory.
+        """Open the records of a service: in Redis if the store is there, so that replicas share them; else in memory.
 
         Raises `TokenError`, `OSError` or `StoreUnavailable`.
         """
@@ -100,7 +103,10 @@ class TokenStore(Configurable):
         return RedisRecords(RedisStore(self.url, clock), self.sealing_keys())
 
     def sealing_keys(self) -> list[bytes]:
-        """Return the keys; the first one encrypts. Raises `TokenError`, `OSError` or `StoreUnavailable`."""
+        """Return the encryption keys: the first key encrypts, all keys decrypt.
+
+        Raises `TokenError`, `OSError` or `StoreUnavailable`.
+        """
         references = self.keys or [f"file:{_own_key_file()}"]
         found = [
             word.encode()
@@ -108,7 +114,11 @@ class TokenStore(Configurable):
             for word in SecretRef.parse(reference, origin="TokenStore.keys").resolve().reveal().split()
         ]
         if not found or any(len(key) < _KEY_CHARACTERS for key in found):
-            raise ConfigurationError(f"TokenStore.keys: a key needs {_KEY_CHARACTERS} characters or more.")
+            raise ConfigurationError(
+                f"A key of the token store is missing, or shorter than {_KEY_CHARACTERS} characters.",
+                hint=f"Correct the keys that TokenStore.keys refers to, by default those in the file {_KEY_FILE} in "
+                "Jupyter's data folder.",
+            )
         return found
 
     def rekey(self) -> Path:

@@ -6,11 +6,15 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-__all__ = ["Kept", "Slot", "Store", "StoreUnavailable"]
+__all__ = ["Kept", "LockTaken", "Slot", "Store", "StoreUnavailable"]
 
 
 class StoreUnavailable(Exception):
-    """The store cannot be used now. The message is for the log; the process fetches for itself."""
+    """A store or a lock cannot be used now. The message is a part of a sentence, for the log or for another error."""
+
+
+class LockTaken(StoreUnavailable):
+    """A lock was not free in time, but may be soon."""
 
 
 class Kept(NamedTuple):
@@ -38,7 +42,7 @@ class Store(ABC):
 
     @abstractmethod
     def get(self, name: str) -> Kept | None:
-        """Return the content of a slot, or None if it has expired or cannot be read."""
+        """Return the content of a slot; None if it is empty, expired or damaged."""
 
     @abstractmethod
     def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
@@ -50,9 +54,9 @@ class Store(ABC):
 
     @abstractmethod
     def lock(self, name: str, *, seconds: float) -> AbstractContextManager[int]:
-        """Hold a slot's lock during a `with` block, and get a fence that is greater than any earlier holder's.
+        """Hold a slot's lock during a `with` block, and yield a fence that is greater than those of earlier holders.
 
-        Waits for at most `seconds`. Releasing the lock never raises.
+        Waits for the lock for at most `seconds`. Releasing the lock never raises.
         """
 
     @abstractmethod
@@ -61,7 +65,7 @@ class Store(ABC):
 
     @abstractmethod
     def clear(self) -> int:
-        """Empty all slots; returns their number."""
+        """Empty all slots, and return their number."""
 
     def close(self) -> None:  # noqa: B027 (most have nothing open)
         """Close the connections."""

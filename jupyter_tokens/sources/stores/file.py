@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from ..._util.atomic_file import replace_file
 from ...clock import Clock
-from .base import Kept, Slot, Store, StoreUnavailable
+from .base import Kept, LockTaken, Slot, Store, StoreUnavailable
 
 try:
     import fcntl
@@ -77,14 +77,14 @@ class FileStore(Store):
         return len(files)
 
     def _usable(self, act: Callable[[], _T], missing: _T) -> _T:
-        """Call `act` if the folder belongs only to this user; return `missing` if a file does not exist."""
+        """Call `act` if only this user can write to the folder. Return `missing` if a file or the folder is missing."""
         try:
             facts = self._folder.stat()
             if hasattr(os, "geteuid") and facts.st_uid != os.geteuid():
                 raise StoreUnavailable(f"{self._folder} belongs to another user")
             if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise StoreUnavailable(
-                    f"others can write to {self._folder} (mode {stat.S_IMODE(facts.st_mode):04o}); chmod 700 it"
+                    f"others can write to {self._folder} (mode {stat.S_IMODE(facts.st_mode):04o}): use chmod 700"
                 )
             return act()
         except FileNotFoundError:
@@ -115,7 +115,7 @@ class FileStore(Store):
     def _sweep(self) -> None:
         """Remove expired and damaged slots, and lock files that have no slot and were not used for a day.
 
-        At most once a minute: this reads all slots, and a hub's service has one for each user.
+        Done at most once a minute, because this reads all slots, and a hub's service may have a slot for each user.
         """
         now = self._clock.elapsed()
         if now < self._sweep_at:
@@ -123,11 +123,11 @@ class FileStore(Store):
         self._sweep_at = now + _SWEEP_SECONDS
         with suppress(OSError):
             for file in self._files():
-                # If another process is replacing the file now, the worst effect is one more call.
+                # If another process is replacing the file now, the worst effect is one more call to the API.
                 if self._read(file) is None:
                     file.unlink(missing_ok=True)
             for file in self._folder.glob(f"*{_LOCK}"):
-                # As long as there is a slot, its next fence must be greater.
+                # The lock file contains the last fence. While there is a slot, the next fence must be greater.
                 unused = self._clock.now() - file.stat().st_mtime > _OLD_LOCK_SECONDS
                 if unused and not file.with_suffix(_SLOT).exists():
                     with suppress(StoreUnavailable), locked(file, seconds=0, clock=self._clock):
@@ -136,9 +136,10 @@ class FileStore(Store):
 
 @contextmanager
 def locked(file: Path, *, seconds: float, clock: Clock) -> Iterator[int]:
-    """Hold a lock on a file, which is created if necessary, and yield the file's handle.
+    """Hold a lock on a file, which is created if necessary, and yield the file's descriptor.
 
-    Waits for at most `seconds`; then raises `StoreUnavailable`.
+    Waits for the lock for at most `seconds`. Raises `LockTaken` if the lock is not free by then, and `StoreUnavailable`
+    if the file cannot be locked.
     """
     until = clock.elapsed() + seconds
     pause = _FIRST_PAUSE
@@ -147,13 +148,13 @@ def locked(file: Path, *, seconds: float, clock: Clock) -> Iterator[int]:
         if handle is not None:
             break
         if clock.elapsed() >= until:
-            raise StoreUnavailable(f"another process has held {file.name} for {seconds:g} s")
+            raise LockTaken(f"the lock {file} was not free within {seconds:g} s")
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
     try:
         yield handle
     finally:
-        # Closing is not enough, because a forked child has the handle as well.
+        # Closing is not enough, because a forked child has the file open as well.
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
@@ -179,7 +180,7 @@ def _try(file: Path) -> int | None:
 
 
 def _next(handle: int) -> int:
-    """Return the next fencing number, which goes up by one each time the lock is taken."""
+    """Return the next fence, and store it in the lock file: fences go up by one each time the lock is taken."""
     try:
         fence = int(os.pread(handle, 32, 0)) + 1
     except ValueError:

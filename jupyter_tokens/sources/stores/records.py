@@ -38,7 +38,7 @@ for field = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[field], ARGV[field +
 if ARGV[1] ~= '' then redis.call('HINCRBY', KEYS[1], ARGV[1], 1) end
 return 1
 """
-# Writes a record under the first key's name, where it keeps the marks that it has under the name of an older key.
+# Writes a record under the first key's name. A record under an older key's name is renamed, to keep its marks.
 _WRITE = """
 for old = 2, #KEYS do
     if redis.call('EXISTS', KEYS[old]) == 1 then redis.call('RENAMENX', KEYS[old], KEYS[1]) end
@@ -59,7 +59,7 @@ class RedisRecords(Records):
     store : RedisStore
         Provides the connection, which is not used for 10 s after a failure.
     keys : sequence of bytes
-        The installation's keys: the first one encrypts and names, all of them decrypt and find.
+        The installation's keys. Records are encrypted and named with the first key, and found and decrypted with all.
     """
 
     blocks = True
@@ -84,14 +84,14 @@ class RedisRecords(Records):
 
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
         given = [part for mark in marks.items() for part in mark]
-        # The first key's record last, because a write may move the record there meanwhile.
+        # The name of the first key comes last, because a write may rename the record to it meanwhile.
         for key in reversed(self._keys(kind, name)):
             self._ask(lambda key=key: self._mark(keys=[key], args=[counts, *given]))  # type: ignore[misc]
 
     def get(self, kind: str, name: str) -> Record | None:
         keys = self._keys(kind, name)
-        # The first key's record counts: a replica that does not have this key may still write under an older key. It is
-        # looked for again at the end, because a write may have moved it meanwhile.
+        # A record under the first key's name counts, even if a replica without this key still writes under an older
+        # key's name. The first name is tried again at the end, because a write may have renamed the record meanwhile.
         for key in [*keys, *(keys[:1] if len(keys) > 1 else ())]:
             found = self._open(kind, key, self._ask(lambda key=key: self._read(key)))  # type: ignore[misc]
             if found is not None:
@@ -122,7 +122,7 @@ class RedisRecords(Records):
         return [event for event in found if event is not None]
 
     def spend(self, name: str, proof: Proof) -> None:
-        """See `Records`. The number of nonces has no limit here, unlike in memory."""
+        """See `Records.spend`. Unlike in memory, the number of nonces is not limited."""
         key = f"{self._keys('nonce', name)[0]}:{proof.nonce}"
         if not self._ask(lambda: self._redis.set(key, 1, nx=True, px=_ms(_NONCE_SECONDS))):
             raise ProofRefused("replayed")
@@ -177,7 +177,7 @@ def _ms(seconds: float) -> int:
 
 
 def _number(value: bytes) -> float:
-    """Convert a mark to a number; a damaged mark counts as set."""
+    """Convert a mark to a number. A damaged mark counts as 1, so that a revoked handle stays revoked."""
     try:
         return float(value)
     except ValueError:

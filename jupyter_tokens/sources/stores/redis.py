@@ -1,7 +1,8 @@
 """Keeps slots in Redis or Valkey, for processes on several machines.
 
-A holder of a lock that seems dead may still come back. So each holder gets a fence, an increasing number. A put is
-refused if its fence is smaller than the fence in the slot. No clocks are compared: Redis counts the expiry down.
+A process that holds a lock may seem dead, lose the lock, and then go on. So each holder gets a fence, a number that
+increases. A put is refused if its fence is smaller than the fence in the slot. The clocks of machines are not compared:
+Redis counts the time until the expiry.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 from ...clock import Clock
 from ...errors import ConfigurationError
-from .base import Kept, Slot, Store, StoreUnavailable
+from .base import Kept, LockTaken, Slot, Store, StoreUnavailable
 
 __all__ = ["RedisStore"]
 
@@ -24,7 +25,7 @@ _SLOT, _LOCK, _FENCE = ":slot", ":lock", ":fence"
 _IO_SECONDS = 1.0
 _BREAK_SECONDS = 10.0
 _LOCK_SECONDS = 5.0
-"""How long a lock lasts without renewal, in seconds. A living holder renews its lock; a dead holder's becomes free."""
+"""How long a lock lasts without renewal, in seconds. The holder renews its lock. If the holder dies, the lock ends."""
 _PAUSE = 0.05
 _FENCE_SECONDS = 86_400
 """Seconds for which a fence is kept after its slot has expired."""
@@ -58,7 +59,7 @@ class RedisStore(Store):
             import redis  # noqa: PLC0415 (170 ms, and an extra)
         except ImportError:
             raise ConfigurationError(
-                "TokenStore.url is a Redis URL, which needs the package redis.",
+                "TokenStore.url (or JUPYTER_TOKENS_STORE) is a Redis URL, which needs the package redis.",
                 hint="Install it: pip install 'jupyter-tokens[redis]'",
             ) from None
         self._clock = clock
@@ -73,7 +74,7 @@ class RedisStore(Store):
             )
         except ValueError:
             # The original error may quote the password.
-            problem = ConfigurationError("TokenStore.url is not a valid Redis URL.")
+            problem = ConfigurationError("TokenStore.url (or JUPYTER_TOKENS_STORE) is not a valid Redis URL.")
         else:
             told = self.client.connection_pool.connection_kwargs
             self.place = str(told.get("path") or f"redis://{told.get('host', 'localhost')}:{told.get('port', 6379)}")
@@ -111,11 +112,11 @@ class RedisStore(Store):
     def lock(self, name: str, *, seconds: float) -> Iterator[int]:
         lock = self.client.lock(f"{_PREFIX}{name}{_LOCK}", timeout=_LOCK_SECONDS, sleep=_PAUSE, thread_local=False)
         if not self.ask(lambda: lock.acquire(blocking_timeout=seconds)):
-            raise StoreUnavailable(f"another process has held a lock in {self.place} for {seconds:g} s")
+            raise LockTaken(f"a lock in {self.place} was not free within {seconds:g} s")
         done = threading.Event()
         renewal = threading.Thread(target=self._renew, args=[lock, done], name="jupyter-tokens-lock", daemon=True)
         try:
-            renewal.start()
+            _start(renewal)
             fence: int = self.ask(lambda: self._fence(name))
             yield fence
         finally:
@@ -143,8 +144,8 @@ class RedisStore(Store):
             return question()
         except self._failures as failure:
             self._closed_until = self._clock.elapsed() + _BREAK_SECONDS
-            # Only the type: the text may quote what was sent.
-            self._why = f"{self.place} does not answer as it should ({type(failure).__name__})"
+            # Only the error's type is named, because its text may quote what was sent.
+            self._why = f"a request to {self.place} failed ({type(failure).__name__})"
         raise StoreUnavailable(self._why)
 
     def _fence(self, name: str) -> int:
@@ -160,7 +161,7 @@ class RedisStore(Store):
             try:
                 lock.reacquire()
             except self._failures as failure:
-                # Another process may call the API too; the fence decides whose token stays.
+                # Another process may now call the API too. The fences decide whose token stays.
                 _log.debug("a lock was lost: %s", type(failure).__name__)
                 return
 
@@ -178,3 +179,10 @@ class RedisStore(Store):
                 return Slot(name, (int(life) - left) / 1000, left / 1000, size) if left > 0 else None
             except (self.damage, TypeError, ValueError):
                 return None
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError:
+        raise StoreUnavailable("this process cannot start another thread") from None

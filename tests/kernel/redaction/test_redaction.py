@@ -310,6 +310,25 @@ def test_a_kernel_that_cannot_be_searched_is_told_of_and_narrower_hooks_serve(
     assert VALUE not in captured.stdout
 
 
+@pytest.mark.filterwarnings("ignore:jupyter_tokens cannot search")
+@pytest.mark.parametrize("has_session", [True, False])
+def test_the_narrower_hooks_know_what_the_server_pushes(shell: Any, client: Client, *, has_session: bool) -> None:
+    if has_session:
+        shell.kernel = Kernel()
+        shell.kernel.session = shell.displayhook.session = shell.display_pub.session = _Failing(key=b"key")
+    redaction.start(shell, client)
+    sent = filled("PUSHED", "acme", {}, snippet("python", {"PUSHED": VALUE}))
+    try:
+        shell.user_expressions({EXPRESSION: sent.expression})
+        with capture_output() as captured:
+            shell.run_cell("__import__('os').environ['PUSHED']")
+    finally:
+        for variable in ("PUSHED", FILLED_VARIABLE):
+            os.environ.pop(variable, None)
+    assert "[token acme]" in captured.stdout
+    assert VALUE not in captured.stdout
+
+
 def test_in_plain_ipython_the_narrower_hooks_serve_without_a_word(shell: InteractiveShell, client: Client) -> None:
     redaction.start(shell, client)
     known(shell).know(VALUE, "x")

@@ -193,7 +193,7 @@ def test_a_folder_in_the_place_of_the_file(file: Path) -> None:
 def test_a_file_that_others_can_read_is_refused(file: Path) -> None:
     write(file, f"[basic]\nak = a\nsk = {CANARY}\n")
     file.chmod(0o644)
-    with pytest.raises(SecretError, match=r"others can read \(mode 0644\)") as caught:
+    with pytest.raises(SecretError, match=r"others can access \(mode 0644\)") as caught:
         chain()
     assert caught.value.hint.startswith(f"Run: chmod 600 {file}")
     assert CANARY not in told(caught.value)
