@@ -439,7 +439,7 @@ def check_head(answer: httpx.Response) -> None:
     if answer.has_redirect_location:
         raise ResponseError(
             f"{answer.request.url.host} answered with a redirect to {_host_of(answer)}, which is not followed.",
-            hint="Check the profile's endpoint.",
+            hint="Check the URLs in the profile, such as endpoint or issuer.",
             status=answer.status_code,
         )
     encodings = answer.headers.get("content-encoding", "").lower().split(",")

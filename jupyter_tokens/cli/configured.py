@@ -37,7 +37,7 @@ _COLOURS = {"configured": "green", "no secret": "yellow", "wrong": "red"}
 
 
 class ListApp(Action):
-    """List names, providers and whether the secrets are available."""
+    """List the profiles, and whether their secrets in variables and files can be read."""
 
     name = "jupyter-tokens-list"
     description = """List the profiles: provider, environment variable, state, file.

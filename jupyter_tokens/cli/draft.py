@@ -83,7 +83,7 @@ class Draft:
         self.settings[key] = reference
 
     def param(self, key: str, text: str) -> None:
-        """Set a parameter from the command line. Raises `ParameterError`."""
+        """Set a parameter from its text. Raises `ParameterError` if the parameter is unknown or the text is invalid."""
         if key not in self.kind.params:
             problem = f"{key[:80]!r} is not a parameter of this provider."
             raise ParameterError(problem, hint=closest(key, self.kind.params))

@@ -335,7 +335,7 @@ def _read_command(ref: SecretRef) -> bytes:
 
 
 def _read_profile(ref: SecretRef) -> str:
-    raise ref.error("is the token of another profile. Such a reference can only be used in the settings of a profile.")
+    raise ref.error("refers to the token of a profile. Such a reference can only be used in the settings of a profile.")
 
 
 _READERS: dict[str, Callable[[SecretRef], str | bytes]] = {

@@ -304,10 +304,10 @@ class Provider:
     def identity(self, secrets: Mapping[str, Secret], credential: Any) -> Any:
         """Return what identifies the credential. Processes with the same identity share tokens.
 
-        The result may consist of strings, numbers, `Secret`s, and mappings, tuples and dataclasses of these. Dataclass
-        fields with `compare=False` are ignored. If the result is None, or has a part of any other type, the token is
-        not shared. The result must be the same in all processes, otherwise nothing is shared, and must differ from
-        account to account, otherwise one account gets the token of another.
+        The result may consist of strings, numbers, None, `Secret`s, and mappings, lists, tuples and dataclasses of
+        these. Dataclass fields with `compare=False` are ignored. If the whole result is None, or has a part of any
+        other type, the token is not shared. The result must be the same in all processes, otherwise nothing is shared,
+        and must differ from account to account, otherwise one account gets the token of another.
         """
         return secrets, credential
 

@@ -206,11 +206,11 @@ def check_claims(claims: Mapping[str, Any], server: Server, client_id: str, nonc
     if client_id not in (audience if isinstance(audience, list) else [audience]):
         raise _not_the_issuers("it is for another client")
     if nonce and claims.get("nonce") != nonce:
-        raise _not_the_issuers("its nonce does not belong to this login")
+        raise _not_the_issuers("it has no nonce, or the nonce of another login")
 
 
 def _not_the_issuers(why: str) -> ResponseError:
     return ResponseError(
         f"The id_token cannot be trusted: {why}.",
-        hint="Log in again; if it happens again, tell the server's administrator.",
+        hint="Log in again; if it happens again, tell the login server's administrator.",
     )

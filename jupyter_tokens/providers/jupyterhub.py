@@ -71,7 +71,10 @@ class JupyterHub(Provider):
             )
         # Plain http is allowed: it is usual inside a cluster, where hub and servers send this token over it anyway.
         if not api.startswith(("http://", "https://")) or not is_url(api):
-            raise ConfigurationError(f"{_API} is not a URL.", hint="The hub sets it to the URL of its API.")
+            raise ConfigurationError(
+                f"The environment variable {_API} is not an http:// or https:// URL.",
+                hint="The hub sets it when it starts your server: do not set it yourself, and restart the server.",
+            )
         return _Server(f"{api.rstrip('/')}/users/{quote(user, safe='')}", Secret(token))
 
     def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:

@@ -86,7 +86,7 @@ _MEANINGS = {
     ),
     "unauthorized_client": Meaning(Forbidden, "Register the client at the server for the profile's grant."),
     "unsupported_grant_type": Meaning(InvalidRequest, "Choose another grant: the endpoint does not support this one."),
-    "access_denied": Meaning(Forbidden, "Log in again and allow the access, or ask the server's administrator."),
+    "access_denied": Meaning(Forbidden, "Log in again and allow the access, or ask the login server's administrator."),
     "expired_token": Meaning(InvalidRequest, "Start the login again."),
     "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may not be allowed all of it."),
     "invalid_target": Meaning(InvalidRequest, "Check resource and audience."),
@@ -386,7 +386,7 @@ class OAuth2(TokenEndpoint):
         if self.logs_in and self.token == ID_TOKEN and not server.jwks:
             raise ConfigurationError(
                 "The issuer's metadata has no jwks_uri, so its id_tokens cannot be verified.",
-                hint="Set token to access_token, or ask the server's administrator.",
+                hint="Set token to access_token, or ask the login server's administrator.",
             )
         return server
 

@@ -110,7 +110,7 @@ def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[s
         raise Forbidden(
             f"The server did not complete the login{f': {said}' if said else ''}.",
             code=code,
-            hint="Start the login again, or ask the server's administrator.",
+            hint="Start the login again, or ask the login server's administrator.",
         )
     now = call.clock.now()
     form = {

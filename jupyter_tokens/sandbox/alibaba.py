@@ -35,8 +35,10 @@ def known_parameters(params: list[tuple[str, str]], known: tuple[str, ...]) -> d
     """Return the parameters as a dict. Raises RefusedError for a parameter that is unknown or given twice."""
     given: dict[str, str] = {}
     for name, value in params:
-        if name in given or name not in known:
-            raise invalid(name, "The parameter is unknown, or is given twice.")
+        if name not in known:
+            raise invalid(name, "The parameter is unknown.")
+        if name in given:
+            raise invalid(name, "The parameter is given twice.")
         given[name] = value
     return given
 

@@ -79,7 +79,7 @@ class Iam(Api):
             token = self._token(identity)
             # The new token does not outlive the token that was used to log in.
             return self._issue("token", _named(token.subject["user"]), scope, min(end, token.expires_at or end))
-        raise _RefusedError(400, "Only the methods password and token are supported here.")
+        raise _RefusedError(400, 'auth.identity.methods must be ["password"] or ["token"].')
 
     def _lend(self, request: Request) -> Response:
         """Issue a temporary access key for the caller or for an agency."""
@@ -188,7 +188,7 @@ def _check_policy(policy: Any) -> None:
     if policy is None:
         return
     if not isinstance(policy, dict) or policy.get("Version") != "1.1" or not isinstance(policy.get("Statement"), list):
-        raise _RefusedError(400, "The policy needs the Version 1.1 and a list Statement.")
+        raise _RefusedError(400, 'The policy must be an object with "Version": "1.1" and a list "Statement".')
 
 
 def _named(user: str) -> dict[str, Any]:

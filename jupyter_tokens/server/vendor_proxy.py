@@ -228,7 +228,8 @@ def _said(documented: Documented, asked: _Asked) -> dict[str, str | list[str]]:
     if documented.fixed is not None and asked.headers.get("Content-Type", "").partition(";")[0].strip() == _FORM:
         pairs += _pairs(asked.body.decode("latin-1"))
     elif asked.body.strip() not in _NO_BODY:
-        raise Refused(400, "This call does not take a body of this kind.", "body")
+        wanted = "no body" if documented.fixed is None else f"a body of the type {_FORM}"
+        raise Refused(400, f"This call takes {wanted}.", "body")
     fixed = documented.fixed or {}
     said: dict[str, str] = {}
     for name, value in pairs:

@@ -48,7 +48,7 @@ UNREACHED = Gets(NetworkError, hint="Check the endpoint, the network and the pro
 BROKEN = Gets(NetworkError, hint=AGAIN, calls=4, waits=BACKOFF)
 SILENT = Gets(TimedOut, hint="Try again, or raise the profile's timeout.")
 MALFORMED = Gets(ResponseError, status=200, hint=NOT_THIS_API)
-REDIRECTED = Gets(ResponseError, status=301, hint="Check the profile's endpoint.")
+REDIRECTED = Gets(ResponseError, status=301, hint="Check the URLs in the profile, such as endpoint or issuer.")
 UNAUTHORIZED = Gets(Unauthorized, status=401, hint="Check the profile's credential.")
 NOT_FOUND = Gets(NotFound, status=404, hint="Check the ids and the endpoint.")
 THROTTLED = Gets(Throttled, status=429, hint=AGAIN, calls=4, waits=BACKOFF)

@@ -122,7 +122,11 @@ def test_an_id_token_without_a_life(ends: object) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "problem"),
-    [({"iss": "other"}, "another issuer"), ({"aud": ["other"]}, "another client"), ({"nonce": "other"}, "its nonce")],
+    [
+        ({"iss": "other"}, "another issuer"),
+        ({"aud": ["other"]}, "another client"),
+        ({"nonce": "other"}, "nonce of another login"),
+    ],
 )
 def test_claims_that_are_not_those_of_this_login(changed: dict[str, Any], problem: str) -> None:
     check_claims({**CLAIMS, "aud": ["me"], "nonce": "n"}, SERVER, "me", "n")

@@ -109,5 +109,5 @@ def test_elsewhere_there_is_no_hub(ask: Ask, monkeypatch: pytest.MonkeyPatch, na
 
 def test_a_hub_that_is_no_url(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTERHUB_API_URL", "hub:8081")
-    with pytest.raises(ConfigurationError, match="JUPYTERHUB_API_URL is not a URL"):
+    with pytest.raises(ConfigurationError, match="JUPYTERHUB_API_URL is not an http"):
         ask(USER)

@@ -45,10 +45,11 @@ class _Held(NamedTuple):
 
 
 class MessageHooks:
-    """The hooks of one session.
+    """Redacts all messages that one `jupyter_client` session sends, until `close`.
 
-    Text that is held back is released after `HOLD_SECONDS`, or earlier by the cell's next message: the rest of the
-    text, a result, a request for input, or the end of the cell. The order of a cell's messages does not change.
+    The end of a text is held back if it may be the beginning of a value. It is sent after `HOLD_SECONDS`, or with the
+    cell's next message: the rest of the text, a result, a request for input, or the end of the cell. The order of a
+    cell's messages does not change.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def _login(cloud: str) -> IamLogin | Secret:
         from openstack.config import loader  # noqa: PLC0415 (0.4 s and keystoneauth)
     except ImportError:
         raise SecretError(
-            "The setting credentials 'openstack' needs the package openstacksdk.",
+            "The setting `credentials: openstack` needs the package openstacksdk.",
             hint="Install it: pip install 'jupyter-tokens[openstack]'",
         ) from None
     looked = _WHERE.format(files=", ".join(_searched(loader, _FILES[:1])))

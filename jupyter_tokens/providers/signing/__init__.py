@@ -1,1 +1,1 @@
-"""Request signatures: pure functions for each algorithm."""
+"""Request signatures, one module per algorithm, and the canonical form that both algorithms sign."""
