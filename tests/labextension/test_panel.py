@@ -265,7 +265,7 @@ def test_a_profile_of_the_hubs_service_is_shown_as_such(lab: Lab) -> None:
     expect(lab.panel.get_by_role("alert")).to_contain_text("The hub's token service does not answer.")
     # What is known of the tokens is up to date all the same.
     expect(lab.card("oneaccess").locator("time")).to_be_visible()
-    lab.page.unroute_all()
+    lab.page.unroute_all(behavior="wait")
 
 
 @IN_BOTH
