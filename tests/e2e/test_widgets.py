@@ -162,7 +162,7 @@ def test_without_a_place_for_it_no_value_is_revealed(open_notebook: Any, lab: La
     press(card, "Fetch")
     expect(card).to_contain_text("fresh")
     press(card, "Show")
-    expect(card.get_by_role("alert")).to_contain_text("cannot show a token")
+    expect(card.get_by_role("alert")).to_contain_text("cannot show or copy a token")
     assert any(TARGET in frame for frame in notebook.frames)
     assert not leaks("".join(notebook.frames), lab.sandbox)
 
