@@ -438,7 +438,7 @@ held, done = threading.Event(), threading.Event()
 
 def hold():
     shared = client.shared_client()
-    with client._lock, shared._lock, shared.source._lock, shared.source._cache._lock:
+    with client._lock, shared._lock, shared.source._opening, shared.source._lock:
         held.set()
         done.wait(30)
 

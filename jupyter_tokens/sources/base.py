@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from ..clock import Clock, SystemClock
 from ..errors import ConfigurationError, ParameterError, TokenError
-from .cache import Ask, Held, Key, Standing, TokenCache
+from .cache import Ask, Key, Standing, TokenCache
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
     from datetime import datetime
 
+    from ..clock import Clock
     from ..protocol.handles import Handle
     from ..protocol.messages import About, ProfileEntry
     from ..providers.base import Listed
@@ -36,7 +35,7 @@ class Endpoint(NamedTuple):
     secret: Secret
 
 
-class TokenSource(ABC):
+class TokenSource(TokenCache, ABC):
     """Hands out cached tokens by profile and parameters. Safe for threads and asyncio tasks.
 
     Parameters
@@ -58,9 +57,8 @@ class TokenSource(ABC):
     gone: TokenError | None = None
 
     def __init__(self, *, clock: Clock | None = None) -> None:
-        self.clock = clock or SystemClock()
+        super().__init__(self._fetch_renewable, clock=clock, arrived=self._tell)
         self._watchers: list[tuple[Callable[[Key, Token], None], Callable[[], None] | None]] = []
-        self._cache = TokenCache(self._fetch_renewable, clock=self.clock, arrived=self._arrived)
 
     # What each source implements
 
@@ -209,41 +207,11 @@ class TokenSource(ABC):
 
     # What all sources share
 
-    def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """Return a token from the cache, or fetch it. Blocks. For the arguments see `TokenCache.get`."""
-        return self._cache.get(key, refresh=refresh, newer_than=newer_than)
-
-    async def aget(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
-        """`get` for coroutines. Cancelling one caller affects neither the fetch nor the other callers."""
-        return await self._cache.aget(key, refresh=refresh, newer_than=newer_than)
-
     async def serve(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> tuple[Token, bool]:
         """Return the token as `aget` does, and whether this token was already cached before the call."""
-        if not refresh and newer_than is None and (token := self.fresh(key)) is not None:
-            return token, True
         before = self.held(key)
         token = await self.aget(key, refresh=refresh, newer_than=newer_than)
         return token, before is not None and before.token is token
-
-    def begin(self, key: Key) -> Future[Token]:
-        """Start a fetch in the background, unless this key is being fetched already. Returns the fetch's future."""
-        return self._cache.begin(key)
-
-    def held(self, key: Key) -> Held | None:
-        """Return the token that is cached under a key, even an expired token; None if there is no token."""
-        return self._cache.held(key)
-
-    def fresh(self, key: Key) -> Token | None:
-        """Return the cached token if neither a fetch nor a refresh is due, else None."""
-        return self._cache.fresh(key)
-
-    def standing(self, key: Key) -> Standing:
-        """Return the state, the token and the last error of a key, as all views show them."""
-        return self._cache.standing(key)
-
-    def keys(self) -> list[Key]:
-        """Return the keys that have a token (even an expired token) or whose last fetch failed."""
-        return self._cache.keys()
 
     def live(self) -> int:
         """Return how many valid tokens are cached."""
@@ -274,13 +242,17 @@ class TokenSource(ABC):
 
     def forget(self, key: Key) -> None:
         """Remove what is cached under a key."""
-        self._cache.forget(key)
-        self._changed()
+        super().forget(key)
+        self._tell_loss()
+
+    def forget_profiles(self, names: Container[str]) -> None:
+        """Remove what is cached for these profiles, with any parameters."""
+        super().forget_profiles(names)
+        self._tell_loss()
 
     def forget_profile(self, profile: str) -> None:
         """Remove what is cached for a profile, with any parameters."""
-        self._cache.forget_profiles({profile})
-        self._changed()
+        self.forget_profiles({profile})
 
     def watch(
         self, on_token: Callable[[Key, Token], None], on_loss: Callable[[], None] | None = None
@@ -305,11 +277,11 @@ class TokenSource(ABC):
     def _renew(self, key: Key, refused: Token | None) -> Token:
         return self.get(key, newer_than=None if refused is None else refused.obtained_at)
 
-    def _arrived(self, key: Key, token: Token) -> None:
+    def _tell(self, key: Key, token: Token) -> None:
         for on_token, _ in tuple(self._watchers):
             on_token(key, token)
 
-    def _changed(self) -> None:
+    def _tell_loss(self) -> None:
         for _, on_loss in tuple(self._watchers):
             if on_loss is not None:
                 on_loss()

@@ -189,7 +189,7 @@ class TokenCache:
         rng: Callable[[], float] = random.random,
     ) -> None:
         self._fetch = fetch
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._arrived = arrived
         self._spawn = spawn
         self._rng = rng
@@ -272,20 +272,12 @@ class TokenCache:
             entry = self._entries.get(key)
             if entry is None:
                 return Standing("none", None, None)
-            return Standing(entry.state(self._clock.elapsed()), entry.token, entry.error)
+            return Standing(entry.state(self.clock.elapsed()), entry.token, entry.error)
 
     def keys(self) -> list[Key]:
         """Return the keys that have a token or whose last fetch failed. A key moves to the end with each new token."""
         with self._lock:
             return [key for key, entry in self._entries.items() if entry.token is not None or entry.error is not None]
-
-    def fresh(self, key: Key) -> Token | None:
-        """Return the token of a key if it needs neither a fetch nor a background refresh, else None."""
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None or self._clock.elapsed() >= min(entry.refresh_at(), entry.ends_at):
-                return None
-            return entry.token
 
     def forget(self, key: Key) -> None:
         """Remove what is cached under a key. A running fetch still serves its callers, but its token is not cached."""
@@ -304,7 +296,7 @@ class TokenCache:
             entry = self._entries.get(key)
             if entry is None:
                 entry = self._entries[key] = _Entry()
-            now = self._clock.elapsed()
+            now = self.clock.elapsed()
             token = entry.token if now < entry.ends_at else None
             if token is not None and not refresh:
                 if newer_than is None:
@@ -350,7 +342,7 @@ class TokenCache:
 
     def _run(self, flight: _Flight) -> None:
         try:
-            offset = self._clock.elapsed() - self._clock.now()
+            offset = self.clock.elapsed() - self.clock.now()
             self._succeeded(flight, self._fetch(flight.key, flight.ask), offset)
         except Exception as error:
             self._failed(flight, error)
@@ -362,7 +354,7 @@ class TokenCache:
         with self._lock:
             entry = flight.entry
             entry.flight = None
-            now = self._clock.elapsed()
+            now = self.clock.elapsed()
             life = ends_at = inf
             if token.expires_at is not None:
                 # The whole life, not the rest of it: a token from another cache may have used up a part of its life.
@@ -410,7 +402,7 @@ class TokenCache:
     def _failed(self, flight: _Flight, error: Exception) -> None:
         failure = error.copy() if isinstance(error, TokenError) else None
         with self._lock:
-            self._sweep(self._clock.elapsed())
+            self._sweep(self.clock.elapsed())
             entry = flight.entry
             entry.flight = None
             entry.error = failure
@@ -422,7 +414,7 @@ class TokenCache:
                 entry.failures += 1
                 wait = min(2.0 ** min(entry.failures, 6), _LONGEST_BACKOFF_SECONDS) * (1 + self._rng()) / 2
                 asked = failure.retry_after if failure is not None and failure.retry_after is not None else 0.0
-                entry.not_before = self._clock.elapsed() + max(wait, asked)
+                entry.not_before = self.clock.elapsed() + max(wait, asked)
                 if isinstance(error, Unauthorized | LoginNeeded):
                     # Vendors lock an access key after a few refusals, so no further refresh is due while the cached
                     # token is valid. After a new login there is no wait, because a login removes what is cached.
@@ -452,7 +444,7 @@ class TokenCache:
         if isinstance(error, _Abandoned):
             return None
         entry = flight.entry
-        if not strict and entry.token is not None and self._clock.elapsed() < entry.ends_at:
+        if not strict and entry.token is not None and self.clock.elapsed() < entry.ends_at:
             _log.debug("%s: the refresh failed; the cached token is still valid", flight.key.profile)
             return entry.token
         raise error.copy() if isinstance(error, TokenError) else error

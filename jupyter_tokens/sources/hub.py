@@ -94,8 +94,7 @@ class HubSource(LocalSource):
         if changed:
             self._facts, self._granted = facts, granted
             self._keys.clear()
-            self._cache.forget_profiles(changed - set(super().profiles()))
-            self._changed()
+            self.forget_profiles(changed - set(super().profiles()))
         self._listed = True
 
     def profiles(self) -> Profiles:

@@ -95,7 +95,7 @@ class LocalSource(TokenSource):
         self._fingerprint: object = None
         self._keys: dict[Hashable, Key] = {}
         self._forgotten: dict[Key, datetime] = {}  # when tokens were last forgotten, by profile and user
-        self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._observers: list[Callable[[Fetched], None]] = []
         self._upstream = Upstream(self._current, transport, self.clock, subject=lambda name: self.get(self.key(name)))
         self._shared: SharedTokens | None = None
@@ -153,7 +153,7 @@ class LocalSource(TokenSource):
             return self._profiles
         files = config_files()
         fingerprint = stamp(files)
-        with self._lock:
+        with self._opening:
             self._look_at = self.clock.elapsed() + self._look_seconds
             if self._profiles is None or self._fingerprint != fingerprint:
                 if self._profiles is not None:
@@ -163,8 +163,7 @@ class LocalSource(TokenSource):
                 changed = self._profiles.changed_from(before) if before is not None else set()
                 if changed:
                     _log.debug("the configuration of %s changed: their tokens are dropped", ", ".join(sorted(changed)))
-                    self._cache.forget_profiles(changed)
-                    self._changed()
+                    self.forget_profiles(changed)
             return self._profiles
 
     def profile(self, name: str) -> Profile:
@@ -328,7 +327,7 @@ class LocalSource(TokenSource):
 
     def _open_shared(self) -> SharedTokens | None:
         """Return the tokens in the store, or None if the configuration has no store. Raises `ConfigurationError`."""
-        with self._lock:
+        with self._opening:
             if self._shared_by != self._fingerprint:
                 settings = TokenStore.configured()
                 store = settings.open(self.clock)

@@ -829,7 +829,7 @@ held, done = threading.Event(), threading.Event()
 
 def hold():
     source = session.client.source
-    with session._lock, session.injections._lock, session.refresher._changed, source._lock, source._cache._lock:
+    with session._lock, session.injections._lock, session.refresher._changed, source._opening, source._lock:
         held.set()
         done.wait(30)
 

@@ -55,7 +55,7 @@ async def test_one_call_a_life_however_often_the_sdk_asks(
         assert held.token.expires_at is not None
         assert held.token.expires_at.timestamp() > clock.now()
         # Until a refresh in the background is over, as it is long before the next ask.
-        await until(lambda: source.fresh(key) is not None)
+        await until(lambda: source.standing(key).state == "fresh")
         values.add(tuple(held.token.values().values()))
         clock.advance(life / ASKS_A_LIFE)
     advisory, _ = windows(life)

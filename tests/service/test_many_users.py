@@ -83,12 +83,12 @@ def run(replicas: list[TokenService], clock: Clock, asks: list[tuple[Key, int]])
                 token = service.source.get(key)
                 seen.asks += 1
                 seen.dead += token.expires_at is None or token.expires_at.timestamp() <= clock.now()
-                if service.source.fresh(key) is None:
+                if service.source.standing(key).state != "fresh":
                     due.append((service, key))
         # Until the refreshes are over that were begun in the background, as they are long before the next second.
         deadline = time.monotonic() + 60
         for service, key in due:
-            while service.source.fresh(key) is None:
+            while service.source.standing(key).state != "fresh":
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
         clock.advance(1)

@@ -866,4 +866,4 @@ def test_nothing_that_is_held_shows_a_value(bench: Bench) -> None:
 
 
 def test_by_default_the_clock_is_the_machines() -> None:
-    assert isinstance(TokenCache(lambda key, ask: numbered(1, Clock(), None))._clock, SystemClock)
+    assert isinstance(TokenCache(lambda key, ask: numbered(1, Clock(), None)).clock, SystemClock)

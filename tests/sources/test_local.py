@@ -247,17 +247,6 @@ def test_a_look_at_the_files_holds_for_as_long_as_it_is_told(clock: Clock, confi
     assert list(source.profiles()) == ["third"]
 
 
-def test_what_has_to_be_refreshed_is_not_fresh(source: LocalSource, clock: Clock) -> None:
-    key = source.key("dlc")
-    assert source.fresh(key) is None
-    token = source.get(key)
-    held = source.held(key)
-    assert held is not None
-    assert source.fresh(key) is token
-    clock.advance(held.refresh_at - clock.elapsed())
-    assert source.fresh(key) is None
-
-
 def test_entries_tell_what_a_form_needs_and_what_is_wrong(clock: Clock) -> None:
     wrong = {"provider": "astra", "endpoint": "ftp://x", "api_token": CANARY}
     source = LocalSource(Profiles.of({"dlc": {**DLC, "params": {"TargetType": "job"}}, "wrong": wrong}), clock=clock)
