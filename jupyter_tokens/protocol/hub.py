@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .proof import Caller, Trust
+from .proof import Caller
 
 __all__ = ["SERVICE_VARIABLE", "TOKEN_VARIABLE", "HubServer"]
 
@@ -20,21 +20,12 @@ class HubServer(Caller):
 
     kind = "server"
     header = "Authorization"
+    peer = "the hub's token service"
+    route = "v1"
+    trust = None
     url: str
     token: str = field(repr=False)
     shows_cert: bool = False
-
-    @property
-    def peer(self) -> str:
-        return "the hub's token service"
-
-    @property
-    def route(self) -> str:
-        return "v1"
-
-    @property
-    def trust(self) -> Trust | None:
-        return None
 
     def prove(self, action: str, body: bytes, *, time: int, nonce: str) -> str:
         """Return the value of the header `Authorization`. The hub's API token is the proof."""

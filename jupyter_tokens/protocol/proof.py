@@ -120,15 +120,12 @@ class Identity(Caller):
     """A kernel that a Jupyter server has started. `cert` is the path of the server's certificate, if any."""
 
     kind = "kernel"
+    peer = "the Jupyter server"
     url: str
     cert: str | None
     kernel_id: str
     connection_key: bytes = field(repr=False)
     shows_cert: bool = False
-
-    @property
-    def peer(self) -> str:
-        return "the Jupyter server"
 
     @property
     def route(self) -> str:

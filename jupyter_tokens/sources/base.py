@@ -185,10 +185,10 @@ class TokenSource(TokenCache, ABC):
             profile=key.profile,
         )
 
-    def look_again(self) -> None:  # noqa: B027 (a source that keeps no configuration has nothing to do)
+    def look_again(self) -> None:
         """Read the configuration again before the next call."""
 
-    def report(self, held: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 (most sources have nobody to report to)
+    def report(self, held: Sequence[Mapping[str, Any]]) -> None:
         """Report the tokens that this process holds to the process that fetches them. Raises `TokenError`."""
 
     def issue(self, handle: Handle, lease: float) -> Handle:
@@ -199,10 +199,10 @@ class TokenSource(TokenCache, ABC):
         """
         return handle
 
-    def renew(self, handle: Handle) -> None:  # noqa: B027 (without an issuer there is no lease)
+    def renew(self, handle: Handle) -> None:
         """Renew the lease of a handle. Raises `TokenError`."""
 
-    def revoke(self, handle: Handle) -> None:  # noqa: B027 (as above)
+    def revoke(self, handle: Handle) -> None:
         """Revoke a handle. Raises `TokenError`."""
 
     # What all sources share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,25 +87,23 @@ class LoginStore:
 
     @contextmanager
     def _locked(self, profile: Profile) -> Iterator[None]:
-        if not can_lock:  # pragma: no cover (Windows)
-            yield
-            return
         folder = _folder() / secret_store.FOLDER
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = locked(folder / f".{profile.name}.login.lock", seconds=profile.timeout, clock=self._clock)
-            lock.__enter__()
-        except OSError as error:
-            problem = f"The folder for logins, {folder}, cannot be created: {error.strerror}."
-            raise ConfigurationError(problem) from None
-        except LockTaken as problem:
-            raise TimedOut(f"The stored login is in use: {problem}.", hint="Try again later.", unsent=True) from None
-        except StoreUnavailable as problem:
-            raise ConfigurationError(f"The stored login cannot be used: {problem}.") from None
-        try:
+        with ExitStack() as stack:
+            try:
+                if can_lock:  # pragma: no branch (not on Windows)
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    lock = folder / f".{profile.name}.login.lock"
+                    stack.enter_context(locked(lock, seconds=profile.timeout, clock=self._clock))
+            except OSError as error:
+                problem = f"The folder for logins, {folder}, cannot be created: {error.strerror}."
+                raise ConfigurationError(problem) from None
+            except LockTaken as problem:
+                raise TimedOut(
+                    f"The stored login is in use: {problem}.", hint="Try again later.", unsent=True
+                ) from None
+            except StoreUnavailable as problem:
+                raise ConfigurationError(f"The stored login cannot be used: {problem}.") from None
             yield
-        finally:
-            lock.__exit__(None, None, None)
 
 
 def _folder() -> Path:

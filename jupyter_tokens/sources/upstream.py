@@ -75,14 +75,12 @@ Share = Callable[[Wanted, Callable[[], Token]], Token]
 class _Resolved:
     """A profile's secrets, the credential made from them, and, if a person logs in, the key that identifies the login.
 
-    The secrets can be reused until `until`, in seconds of `Clock.elapsed`. `forms` caches the encoded forms of the
-    secrets, because computing the forms takes half the time of a call.
+    `forms` caches the encoded forms of the secrets, because computing the forms takes half the time of a call.
     """
 
     profile: Profile
     secrets: Mapping[str, Secret]
     credential: Any
-    until: float
     forms: dict[str, frozenset[str]] = field(default_factory=dict)
     login_key: Secret | None = None
 
@@ -112,8 +110,7 @@ class Upstream:
     clock : Clock, optional
         For tests.
     subject : callable
-        Returns the token of the profile with a given name, for another profile that uses this token as a secret. By
-        default the token is fetched without a cache.
+        Returns the token of the profile with a given name, for another profile that uses this token as a secret.
     """
 
     def __init__(
@@ -122,13 +119,12 @@ class Upstream:
         transport: Transport | None = None,
         clock: Clock | None = None,
         *,
-        subject: Callable[[str], Token] | None = None,
+        subject: Callable[[str], Token],
     ) -> None:
         self._profiles = profiles
-        self._subject = subject or self._fetch_plain
+        self._subject = subject
         self._clock = clock or SystemClock()
-        self._transport = transport
-        self._lock = threading.Lock()
+        self._transport = transport or Transport(clock=self._clock)
         self._resolving: dict[str, threading.Lock] = {}
         self._resolved: dict[str, _Resolved] = {}
 
@@ -153,9 +149,6 @@ class Upstream:
         token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, params, around=around, idempotent=True)
         tell_seen(profile.name, [token])
         return token
-
-    def _fetch_plain(self, name: str) -> Token:
-        return self.fetch(Key(name, tuple(self._profiles()[name].call_params({}).items())))
 
     def create(self, name: str, params: Mapping[str, object]) -> Token:
         """Create a new token, if the API has a call for that. Raises `TokenError`.
@@ -227,8 +220,7 @@ class Upstream:
     def close(self) -> None:
         """Close the connections."""
         self._resolved.clear()
-        if self._transport is not None:
-            self._transport.close()
+        self._transport.close()
 
     def _run(
         self,
@@ -247,7 +239,6 @@ class Upstream:
         `around` gets a function that makes the call, and decides whether to make it. Errors contain no secret, and none
         of `sent`. `how` is passed on to `Transport.run`.
         """
-        transport = self._open()
         _log.debug("%s: calling the API of provider %s", profile.name, profile.provider.id)
         secrets: Mapping[str, Secret] = {}
         credential: object = None
@@ -265,7 +256,9 @@ class Upstream:
                 try:
                     with login as used:
                         ours = replace(call, login=used)
-                        return transport.run(lambda: flow(ours), timeout=profile.timeout, verify=profile.verify, **how)
+                        return self._transport.run(
+                            lambda: flow(ours), timeout=profile.timeout, verify=profile.verify, **how
+                        )
                 except TokenError as error:
                     hidden = chain.from_iterable(map(_secrets_in, (credential, used, *sent)))
                     _hide(error, profile, [*secrets.values(), *hidden])
@@ -294,7 +287,7 @@ class Upstream:
         self._check_chain(profile)
         secrets |= {key: self._value_of(name) for key, name in profile.subjects.items()}
         credential = profile.provider.credential(secrets)
-        return _Resolved(profile, secrets, credential, self._clock.elapsed() + SECRETS_SECONDS)
+        return _Resolved(profile, secrets, credential)
 
     def _value_of(self, name: str) -> Secret:
         """Return the value of another profile's token. Errors name the other profile."""
@@ -317,33 +310,18 @@ class Upstream:
             self._check_chain(self._profiles()[name], chain)
 
     def _recent(self, profile: Profile) -> _Resolved:
-        with self._lock:
-            resolving = self._resolving.setdefault(profile.name, threading.Lock())
-        with resolving:
+        with self._resolving.setdefault(profile.name, threading.Lock()):
             recent = self._resolved.get(profile.name)
-            if recent is not None and recent.profile is profile and self._clock.elapsed() < recent.until:
+            if recent is not None and recent.profile is profile:
                 return recent
-            self._resolved.pop(profile.name, None)
             recent = self._resolve(profile)
             # If no thread can be started that drops the secrets, they are not kept.
             with suppress(RuntimeError):
-                timer = threading.Timer(SECRETS_SECONDS, self._drop, (recent,))
+                timer = threading.Timer(SECRETS_SECONDS, self._resolved.pop, (profile.name, None))
                 timer.daemon = True
                 timer.start()
                 self._resolved[profile.name] = recent
             return recent
-
-    def _drop(self, resolved: _Resolved) -> None:
-        name = resolved.profile.name
-        with self._resolving[name]:
-            if self._resolved.get(name) is resolved:
-                self._resolved.pop(name, None)
-
-    def _open(self) -> Transport:
-        with self._lock:
-            if self._transport is None:
-                self._transport = Transport(clock=self._clock)
-            return self._transport
 
 
 def _hide(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> None:

@@ -670,7 +670,7 @@ def fetched(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Token]]:
             if "username" in settings:
                 del written["access_key"], written["secret_key"]
             profiles = Profiles.of({"mine": written})
-            opened.append(Upstream(lambda: profiles))
+            opened.append(Upstream(lambda: profiles, subject=pytest.fail))
         return opened[0].fetch(Key("mine", (("project_id", PROJECT), ("instance_id", instance))))
 
     yield fetch

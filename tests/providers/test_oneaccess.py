@@ -231,7 +231,7 @@ def test_there_are_no_parameters() -> None:
 def test_the_sandboxs_two_tokens_open_two_apis(sandbox: Sandbox, tmp_path: Path) -> None:
     written = sandbox.profiles(tmp_path)["oneaccess"]
     profiles = Profiles.of({"tenant": written, "enterprise": {**written, "token": "id_token"}})
-    upstream = Upstream(lambda: profiles)
+    upstream = Upstream(lambda: profiles, subject=pytest.fail)
     tenant, enterprise = (upstream.fetch(Key(name)) for name in profiles)
     upstream.close()
     for token, users in ((tenant, 200), (enterprise, 401)):
