@@ -23,6 +23,7 @@ from ..errors import (
     TokenError,
     UnknownProfile,
 )
+from ..protocol.handles import written_params
 from ..protocol.messages import About, entries_from_dict, misshapen, token_from_dict
 from ..protocol.proof import Identity
 from ..token import Secret
@@ -98,11 +99,8 @@ class RemoteSource(TokenSource):
         """
         try:
             return entries_from_dict(self._call("profiles", {}, seconds=_LOOK_SECONDS))
-        except ServerUntrusted:
-            raise
-        except ServerGone:
-            _log.debug("no answer from %s; listing the profiles of the fallback", self._caller.peer)
-            entries = self._fallback.entries() if self._fallback is not None else []
+        except ServerGone as gone:
+            entries = self._fallback_for(gone).entries()
             if not entries:
                 raise
             return entries
@@ -121,9 +119,7 @@ class RemoteSource(TokenSource):
         try:
             answer = self._call("values", body, seconds=self.token_seconds, fresh=True)
         except ServerGone as gone:
-            if self._fallback is None or isinstance(gone, ServerUntrusted):
-                raise
-            return self._fallback.list_values(profile, param, given)
+            return self._fallback_for(gone).list_values(profile, param, given)
         try:
             return [Listed(one["id"], one["label"]) for one in answer["values"]]
         except (KeyError, TypeError):
@@ -176,10 +172,7 @@ class RemoteSource(TokenSource):
         try:
             answer = self._call("handles", {**body, "lease": lease}, seconds=_LOOK_SECONDS)
         except ServerGone as gone:
-            if self._fallback is None or isinstance(gone, ServerUntrusted):
-                raise
-            _log.debug("%s: no answer from %s (%s); a handle without issuer", handle.profile, self._caller.peer, gone)
-            return self._fallback.issue(handle, lease)
+            return self._fallback_for(gone).issue(handle, lease)
         try:
             # The hub's service does not know the URL by which this process reaches it.
             return replace(handle, url=str(answer["url"] or self.own_url), certificate=answer["certificate"])
@@ -214,21 +207,26 @@ class RemoteSource(TokenSource):
         try:
             answer = self._call("token", body, seconds=self.token_seconds)
         except ServerGone as gone:
-            if self._fallback is None or isinstance(gone, ServerUntrusted):
-                # If only a certificate is not accepted, the server is running, so this process must not read secrets.
-                raise
-            _log.debug("%s: no answer from %s (%s); falling back", key.profile, self._caller.peer, gone.reason)
+            fallback = self._fallback_for(gone)
             try:
-                local = self._fallback.key(key.profile, dict(key.params))
-                token = self._fallback.get(local, refresh=ask.refresh, newer_than=ask.newer_than)
+                local = fallback.key(key.profile, dict(key.params))
+                token = fallback.get(local, refresh=ask.refresh, newer_than=ask.newer_than)
             except UnknownProfile:
                 # Only the server has this profile, so the useful error is that the server is gone.
                 raise gone from None
-            self._about[key.profile] = self._fallback.about(key.profile)
+            self._about[key.profile] = fallback.about(key.profile)
             self.mode = f"direct ({gone.message.rstrip('.')})"
             return token
         self.mode = "server"
         return self._token(answer)
+
+    def _fallback_for(self, gone: ServerGone) -> TokenSource:
+        """Return the source to use if the server does not answer, or raise the error if there is none."""
+        # If only a certificate is not accepted, the server is running, so this process must not read secrets.
+        if self._fallback is None or isinstance(gone, ServerUntrusted):
+            raise gone
+        _log.debug("no answer from %s (%s); falling back", self._caller.peer, gone.reason)
+        return self._fallback
 
     def _token(self, answer: Mapping[str, Any]) -> Token:
         token, about = token_from_dict(answer, now=self.clock.now())
@@ -280,11 +278,9 @@ class RemoteSource(TokenSource):
 
 def written_key(profile: str, params: Mapping[str, Any]) -> Key:
     """Return the cache key of a call. Raises `ParameterError` for a wrong type; another process checks the values."""
-    written: dict[str, Any] = {}
     for name, value in params.items():
         texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
         if not texts and not isinstance(value, str | int | float | bool | None):
             raise ParameterError(f"Parameter {name} must be a string, a list of strings, a number, true or false.")
-        # A magic passes numbers as strings; the server accepts both.
-        written[name] = tuple(value) if texts else str(value) if type(value) is int else value
-    return Key(profile, tuple(sorted(written.items())))
+    # A magic passes numbers as strings; the server accepts both.
+    return Key(profile, written_params(params))
