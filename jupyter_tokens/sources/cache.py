@@ -138,10 +138,10 @@ class _Entry:
         return None if self.token is None else self.token.obtained_at
 
     def refresh_at(self) -> float:
-        return max(self.ends_at - windows(self.life)[0], self.not_before) if self.life < inf else inf
+        return max(self.ends_at - windows(self.life)[0], self.not_before)
 
     def wait_from(self) -> float:
-        return max(self.ends_at - windows(self.life)[1], self.not_before) if self.life < inf else inf
+        return max(self.ends_at - windows(self.life)[1], self.not_before)
 
     def state(self, now: float) -> State:
         if self.token is None or now >= self.ends_at:
@@ -298,17 +298,16 @@ class TokenCache:
                 entry = self._entries[key] = _Entry()
             now = self.clock.elapsed()
             token = entry.token if now < entry.ends_at else None
-            if token is not None and not refresh:
-                if newer_than is None:
-                    serve = now < entry.wait_from()
-                    if serve and now >= entry.refresh_at() and entry.flight is None:
-                        background = self._join(key, entry, Ask(newer_than=token.obtained_at))
-                else:
-                    serve = token.obtained_at > newer_than or now < entry.not_before
-            else:
+            if token is None or refresh:
                 serve = False
-            if not serve:
+            elif newer_than is not None:
+                serve = token.obtained_at > newer_than or now < entry.not_before
+            else:
+                serve = now < entry.wait_from()
+            if token is None or not serve:
                 return self._join(key, entry, Ask(refresh, None if refresh else newer_than or entry.obtained_at()))
+            if newer_than is None and now >= entry.refresh_at() and entry.flight is None:
+                background = self._join(key, entry, Ask(newer_than=token.obtained_at))
         if background is None:
             _log.debug("%s: from the cache", key.profile)
         else:
@@ -316,7 +315,6 @@ class TokenCache:
             # The valid token is returned even if no thread can be started for the refresh.
             with suppress(RuntimeError, Busy):
                 self._run_in_background(background)
-        assert token is not None
         return token
 
     @staticmethod
@@ -374,7 +372,7 @@ class TokenCache:
             kept = ends_at > now and self._entries.get(flight.key) is entry
             if kept:
                 self._entries[flight.key] = self._entries.pop(flight.key)
-            if not kept:
+            else:
                 # A token that has already expired (ExpireTime=0 is legal) or whose key was forgotten meanwhile is only
                 # returned to the callers that waited for it.
                 self._drop(flight)

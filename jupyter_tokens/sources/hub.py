@@ -58,8 +58,8 @@ class HubSource(LocalSource):
 
     @property
     def is_due(self) -> bool:
-        """Whether `look` would send a request to the service."""
-        return self.clock.elapsed() >= self._ask_from
+        """Whether `look` would send a request to the service, or wait for the first list."""
+        return self.clock.elapsed() >= self._ask_from or (not self._listed and self._looking.locked())
 
     def look(self) -> None:
         """Update the list of granted profiles if it is old. Blocks for a few seconds at most, and never raises.
@@ -68,15 +68,10 @@ class HubSource(LocalSource):
         """
         if self._looking.acquire(blocking=not self._listed):
             try:
-                due = self.clock.elapsed() + LOOK_SECONDS
-                if self.is_due and self._listed:
+                if self.clock.elapsed() >= self._ask_from:
                     # Set before the request: if the service refuses a token meanwhile, the list is due again.
-                    self._ask_from = due
+                    self._ask_from = self.clock.elapsed() + LOOK_SECONDS
                     self._look()
-                elif self.is_due:
-                    # Set after the request: until there is a first list, callers must find it due, and wait for it.
-                    self._look()
-                    self._ask_from = due
             finally:
                 self._looking.release()
 
