@@ -6,6 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .proof import Nonces
@@ -75,12 +76,11 @@ class Records(ABC):
         """Close the connections."""
 
 
+@dataclass(slots=True)
 class _Kept:
-    __slots__ = ("ends_at", "facts", "marks")
-
-    def __init__(self, facts: Mapping[str, Any], ends_at: float) -> None:
-        self.facts, self.ends_at = facts, ends_at
-        self.marks: dict[str, float] = defaultdict(float)
+    facts: Mapping[str, Any]
+    ends_at: float
+    marks: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def record(self) -> Record:
         return Record(self.facts, self.marks.copy())

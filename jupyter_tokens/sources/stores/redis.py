@@ -116,7 +116,10 @@ class RedisStore(Store):
         done = threading.Event()
         renewal = threading.Thread(target=self._renew, args=[lock, done], name="jupyter-tokens-lock", daemon=True)
         try:
-            _start(renewal)
+            try:
+                renewal.start()
+            except RuntimeError:
+                raise StoreUnavailable("this process cannot start another thread") from None
             fence: int = self.ask(lambda: self._fence(name))
             yield fence
         finally:
@@ -179,10 +182,3 @@ class RedisStore(Store):
                 return Slot(name, (int(life) - left) / 1000, left / 1000, size) if left > 0 else None
             except (self.damage, TypeError, ValueError):
                 return None
-
-
-def _start(thread: threading.Thread) -> None:
-    try:
-        thread.start()
-    except RuntimeError:
-        raise StoreUnavailable("this process cannot start another thread") from None
