@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import Counter
 
-from .._util.threads import THREADS
 from ..clock import Clock, utc
 from ..errors import TokenError
 
@@ -38,12 +37,6 @@ _UNKNOWN_LIFE_SECONDS = 86_400.0
 _MOST_NOTED = 65_536
 _END_SECONDS = 5.0
 """Longest wait for the last records when the service stops."""
-
-
-@lru_cache(4096)
-def _asks(profile: str, user: str, outcome: str) -> Any:
-    # Cached, because the lookup takes longer than the increment.
-    return _ASKS.labels(profile, user, outcome)
 
 
 class Holding(NamedTuple):
@@ -84,8 +77,8 @@ class Audit:
         self._records = records
         self._clock = clock
         self._noted: dict[tuple[str, str | None, str], datetime | None] = {}
-        self._under_way = 0
-        self._stored = threading.Condition()
+        # Only used if the records block. One thread stores the events in their order.
+        self._pool = ThreadPoolExecutor(1, "jupyter_tokens audit")
 
     def served(self, caller: Caller, token: Token, *, cached: bool, handle: str | None = None) -> None:
         """Record that a user's server, or a worker with one of the user's handles, got a token.
@@ -93,7 +86,7 @@ class Audit:
         `cached` is true if the token came from this replica's cache. `handle` is the id of the worker's handle.
         """
         profile = token.profile
-        _asks(profile, caller.name, "served").inc()
+        _ASKS.labels(profile, caller.name, "served").inc()
         by = {} if handle is None else {"handle": handle}
         self._tell("served", logging.INFO, {"profile": profile, "cached": cached, **_who(caller), **by}, keep=False)
         if handle is None:
@@ -111,7 +104,7 @@ class Audit:
     def refused(self, caller: Caller | None, profile: str | None, reason: str) -> None:
         """Record a request that was answered with an error. `profile` must be the name of a known profile, or None."""
         if caller is not None and profile is not None:
-            _asks(profile, caller.name, reason).inc()
+            _ASKS.labels(profile, caller.name, reason).inc()
         # Unauthenticated requests are only logged: they could push other events out of the stored list.
         facts = {"profile": profile, "reason": reason, **_who(caller)}
         self._tell("refused", logging.WARNING, facts, keep=caller is not None)
@@ -133,15 +126,13 @@ class Audit:
 
     def holdings(self) -> list[Holding]:
         """Return the tokens that users hold, sorted by user, server and profile. Blocks. Raises `Busy`."""
-        held = [Holding(**{**f, "since": utc(f["since"]), "until": _utc(f["until"])}) for f in self._held()]
+        facts = [record.facts for record in self._records.all(_KIND)]
+        held = [Holding(**{**f, "since": utc(f["since"]), "until": _utc(f["until"])}) for f in facts]
         return sorted(held, key=lambda one: (one.user, one.server or "", one.profile))
 
     def events(self) -> list[Mapping[str, Any]]:
         """Return the latest events, newest first. Each has `at` (ISO 8601), `kind` and facts. Blocks. Raises `Busy`."""
         return self._records.events()
-
-    def _held(self) -> list[Mapping[str, Any]]:
-        return [record.facts for record in self._records.all(_KIND)]
 
     def _hold(self, who: tuple[str, str | None, str], until: datetime | None) -> None:
         # If the token's expiry is known, the holding is stored once, not at each request.
@@ -172,8 +163,9 @@ class Audit:
 
     def close(self) -> None:
         """Wait until all events and holdings are stored, for a few seconds at most."""
-        with self._stored:
-            self._stored.wait_for(lambda: not self._under_way, _END_SECONDS)
+        with suppress(RuntimeError):  # no thread could be started
+            wait([self._pool.submit(int)], _END_SECONDS)
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _note(self, act: Callable[[], None]) -> None:
         def noted() -> None:
@@ -181,23 +173,14 @@ class Audit:
                 act()
             except TokenError as problem:
                 _log.debug("event not stored: %s", problem)
-            finally:
-                self._count(-1)
 
-        self._count(1)
         if not self._records.blocks:
             noted()
             return
         try:
-            THREADS.start("audit", noted)
-        except (TokenError, RuntimeError) as problem:
-            self._count(-1)
+            self._pool.submit(noted)
+        except RuntimeError as problem:
             _log.debug("event not stored: %s", problem)
-
-    def _count(self, change: int) -> None:
-        with self._stored:
-            self._under_way += change
-            self._stored.notify_all()
 
 
 def _utc(seconds: float | None) -> datetime | None:
