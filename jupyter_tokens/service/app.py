@@ -128,7 +128,9 @@ class TokenService(Configurable):
         grants: Mapping[str, Any] = proposal["value"]
         for name, grant in grants.items():
             known = isinstance(grant, Mapping) and set(grant) <= {"groups", "scopes"}
-            if not known or not all(isinstance(words, list) and all(map(_is_text, words)) for words in grant.values()):
+            if not known or not all(
+                isinstance(words, list) and all(isinstance(word, str) for word in words) for words in grant.values()
+            ):
                 raise TraitError(
                     f"grants[{name!r}] must be a mapping with only the keys groups and scopes, each a list of strings"
                 )
@@ -256,10 +258,6 @@ class TokenService(Configurable):
     def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
         count_fetch(fetched, refresh=source.held(fetched.key) is not None)
         self.audit.fetched(fetched)
-
-
-def _is_text(word: object) -> bool:
-    return isinstance(word, str)
 
 
 def _log_request(handler: web.RequestHandler) -> None:

@@ -41,6 +41,10 @@ _log = logging.getLogger(__name__)
 
 OWNER = "user "
 """The owner of a user's handle is this prefix and the user's name."""
+_INVALID: Mapping[str, Any] = {"params": {}, "sandbox": False, "scheme": "", "header": ""} | dict.fromkeys(
+    ("name", "provider", "title", "env", "kernels", "notebooks", "error")
+)
+"""The facts about an invalid profile, without its name and its error."""
 
 
 class ServiceHandler(JsonHandler):
@@ -118,34 +122,18 @@ class ProfilesHandler(ServiceHandler):
         self.finish(json.dumps(answer))
 
     def _entry(self, name: str) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "name": name,
-            "provider": None,
-            "title": None,
-            "env": None,
-            "params": {},
-            "sandbox": False,
-            "scheme": "",
-            "header": "",
-            "kernels": None,
-            "notebooks": None,
-            "error": None,
-        }
         try:
             profile = self.service.source.profile(name)
         except ConfigurationError as error:
-            return {**entry, "error": self.facts_of(error)}
+            return {**_INVALID, "name": name, "error": self.facts_of(error)}
+        provider = profile.provider
         return {
-            **entry,
-            "provider": profile.provider.id,
-            "title": profile.provider.title,
-            "env": profile.env,
+            **_INVALID,
+            "name": name,
+            "provider": provider.id,
             "params": dict(profile.params),
-            "sandbox": profile.provider.sandbox,
-            "scheme": profile.provider.scheme,
-            "header": profile.provider.header,
-            "kernels": profile.kernels,
-            "notebooks": profile.notebooks,
+            **{fact: getattr(provider, fact) for fact in ("title", "sandbox", "scheme", "header")},
+            **{fact: getattr(profile, fact) for fact in ("env", "kernels", "notebooks")},
         }
 
 

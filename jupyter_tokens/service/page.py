@@ -13,7 +13,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from http.client import responses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
 from tornado import web
@@ -151,28 +151,25 @@ class PageHandler(_Page):
         if handle_id:
             issued = await on_a_thread(lambda: service.handles.of(handle_id))
             if issued is None or (issued.owner != OWNER + caller.name and not service.is_admin(caller)):
-                self._refuse(404, "There is no handle with this id, or it belongs to another user.", "handle")
+                raise Refused(404, "There is no handle with this id, or it belongs to another user.", "handle")
             await on_a_thread(lambda: service.handles.revoke(handle_id))
             service.audit.handle("revoked", issued, caller)
         elif profile:
             user = self.get_body_argument("user", caller.name)
             if not service.is_admin(caller):
                 if user != caller.name:
-                    self._refuse(403, "Only administrators can forget a token of another user.", "not_admin")
+                    raise Refused(403, "Only administrators can forget a token of another user.", "not_admin")
                 service.check_granted(caller, profile)
             await service.forget(user, profile)
             service.audit.forgotten(caller, profile)
         else:
-            self._refuse(400, "The form has neither a handle to revoke nor a profile to forget.", "body")
+            raise Refused(400, "The form has neither a handle to revoke nor a profile to forget.", "body")
         self.redirect(self.hub_auth.base_url, status=HTTPStatus.SEE_OTHER)
 
     @property
     def _caller(self) -> Caller:
         assert self.caller is not None
         return self.caller
-
-    def _refuse(self, status: int, message: str, reason: str) -> NoReturn:
-        raise Refused(status, message, reason)
 
 
 class LoggedInHandler(_Page, HubOAuthCallbackHandler):  # type: ignore[misc] # as above
