@@ -138,15 +138,12 @@ class HubSource(LocalSource):
         return self._service.issue(handle, lease)
 
     def renew(self, handle: Handle) -> None:
-        """Renew the lease of a handle through the service. Raises `TokenError`."""
         self._service.renew(handle)
 
     def revoke(self, handle: Handle) -> None:
-        """Revoke a handle through the service. Raises `TokenError`."""
         self._service.revoke(handle)
 
     def close(self) -> None:
-        """Close the connections. Tokens already returned stay valid."""
         self._service.close()
         super().close()
 

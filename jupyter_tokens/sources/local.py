@@ -107,7 +107,6 @@ class LocalSource(TokenSource):
         return Logins(self._upstream, self.profiles, self.forget_profile, self.clock)
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
-        """Start a login on another device, or return the state of the login `login_id`. See `TokenSource`."""
         if login_id is None:
             attempt = self.logins.begin(profile, session=_SESSION, device=True)
         elif (known := self.logins.look(login_id, session=_SESSION)) is not None:
@@ -121,7 +120,6 @@ class LocalSource(TokenSource):
         return attempt_to_dict(attempt, self.clock, TokenError.to_dict)
 
     def logout(self, profile: str) -> bool | None:
-        """Log the person out. See `TokenSource`."""
         return self.logins.logout(profile)
 
     def remove_profile(self, profile: str) -> bool | None:
@@ -188,7 +186,6 @@ class LocalSource(TokenSource):
         self._look_at = -inf
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
-        """Return the cache key of a call. Raises `TokenError` for an unknown or invalid profile or parameter."""
         self.profiles()  # clears `_keys` if the configuration has changed
         params = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
         # Contains the types, because as a dict key True equals 1, but an API may treat them differently.
@@ -205,7 +202,6 @@ class LocalSource(TokenSource):
         return key
 
     def about(self, profile: str) -> About:
-        """Return what a card shows about a profile. Raises `TokenError` for an unknown or invalid profile."""
         found = self.profiles()[profile]
         return About(found.provider.title, found.env, sandbox=found.provider.sandbox, sdk=found.sdk)
 
@@ -277,7 +273,6 @@ class LocalSource(TokenSource):
             return self._upstream.create(profile, params)
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """List the values that a parameter can have, by a call to the API. See `TokenSource`."""
         return self.list_values_of(self.profiles()[profile], param, given)
 
     def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
@@ -305,7 +300,6 @@ class LocalSource(TokenSource):
                 _log.warning("An observer of a fetch failed: %s", type(error).__name__)
 
     def close(self) -> None:
-        """Close the connections. Tokens already returned stay valid."""
         self._upstream.close()
         if self._shared is not None:
             self._shared.close()

@@ -97,13 +97,8 @@ class Loopback:
                 cookie = f"{_COOKIE}={self._cookie.reveal()}; Path={_CALLBACK}; HttpOnly; SameSite=Lax"
                 return 302, {"Location": to.reveal(), "Set-Cookie": cookie, "Cache-Control": "no-store"}, b""
         if host != self._host or parts.path != _CALLBACK or not self._is_ours(cookies):
-            return (
-                403,
-                dict(PAGE_HEADERS),
-                page(
-                    "Not logged in",
-                    "This link was opened before, or its login was not started in this browser. Start the login again.",
-                ),
+            return _failed(
+                403, "This link was opened before, or its login was not started in this browser. Start the login again."
             )
         return self._end(parse_qs(parts.query, keep_blank_values=True))
 
@@ -111,15 +106,15 @@ class Loopback:
         with self._lock:
             finish, self._finish = self._finish, None
         if finish is None:
-            return 403, dict(PAGE_HEADERS), page("Not logged in", "This login has already ended. Start it again.")
+            return _failed(403, "This login has already ended. Start it again.")
         try:
             attempt = finish(answer)
         except TokenError as error:
             self._ended.set_exception(error.copy())
-            return 400, dict(PAGE_HEADERS), page("Not logged in", f"{error.message} {error.hint}")
+            return _failed(400, f"{error.message} {error.hint}")
         except Exception as error:
             self._ended.set_exception(error)
-            return 500, dict(PAGE_HEADERS), page("Not logged in", "The login has failed. See where you started it.")
+            return _failed(500, "The login has failed. See where you started it.")
         self._ended.set_result(attempt)
         return 200, dict(PAGE_HEADERS), page(*done(attempt))
 
@@ -134,6 +129,10 @@ class Loopback:
 def done(attempt: Attempt) -> tuple[str, str]:
     """Return title and text of the page after a login."""
     return f"Logged in{f' as {attempt.who}' if attempt.who else ''}", "You can close this page."
+
+
+def _failed(status: int, text: str) -> tuple[int, dict[str, str], bytes]:
+    return status, dict(PAGE_HEADERS), page("Not logged in", text)
 
 
 def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:

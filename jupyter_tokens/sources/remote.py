@@ -112,7 +112,6 @@ class RemoteSource(TokenSource):
         return self._token(answer)
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        """List the values of a parameter through the server, or through the fallback. See `TokenSource`."""
         from ..providers.base import Listed  # noqa: PLC0415 (loads httpx)
 
         body = {"profile": profile, "param": param, "params": dict(given)}
@@ -126,7 +125,6 @@ class RemoteSource(TokenSource):
             raise misshapen() from None
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
-        """Start a login on another device through the server, or return a login's state. See `TokenSource`."""
         body = {"profile": profile} if login_id is None else {"profile": profile, "id": login_id}
         answer = self._call("login", body, seconds=self.token_seconds, fresh=True)
         if answer.get("state") == "done":
@@ -135,7 +133,6 @@ class RemoteSource(TokenSource):
         return answer
 
     def logout(self, profile: str) -> bool | None:
-        """Log the person out through the server. See `TokenSource`."""
         answer = self._call("login", {"profile": profile, "logout": True}, seconds=self.token_seconds, fresh=True)
         self.forget_profile(profile)
         return bool(answer.get("revoked")) if answer.get("was_logged_in") else None
@@ -180,11 +177,9 @@ class RemoteSource(TokenSource):
             raise misshapen() from None
 
     def renew(self, handle: Handle) -> None:
-        """Renew the lease of a handle. Raises `TokenError`."""
         self._call(f"handles/{handle.id}/renew", {}, seconds=_LOOK_SECONDS)
 
     def revoke(self, handle: Handle) -> None:
-        """Revoke a handle. Raises `TokenError`."""
         self._call(f"handles/{handle.id}/revoke", {}, seconds=_LOOK_SECONDS)
 
     @property
@@ -193,7 +188,6 @@ class RemoteSource(TokenSource):
         return f"{self._caller.url.rstrip('/')}/{self._caller.route}"
 
     def close(self) -> None:
-        """Close the connections. Tokens already returned stay valid."""
         self._connection.close()
 
     def fetch(self, key: Key, ask: Ask) -> Token:

@@ -232,7 +232,7 @@ def test_a_device_goes_on_waiting_while_the_network_is_away(opened: Open, clock:
 def test_a_device_login_that_cannot_be_stored_is_over_because_its_code_is_used(
     opened: Open, person: Person, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = opened()
+    source = opened(timeout=5)
     attempt = source.logins.begin("mine", session=ME, device=True)
     assert attempt.device is not None
     person.type_code(attempt.device.verification_uri, attempt.device.user_code)
