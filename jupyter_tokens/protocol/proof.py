@@ -17,7 +17,6 @@ import re
 import secrets
 import sys
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -260,14 +259,11 @@ class ProofRefused(Exception):
 
 
 class Nonces:
-    """Remembers the nonces of proofs for as long as the proofs are valid. `Gate` calls `spend`.
-
-    Nonces are grouped by the time of their proofs, in seconds. A group is dropped when its proofs are too old.
-    """
+    """Remembers the nonces of proofs for as long as the proofs are valid. `Gate` calls `spend`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seen: dict[str, dict[int, set[bytes]]] = {}
+        self._seen: dict[str, dict[bytes, int]] = {}  # for each caller, the times of the proofs by their nonces
         self._looked_at = -inf
 
     def spend(self, name: str, proof: Proof) -> None:
@@ -276,13 +272,13 @@ class Nonces:
         Raises `ProofRefused` if the nonce was used before, or if `name` has used too many nonces.
         """
         self._forget(self._clock.now())
-        seen = self._seen.setdefault(name, defaultdict(set))
+        seen = self._seen.setdefault(name, {})
         nonce = bytes.fromhex(proof.nonce)
-        if nonce in seen[proof.time]:
+        if nonce in seen:
             raise ProofRefused("replayed")
-        if sum(map(len, seen.values())) >= MOST_NONCES:
+        if len(seen) >= MOST_NONCES:
             raise ProofRefused("too_many")
-        seen[proof.time].add(nonce)
+        seen[nonce] = proof.time
 
     def _forget(self, now: float) -> None:
         """Drop nonces of proofs that are too old; at most once a second, because it iterates over all callers."""
@@ -290,9 +286,8 @@ class Nonces:
             return
         self._looked_at = now
         for name, seen in list(self._seen.items()):
-            for second in [second for second in seen if now - second > WINDOW_SECONDS]:
-                del seen[second]
-            if not seen:
+            self._seen[name] = kept = {nonce: time for nonce, time in seen.items() if now - time <= WINDOW_SECONDS}
+            if not kept:
                 del self._seen[name]
 
 
