@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -206,20 +205,7 @@ def test_a_damaged_handle_is_none(damage: str, replicas: list[Replica], redis_se
 def test_redis_is_told_no_value_no_key_and_no_name(
     replicas: list[Replica], redis_server: RedisServer, hub: Hub
 ) -> None:
-    client = redis_server.client()
-    told: list[str] = []
-    heard = threading.Event()
-    with client.monitor() as monitor:
-
-        def listen() -> None:
-            for command in monitor.listen():
-                told.append(str(command))
-                if "the end" in told[-1]:
-                    heard.set()
-                    return
-
-        listener = threading.Thread(target=listen)
-        listener.start()
+    with redis_server.monitored() as told, redis_server.client() as client:
         one, other = replicas
         values = [one.call("POST", "token", ALICE, profile="oneaccess").json()["value"]]
         handle = one.issue()
@@ -228,12 +214,7 @@ def test_redis_is_told_no_value_no_key_and_no_name(
         one.call("DELETE", f"handles/{handle.id}", ALICE)
         while not client.exists("jupyter-tokens:events"):
             pass
-        client.echo("the end")
-        assert heard.wait(60)
-        listener.join(60)
-    client.save()
-    client.close()
-    dump = (redis_server.folder / "dump.rdb").read_bytes()
+    dump = redis_server.dump
     assert any("NX" in text and "nonce" in text for text in told)
     assert b"jupyter-tokens:handle:" in dump
     for hidden in (*values, handle.key.hex(), handle.id, "oneaccess", "alice", ALICE, ROOT, *SECRETS.values()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -25,21 +24,8 @@ def test_nothing_of_value_is_left(
     profiles: dict[str, Any], hub: Hub, redis_server: RedisServer, tmp_path: Path, config_dir: Path
 ) -> None:
     hidden = [ALICE, BOB, ROOT, SERVICES_OWN, PASSWORD, "c0de-of-a-login", *SECRETS.values()]
-    told: list[str] = []
     store = {"JUPYTER_TOKENS_STORE": redis_server.url}
-    client = redis_server.client()
-    with client.monitor() as monitor, started("--port", "0", "--debug", **store) as (process, [url]):
-        heard = threading.Event()
-
-        def listen() -> None:
-            for command in monitor.listen():
-                told.append(str(command))
-                if "the end" in told[-1]:
-                    heard.set()
-                    return
-
-        listener = threading.Thread(target=listen)
-        listener.start()
+    with redis_server.monitored() as told, started("--port", "0", "--debug", **store) as (process, [url]):
 
         def call(method: str, path: str, token: str, body: Any = None) -> httpx.Response:
             headers = {"Authorization": f"token {token}"}
@@ -62,13 +48,8 @@ def test_nothing_of_value_is_left(
         hidden += [cookie.value for cookie in browser.client.cookies.jar if cookie.value]
         assert browser.press(text, revoke=handle.id).status_code == 303
         browser.client.close()
-        client.echo("the end")
-        assert heard.wait(60)
-        listener.join(60)
         process.send_signal(signal.SIGTERM)
         log = "".join(process.communicate(timeout=30))
-    client.save()
-    client.close()
     assert re.search("^.D ", log, re.MULTILINE)
     assert "revoked" in log
     left = {"log": log.encode(), "MONITOR": "".join(told).encode()}

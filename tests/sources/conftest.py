@@ -6,8 +6,9 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,30 @@ class RedisServer:
 
     def client(self) -> Any:
         return redis.Redis.from_url(self.url)
+
+    @contextmanager
+    def monitored(self) -> Iterator[list[str]]:
+        """All that it is told in a `with` block; at the end it is saved as `dump.rdb`."""
+        told: list[str] = []
+        with self.client() as client, client.monitor() as monitor:
+
+            def listen() -> None:
+                for command in monitor.listen():
+                    told.append(str(command))
+                    if "the end" in told[-1]:
+                        return
+
+            listener = threading.Thread(target=listen, daemon=True)
+            listener.start()
+            yield told
+            client.echo("the end")
+            listener.join(60)
+            assert not listener.is_alive()
+            client.save()
+
+    @property
+    def dump(self) -> bytes:
+        return (self.folder / "dump.rdb").read_bytes()
 
     def stop(self) -> None:
         """It takes connections, and answers none."""

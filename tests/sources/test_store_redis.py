@@ -209,28 +209,10 @@ def test_a_redis_that_hangs_is_waited_for_once(
 def test_redis_is_told_neither_secret_nor_token_nor_whose_they_are(
     sandbox: Sandbox, open_source: Open, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    client = redis_server.client()
-    told: list[str] = []
-    with client.monitor() as monitor:
-        heard = threading.Event()
-
-        def listen() -> None:
-            for command in monitor.listen():
-                told.append(str(command))
-                if "the end" in told[-1]:
-                    heard.set()
-                    return
-
-        listener = threading.Thread(target=listen)
-        listener.start()
+    with redis_server.monitored() as told:
         token = value(open_source())
         assert value(open_source()) == token
-        client.echo("the end")
-        assert heard.wait(60)
-        listener.join(60)
-    client.save()
-    client.close()
-    dump = (redis_server.folder / "dump.rdb").read_bytes()
+    dump = redis_server.dump
     assert any("EVALSHA" in text for text in told)
     assert b":slot" in dump
     secret = (

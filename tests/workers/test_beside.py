@@ -26,6 +26,7 @@ from .test_dask import Cluster as Dask
 from .test_spark import Cluster as Spark
 
 pytestmark = pytest.mark.scale
+dask_cluster, spark_cluster = of_dask.cluster, of_spark.cluster  # fixtures
 PAGE = Path(__file__).parents[2] / "docs" / "workers.md"
 _KINDS = {
     r"environment ": "environment of a process",
@@ -184,24 +185,6 @@ def kept(tmp_path: Path) -> Path:
     folder = tmp_path / "kept"
     folder.mkdir()
     return folder
-
-
-@pytest.fixture
-def dask_cluster(tmp_path: Path) -> Any:
-    folder = tmp_path / "dask"
-    folder.mkdir()
-    cluster = Dask(folder)
-    yield cluster
-    cluster.close()
-
-
-@pytest.fixture
-def spark_cluster(tmp_path: Path) -> Any:
-    folder = tmp_path / "spark"
-    folder.mkdir()
-    cluster = Spark(folder)
-    yield cluster
-    cluster.close()
 
 
 async def _today(call: Call, *names: str) -> dict[str, str]:
