@@ -323,9 +323,8 @@ def test_the_vendors_error_arrives_as_the_error_it_was(opened: Make, server: Ser
 
 def test_a_retryable_error_stays_retryable(opened: Make, server: Server, me: Identity) -> None:
     server.reply = lambda _: (503, Throttled("m", retry_after=30.0).to_dict() | {"code": 5})
-    source = opened(me)
     with pytest.raises(Throttled) as caught:
-        source.get(source.key("oneaccess"))
+        opened(me).get(Key("oneaccess"))
     assert caught.value.retryable
     assert caught.value.retry_after == 30.0
     assert caught.value.code is None
@@ -333,9 +332,8 @@ def test_a_retryable_error_stays_retryable(opened: Make, server: Server, me: Ide
 
 def test_a_reason_that_is_not_known_is_a_token_error(opened: Make, server: Server, me: Identity) -> None:
     server.reply = lambda _: (418, {"reason": "teapot"})
-    source = opened(me)
     with pytest.raises(TokenError, match="HTTP 418"):
-        source.get(source.key("oneaccess"))
+        opened(me).get(Key("oneaccess"))
 
 
 @pytest.mark.parametrize(
@@ -346,9 +344,8 @@ def test_an_answer_of_another_form_is_refused_without_its_content(
     opened: Make, server: Server, me: Identity, changes: dict[str, Any]
 ) -> None:
     server.reply = lambda _: (200, told(**changes))
-    source = opened(me)
     with pytest.raises(ResponseError, match="same version") as caught:
-        source.get(source.key("oneaccess"))
+        opened(me).get(Key("oneaccess"))
     assert CANARY not in str(caught.value)
 
 
@@ -357,9 +354,8 @@ def test_something_else_at_the_address_is_no_server_of_ours(
     opened: Make, server: Server, me: Identity, raw: bytes
 ) -> None:
     server.reply = lambda _: (200, raw)
-    source = opened(me)
     with pytest.raises(ServerGone, match="not from jupyter_tokens"):
-        source.get(source.key("oneaccess"))
+        opened(me).get(Key("oneaccess"))
 
 
 @pytest.fixture
@@ -467,9 +463,8 @@ def test_the_longest_timeout_of_a_profile_ends_before_the_wait_for_the_server() 
 
 
 def test_another_scheme_is_not_plain_http(opened: Make, server: Server, me: Identity) -> None:
-    source = opened(replace(me, url=me.url.replace("http:", "htps:")))
     with pytest.raises(ServerGone, match="InvalidURL"):
-        source.get(source.key("oneaccess"))
+        opened(replace(me, url=me.url.replace("http:", "htps:"))).get(Key("oneaccess"))
     assert server.asked == []
 
 
@@ -561,16 +556,14 @@ def test_a_server_that_does_not_know_the_kernel_is_fallen_back_from_until_it_doe
 def test_an_error_of_the_vendor_is_not_fallen_back_from(opened: Make, server: Server, me: Identity) -> None:
     direct = Direct()
     server.reply = lambda _: (502, {"message": "m", "reason": "unauthorized"})
-    source = opened(me, fallback=direct)
     with pytest.raises(Unauthorized):
-        source.get(source.key("oneaccess"))
+        opened(me, fallback=direct).get(Key("oneaccess"))
     assert direct.asked == []
 
 
 def test_without_a_fallback_a_missing_server_is_an_error_that_may_pass(opened: Make) -> None:
-    source = opened(nobody())
     with pytest.raises(ServerGone, match="cannot be reached") as caught:
-        source.get(source.key("oneaccess"))
+        opened(nobody()).get(Key("oneaccess"))
     assert caught.value.retryable
     assert caught.value.unsent
 
@@ -815,9 +808,8 @@ def test_without_the_right_certificate_the_secret_stays_with_the_server(
 
 
 def test_plain_http_where_tls_is_expected_is_not_fallen_back_from(opened: Make, me: Identity) -> None:
-    source = opened(replace(me, url=me.url.replace("http:", "https:")), fallback=Direct())
     with pytest.raises(ServerUntrusted, match="cannot be reached over TLS"):
-        source.get(source.key("oneaccess"))
+        opened(replace(me, url=me.url.replace("http:", "https:")), fallback=Direct()).get(Key("oneaccess"))
 
 
 def choose(monkeypatch: pytest.MonkeyPatch, config_dir: Path, mode: str, me: Identity | None) -> Client:
