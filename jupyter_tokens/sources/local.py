@@ -247,16 +247,12 @@ class LocalSource(TokenSource):
 
     def forget(self, key: Key) -> None:
         """Remove what is cached under a key. The next fetch takes no older token from the store."""
-        self._forget_older(Key(key.profile, user=key.user))
-        if self._shared is not None:
-            self._shared.forget([key])
+        self._forget_older(Key(key.profile, user=key.user), key.__eq__)
         super().forget(key)
 
     def forget_profile(self, profile: str) -> None:
         """Remove what is cached for a profile. The next fetch takes no older token from the store."""
-        self._forget_older(Key(profile))
-        if self._shared is not None:
-            self._shared.forget(self._shared.known(profile))
+        self._forget_older(Key(profile), lambda key: key.profile == profile)
         super().forget_profile(profile)
 
     def issuer_of(self, profile: str) -> str:
@@ -304,10 +300,12 @@ class LocalSource(TokenSource):
         if self._shared is not None:
             self._shared.close()
 
-    def _forget_older(self, of: Key) -> None:
+    def _forget_older(self, of: Key, which: Callable[[Key], bool]) -> None:
         # The current time is not enough: a cached token may come from another machine, whose clock may be ahead.
         held = [self.held(key) for key in self.keys() if (key.profile, key.user) == (of.profile, of.user)]
         self._forgotten[of] = max([utc(self.clock.now()), *(one.token.obtained_at for one in held if one is not None)])
+        if self._shared is not None:
+            self._shared.forget(which)
 
     def _since_forgotten(self, key: Key, ask: Ask) -> Ask:
         """Return `ask` with the condition that the token is newer than the last `forget` of its profile.

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
@@ -113,16 +113,12 @@ class SharedTokens:
                 raise refusal[0]
             return self._call(key, seals[0], fence, call)
 
-    def forget(self, keys: Iterable[Key]) -> None:
+    def forget(self, which: Callable[[Key], bool]) -> None:
         """Empty the slots that this process has used for these keys."""
-        for key in keys:
+        for key in filter(which, tuple(self._last)):
             last = self._last.pop(key, None)
             if last is not None:
                 self._drop(last.name)
-
-    def known(self, profile: str) -> list[Key]:
-        """Return the keys of a profile for which this process has used slots."""
-        return [key for key in tuple(self._last) if key.profile == profile]
 
     def close(self) -> None:
         """Close the store's connections."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from ..client import issue_handle
-
-if TYPE_CHECKING:
-    from ..protocol.handles import Handle
 
 __all__ = ["runtime_env"]
 
@@ -54,13 +51,10 @@ def runtime_env(
     Between machines, Ray's connections are not encrypted unless RAY_USE_TLS is set.
     """
     handle = issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params={**params, **named_params})
-    return {"worker_process_setup_hook": _installs(handle, inject, file)}
 
-
-def _installs(handle: Handle, inject: str | bool, file: str | None) -> Callable[[], None]:
     def install() -> None:
         from jupyter_tokens.workers import processes  # noqa: PLC0415 (in the worker)
 
         processes.install(handle, inject=inject, file=file)
 
-    return install
+    return {"worker_process_setup_hook": install}

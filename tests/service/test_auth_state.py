@@ -22,8 +22,9 @@ from jupyter_tokens.errors import Forbidden, LoginNeeded
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sources.local import LocalSource
 
+from ..hearing import free_port
 from ..person import Person
-from .test_real_hub import ADMIN, free_port
+from .test_real_hub import ADMIN
 
 SECONDS = 120
 CONFIG = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +14,7 @@ import pytest
 from jupyter_tokens.sandbox import Sandbox
 
 from ..person import Person
-from .test_real_hub import RealHub, running_hub
+from .test_real_hub import RealHub, hub_with_a_login
 
 pytestmark = [pytest.mark.scale, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -41,15 +40,7 @@ class Browser:
 
 @pytest.fixture
 def hub(tmp_path: Path, sandbox: Sandbox) -> Iterator[RealHub]:
-    made = RealHub(tmp_path, sandbox)
-    config = tmp_path / "home" / "alice" / ".jupyter"
-    config.mkdir(mode=0o700, parents=True)
-    file = config / "jupyter_tokens_config.json"
-    file.write_text(json.dumps({"TokenProfiles": {"profiles": {"mine": sandbox.neighbours(config)["openid"]}}}))
-    file.chmod(0o600)
-    with running_hub(made):
-        made.api.post("/hub/api/users/alice")
-        made.starts("alice")
+    with hub_with_a_login(tmp_path, sandbox) as made:
         yield made
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from jupyter_tokens.sandbox import Sandbox
 
 from ..e2e.browser import chromium  # noqa: F401 (a fixture)
-from .test_real_hub import RealHub, running_hub
+from .test_real_hub import RealHub, hub_with_a_login
 
 pytestmark = [pytest.mark.scale, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -26,19 +25,11 @@ DIGEST = "import hashlib, os; print(hashlib.sha256(os.environ['ONEACCESS_TOKEN']
 
 @pytest.fixture
 def hub(tmp_path: Path, sandbox: Sandbox) -> Iterator[RealHub]:
-    made = RealHub(tmp_path, sandbox, more=ALONE)
-    home = tmp_path / "home" / "alice"
-    config = home / ".jupyter"
-    config.mkdir(mode=0o700, parents=True)
-    file = config / "jupyter_tokens_config.json"
-    file.write_text(json.dumps({"TokenProfiles": {"profiles": {"mine": sandbox.neighbours(config)["openid"]}}}))
-    file.chmod(0o600)
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     cells = [nbformat.v4.new_code_cell(DIGEST)]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), home / "a.ipynb")
-    with running_hub(made):
-        made.api.post("/hub/api/users/alice")
-        made.starts("alice")
+    opened = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    with hub_with_a_login(tmp_path, sandbox, ALONE) as made:
+        nbformat.write(opened, tmp_path / "home" / "alice" / "a.ipynb")
         yield made
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -22,17 +21,12 @@ from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.proof import HEADER
 from jupyter_tokens.sandbox import Sandbox
 
+from ..hearing import free_port
 from .test_command import run
 
 pytestmark = [pytest.mark.scale, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 ALICE_AND_BOB = {"alice": "physics", "bob": "chemistry"}
 ADMIN = "hub-t0ken-of-the-tests-0123456789"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def environments() -> Iterator[dict[str, str]]:
@@ -177,6 +171,21 @@ def running_hub(made: RealHub) -> Iterator[RealHub]:
     finally:
         made.end()
         made.api.close()
+
+
+@contextmanager
+def hub_with_a_login(folder: Path, sandbox: Sandbox, more: str = "") -> Iterator[RealHub]:
+    """Alice's server runs, and she has a profile `mine`, with which she can log in."""
+    made = RealHub(folder, sandbox, more=more)
+    config = folder / "home" / "alice" / ".jupyter"
+    config.mkdir(mode=0o700, parents=True)
+    file = config / "jupyter_tokens_config.json"
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": {"mine": sandbox.neighbours(config)["openid"]}}}))
+    file.chmod(0o600)
+    with running_hub(made):
+        made.api.post("/hub/api/users/alice")
+        made.starts("alice")
+        yield made
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -29,7 +29,8 @@ from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, Clock
-from .test_remote import free_port, serving
+from ..hearing import free_port
+from .test_remote import serving, web_of
 
 
 class Issuer:
@@ -93,9 +94,7 @@ class Issuer:
 @pytest.fixture
 def issuer(clock: Clock) -> Iterator[Issuer]:
     issuer = Issuer(clock)
-    web = ThreadingHTTPServer(("127.0.0.1", 0), issuer.handler())
-    web.daemon_threads = True
-    with serving(web) as (_, port):
+    with serving(web_of(issuer.handler())) as (_, port):
         issuer.url = f"http://127.0.0.1:{port}/services/jupyter-tokens/v1"
         yield issuer
 

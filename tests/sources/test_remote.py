@@ -49,6 +49,7 @@ from jupyter_tokens.sources.remote import RemoteSource
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, Clock, loopback
+from ..hearing import free_port
 
 KERNEL = "0b8e2a5e-6e0b-4c53-a0a1-6c3f1f2c7a11"
 KEY = b"connection-key"
@@ -117,6 +118,12 @@ class Server:
         return Handler
 
 
+def web_of(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    web = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    web.daemon_threads = True
+    return web
+
+
 @contextmanager
 def serving(server: HTTPServer | UnixStreamServer) -> Iterator[Any]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -136,9 +143,7 @@ def server() -> Server:
 
 @pytest.fixture
 def me(server: Server) -> Iterator[Identity]:
-    web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
-    web.daemon_threads = True
-    with serving(web) as (_, port):
+    with serving(web_of(server.handler())) as (_, port):
         yield Identity(f"http://127.0.0.1:{port}/base/jupyter-tokens/", None, KERNEL, KEY)
 
 
@@ -154,13 +159,6 @@ def opened() -> Iterator[Callable[..., RemoteSource]]:
     yield make
     for source in sources:
         source.close()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def nobody() -> Identity:
@@ -585,23 +583,6 @@ def test_a_token_that_lives_is_served_on_while_the_server_is_gone(
     assert source.get(key).reveal() == "new"
 
 
-def test_watchers_are_told_until_they_leave(opened: Make, me: Identity) -> None:
-    source = opened(me)
-    seen: list[Token] = []
-    losses: list[int] = []
-    source.watch(lambda _key, _token: None, lambda: losses.append(1))
-    leave = source.watch(lambda _key, token: seen.append(token))
-    key = source.key("oneaccess")
-    token = source.begin(key).result(10)
-    assert seen == [token]
-    leave()
-    source.get(key, refresh=True)
-    assert seen == [token]
-    source.forget(key)
-    assert source.held(key) is None
-    assert losses == [1]
-
-
 def test_a_profile_that_was_never_served_is_known_by_name_only(opened: Make) -> None:
     assert opened(nobody()).about("x") == About("x", None, sandbox=False)
 
@@ -718,8 +699,7 @@ def test_a_unix_socket_is_spoken_to(opened: Make, server: Server, tmp_path: Path
 def over_tls(server: Server, folder: Path) -> Iterator[Identity]:
     """A server with a certificate of its own, issued for its public name and used by address."""
     authority = trustme.CA()
-    web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
-    web.daemon_threads = True
+    web = web_of(server.handler())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("notebooks.example.com").configure_cert(context)
     web.socket = context.wrap_socket(web.socket, server_side=True)
@@ -745,8 +725,7 @@ def test_a_servers_own_certificate_is_trusted_and_no_other(opened: Make, server:
 @contextmanager
 def asking_for_certificates(server: Server, folder: Path, authority: trustme.CA) -> Iterator[Identity]:
     """A server that talks only to clients with a certificate of the authority, as with JupyterHub's internal_ssl."""
-    web = ThreadingHTTPServer(("127.0.0.1", 0), server.handler())
-    web.daemon_threads = True
+    web = web_of(server.handler())
     # A client that is refused is no news.
     web.handle_error = lambda *_: None  # type: ignore[method-assign]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -407,16 +407,12 @@ MODELARTS = {
     "provider": "modelarts",
     "endpoint": "https://modelarts.example.com",
     "iam_endpoint": "https://iam.example.com",
-    "username": "user",
-    "password": "env:CLIENT_SECRET",
-    "domain_name": "domain",
 }
 
 
 def test_an_iam_token_that_the_vendor_echoes_is_not_told() -> None:
-    login = answer(201, {"token": {"expires_at": "2026-01-16T08:30:00Z"}}, x_subject_token="MIIsubjectTOKEN")
     refusal = answer(403, {"error_code": "ModelArts.0108", "error_msg": "MIIsubjectTOKEN may not"})
-    bench = Bench(login, refusal, theirs=MODELARTS)
+    bench = Bench(IAM_TOKEN, refusal, theirs={**LOGIN_TO_IAM, **MODELARTS})
     error = bench.fails(Key("theirs", (("project_id", "p"), ("instance_id", "i"))))
     assert error.message == "… may not."
     assert "MIIsubjectTOKEN" not in repr(error) + str(error.__dict__)
@@ -477,6 +473,8 @@ def test_a_token_of_another_profile_is_exchanged() -> None:
 
 
 STS = {"provider": "huawei-sts", "endpoint": "https://iam.example.com", "auth_token": "profile:theirs"}
+IAM_TOKEN = answer(201, {"token": {"expires_at": "2026-01-16T08:30:00Z"}}, x_subject_token="MIIsubjectTOKEN")
+STS_KEY = {"access": "AK", "secret": "s3cr3t", "securitytoken": "t0k3n", "expires_at": "2026-01-15T08:45:00.000000Z"}
 LOGIN_TO_IAM = {
     "provider": "huawei-iam",
     "endpoint": "https://iam.example.com",
@@ -487,17 +485,14 @@ LOGIN_TO_IAM = {
 
 
 def test_a_secret_can_be_the_token_of_another_profile() -> None:
-    login = answer(201, {"token": {"expires_at": "2026-01-16T08:30:00Z"}}, x_subject_token="MIIsubjectTOKEN")
-    key = {"access": "AK", "secret": "s3cr3t", "securitytoken": "t0k3n", "expires_at": "2026-01-15T08:45:00.000000Z"}
-    bench = Bench(login, answer(201, {"credential": key}), mine=STS, theirs=LOGIN_TO_IAM)
+    bench = Bench(IAM_TOKEN, answer(201, {"credential": STS_KEY}), mine=STS, theirs=LOGIN_TO_IAM)
     assert bench.upstream.fetch(Key("mine")).reveal("secret_access_key") == "s3cr3t"
     assert bench.script.requests[1].headers["x-auth-token"] == "MIIsubjectTOKEN"
 
 
 def test_that_token_is_not_told_if_the_vendor_echoes_it() -> None:
-    login = answer(201, {"token": {"expires_at": "2026-01-16T08:30:00Z"}}, x_subject_token="MIIsubjectTOKEN")
     refused = answer(401, {"error": {"code": 401, "message": "MIIsubjectTOKEN is no good"}})
-    error = Bench(login, refused, mine=STS, theirs=LOGIN_TO_IAM).fails()
+    error = Bench(IAM_TOKEN, refused, mine=STS, theirs=LOGIN_TO_IAM).fails()
     assert error.message == "… is no good."
     assert "MIIsubjectTOKEN" not in repr(error) + str(error.__dict__)
 
@@ -516,8 +511,7 @@ def test_where_the_other_profiles_lead_nowhere(theirs: dict[str, str], words: st
 
 def test_several_values_cannot_be_one_secret() -> None:
     sts = {"provider": "huawei-sts", "endpoint": "https://iam.example.com", "auth_token": "env:CLIENT_SECRET"}
-    key = {"access": "AK", "secret": "s3cr3t", "securitytoken": "t0k3n", "expires_at": "2026-01-15T08:45:00.000000Z"}
-    error = Bench(answer(201, {"credential": key}), mine=STS, theirs=sts).fails()
+    error = Bench(answer(201, {"credential": STS_KEY}), mine=STS, theirs=sts).fails()
     assert "access_key_id, secret_access_key, security_token" in str(error)
 
 
