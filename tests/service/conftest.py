@@ -20,21 +20,17 @@ from tornado import web
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from jupyter_tokens.sandbox import Accounts, Sandbox, running
+from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.service.app import TokenService
 
 from ..doubles import Clock
 from ..leaks import Leaks
+from ..server import conftest as of_server
 from ..sources.conftest import redis_server  # noqa: F401 (a fixture)
 
 PREFIX = "/services/jupyter-tokens/"
 ACCESS = "access:services!service=jupyter-tokens"
-SECRETS = {
-    "alibaba": "c4n4ry-alibaba-secret-key-0001",
-    "huawei": "c4n4ry-huawei-secret-key-00002",
-    "oneaccess": "c4n4ry-oneaccess-client-s3cret",
-    "astra": "c4n4ry-astra-api-t0ken-0000004",
-}
+SECRETS, sandbox = of_server.SECRETS, of_server.sandbox
 ALICE, BOB, CAROL = "hub-t0ken-of-alice-0001", "hub-t0ken-of-bob-000002", "hub-t0ken-of-carol-00003"
 ROOT, SERVICES_OWN = "hub-t0ken-of-an-admin-04", "hub-t0ken-of-the-service"
 NARROW, SERVICE, PROMETHEUS = "hub-t0ken-without-scope", "hub-t0ken-of-a-service", "hub-t0ken-of-prometheus"
@@ -125,19 +121,6 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setenv("JUPYTERHUB_API_URL", f"http://127.0.0.1:{port}/hub/api")
         monkeypatch.setenv("JUPYTERHUB_API_TOKEN", SERVICES_OWN)
         yield hub
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    accounts = Accounts(
-        alibaba={"LTAI-sandbox": SECRETS["alibaba"]},
-        huawei={"HW-sandbox": SECRETS["huawei"]},
-        iam={"user": "c4n4ry-iam-password"},
-        oneaccess={"client-sandbox": SECRETS["oneaccess"]},
-        astra=[SECRETS["astra"]],
-    )
-    with running(accounts=accounts) as served:
-        yield served
 
 
 GRANTS = {

@@ -52,13 +52,14 @@ class Sleeper:
         self.naps: list[float] = []
         self._asleep = threading.Semaphore(0)
         self._passed = threading.Semaphore(0)
+        self._over = threading.Event()
 
     def wait(self, changed: threading.Condition, seconds: float) -> None:
         self.naps.append(seconds)
         self._asleep.release()
         changed.release()
         try:
-            assert self._passed.acquire(timeout=DEADLINE)
+            assert self._over.wait(0.001) or self._passed.acquire(timeout=DEADLINE)
         finally:
             changed.acquire()
 
@@ -66,6 +67,11 @@ class Sleeper:
         """Waits until the thread sleeps; for how long it wants to."""
         assert self._asleep.acquire(timeout=DEADLINE)
         return self.naps[-1]
+
+    def end(self) -> None:
+        """From now on nothing sleeps."""
+        self._over.set()
+        self._passed.release()
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -86,7 +92,7 @@ def source() -> Source:
 def leases(clock: Clock, sleeper: Sleeper) -> Iterator[Leases]:
     leases = Leases(clock=clock, wait=sleeper.wait)
     yield leases
-    sleeper._passed.release(1000)
+    sleeper.end()
     leases.end()
 
 
@@ -155,7 +161,7 @@ def test_revoked_at_the_end_even_if_one_cannot_be(leases: Leases, source: Source
     leases.add(Handle.new("p", {}), away, 60.0)
     leases.add(mine, source, 60.0)
     assert leases.has(mine)
-    sleeper._passed.release(1000)
+    sleeper.end()
     leases.end()
     assert (away.asked, source.asked) == (["revoke"], ["revoke"])
     assert not leases.has(mine)
