@@ -75,7 +75,10 @@ class Connection:
         ServerUntrusted
             One of the two processes does not accept the other's certificate, or TLS fails in another way.
         """
-        kept = None if fresh else self._take()
+        kept: http.client.HTTPConnection | None = None
+        if not fresh:
+            with suppress(IndexError):
+                kept = self._idle.pop()
         reached = kept is not None
         try:
             if kept is not None:
@@ -125,11 +128,6 @@ class Connection:
             else:
                 connection.close()
         return response.status, raw
-
-    def _take(self) -> http.client.HTTPConnection | None:
-        with suppress(IndexError):
-            return self._idle.pop()
-        return None
 
 
 def _await_answer(answering: socket.socket, seconds: float, meanwhile: Callable[[], object]) -> None:

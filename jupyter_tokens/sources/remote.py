@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from ..clock import Clock
+from ..config.profiles import is_loopback
 from ..config.secrets import tell_seen
 from ..errors import (
     ConfigurationError,
@@ -26,6 +27,7 @@ from ..errors import (
 from ..protocol.handles import written_params
 from ..protocol.messages import About, entries_from_dict, misshapen, token_from_dict
 from ..protocol.proof import Identity
+from ..providers.base import Listed
 from ..token import Secret
 from .base import Endpoint, TokenSource
 from .cache import Ask, Key
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from ..protocol.handles import Handle
     from ..protocol.messages import ProfileEntry
     from ..protocol.proof import Caller
-    from ..providers.base import Listed
     from ..token import Token
 
 __all__ = ["RemoteSource", "written_key"]
@@ -112,8 +113,6 @@ class RemoteSource(TokenSource):
         return self._token(answer)
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        from ..providers.base import Listed  # noqa: PLC0415 (loads httpx)
-
         body = {"profile": profile, "param": param, "params": dict(given)}
         try:
             answer = self._call("values", body, seconds=self.token_seconds, fresh=True)
@@ -139,8 +138,6 @@ class RemoteSource(TokenSource):
 
     def endpoint(self, key: Key) -> Endpoint:
         """Return the server's endpoint at which unmodified SDKs get the token of a key. Raises `TokenError`."""
-        from ..config.profiles import is_loopback  # noqa: PLC0415 (loads httpx)
-
         caller = self._caller
         if not isinstance(caller, Identity):
             return super().endpoint(key)

@@ -29,20 +29,21 @@ def test_a_kernel_that_a_server_started_is_known_by_its_connection_file(monkeypa
     assert missing_identity() == ""
 
 
-def test_the_servers_certificate_goes_along(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("JUPYTER_TOKENS_CERT", "/etc/cert.pem", ("/etc/cert.pem", False)),
+        ("JUPYTER_TOKENS_CLIENT_CERT", "required", (None, True)),
+    ],
+)
+def test_the_servers_certificate_and_whether_it_asks_for_one_go_along(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: tuple[str | None, bool]
+) -> None:
     kernel(monkeypatch)
-    monkeypatch.setenv("JUPYTER_TOKENS_CERT", "/etc/cert.pem")
+    monkeypatch.setenv(variable, value)
     found = identity()
     assert found is not None
-    assert (found.cert, found.shows_cert) == ("/etc/cert.pem", False)
-
-
-def test_whether_the_server_asks_for_a_certificate_goes_along(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel(monkeypatch)
-    monkeypatch.setenv("JUPYTER_TOKENS_CLIENT_CERT", "required")
-    found = identity()
-    assert found is not None
-    assert found.shows_cert
+    assert (found.cert, found.shows_cert) == expected
 
 
 def test_without_a_published_url_it_is_no_servers(monkeypatch: pytest.MonkeyPatch) -> None:

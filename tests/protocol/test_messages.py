@@ -95,7 +95,9 @@ def test_profiles() -> None:
     assert str(second.error) == "b: No."
 
 
-@pytest.mark.parametrize("facts", [{}, {"profiles": [{}], "params": {}, "may_reveal": True}, {"profiles": None}])
-def test_no_profiles(facts: dict[str, Any]) -> None:
-    with pytest.raises(ResponseError, match="does not have the form"):
-        entries_from_dict(facts)
+@pytest.mark.parametrize("changes", [{"profiles": None}, {"profiles": [1]}, {"profiles": [{}]}, {"params": None}])
+def test_no_profiles(changes: dict[str, Any]) -> None:
+    profile = {"name": "a", "title": "T", "provider": "p", "env": "A", "sandbox": False, "params": {}, "error": None}
+    for facts in ({}, {"profiles": [profile], "params": {}, "may_reveal": True, **changes}):
+        with pytest.raises(ResponseError, match="does not have the form"):
+            entries_from_dict(facts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
@@ -128,16 +127,6 @@ def test_asks_the_issuer_once_for_each_life(issuer: Issuer, opened: Any, clock: 
     # A later handle, which has fetched nothing yet, hides none of it.
     source.add(issuer.issue())
     assert source.about("oneaccess").env == "VARIABLE"
-
-
-def test_threads_share_the_one_call(issuer: Issuer, opened: Any) -> None:
-    source = opened(issuer.issue())
-    threads = [threading.Thread(target=value, args=(source,)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(issuer.asked) == 1
 
 
 def test_the_handle_whose_parameters_fit(issuer: Issuer, opened: Any) -> None:

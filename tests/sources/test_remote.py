@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import socket
@@ -194,24 +193,12 @@ def test_a_token_comes_by_proof_and_is_held(opened: Make, server: Server, me: Id
     assert source.mode == "server"
 
 
-def test_a_task_gets_it_too(opened: Make, server: Server, me: Identity) -> None:
-    source = opened(me)
-    assert asyncio.run(source.aget(source.key("oneaccess"))).reveal() == CANARY
-    assert len(server.asked) == 1
-
-
 def test_what_is_left_of_a_life_counts_by_this_clock(opened: Make, me: Identity, server: Server, clock: Clock) -> None:
     server.reply = lambda _: (200, told(expires_in=600.0))
     clock.wall += 86_400
     source = opened(me, clock=clock)
     token = source.get(source.key("oneaccess"))
     assert token.expires_at == datetime.fromtimestamp(clock.wall, UTC) + timedelta(seconds=600)
-
-
-def test_a_token_without_an_end_has_none(opened: Make, me: Identity, server: Server) -> None:
-    server.reply = lambda _: (200, told(expires_in=None, expires_at=None))
-    source = opened(me)
-    assert source.get(source.key("modelarts")).expires_at is None
 
 
 def test_a_refresh_asks_for_one_that_is_newer_than_the_one_held(
@@ -630,15 +617,6 @@ def test_the_profiles_are_those_that_the_server_allows(opened: Make, server: Ser
     assert isinstance(wrong.error, ConfigurationError)
     assert str(wrong.error) == "wrong: It is wrong."
     assert [asked["action"] for asked in server.asked] == ["profiles"]
-
-
-@pytest.mark.parametrize("changes", [{"profiles": None}, {"profiles": [1]}, {"profiles": [{}]}, {"params": None}])
-def test_profiles_of_another_form_are_refused(
-    opened: Make, server: Server, me: Identity, changes: dict[str, Any]
-) -> None:
-    server.reply = lambda _: (200, listed(**changes))
-    with pytest.raises(ResponseError):
-        opened(me).entries()
 
 
 def test_without_a_server_the_profiles_are_the_fallbacks_if_it_has_any(opened: Make) -> None:
