@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import Counter
 
+from .._util.threads import THREADS
 from ..clock import Clock, utc
 from ..errors import TokenError
 
@@ -77,8 +77,8 @@ class Audit:
         self._records = records
         self._clock = clock
         self._noted: dict[tuple[str, str | None, str], datetime | None] = {}
-        # Only used if the records block. One thread stores the events in their order.
-        self._pool = ThreadPoolExecutor(1, "jupyter_tokens audit")
+        self._under_way = 0
+        self._stored = threading.Condition()
 
     def served(self, caller: Caller, token: Token, *, cached: bool, handle: str | None = None) -> None:
         """Record that a user's server, or a worker with one of the user's handles, got a token.
@@ -163,9 +163,8 @@ class Audit:
 
     def close(self) -> None:
         """Wait until all events and holdings are stored, for a few seconds at most."""
-        with suppress(RuntimeError):  # no thread could be started
-            wait([self._pool.submit(int)], _END_SECONDS)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._stored:
+            self._stored.wait_for(lambda: not self._under_way, _END_SECONDS)
 
     def _note(self, act: Callable[[], None]) -> None:
         def noted() -> None:
@@ -173,14 +172,23 @@ class Audit:
                 act()
             except TokenError as problem:
                 _log.debug("event not stored: %s", problem)
+            finally:
+                self._count(-1)
 
+        self._count(1)
         if not self._records.blocks:
             noted()
             return
         try:
-            self._pool.submit(noted)
-        except RuntimeError as problem:
+            THREADS.start("audit", noted)
+        except (TokenError, RuntimeError) as problem:
+            self._count(-1)
             _log.debug("event not stored: %s", problem)
+
+    def _count(self, change: int) -> None:
+        with self._stored:
+            self._under_way += change
+            self._stored.notify_all()
 
 
 def _utc(seconds: float | None) -> datetime | None:

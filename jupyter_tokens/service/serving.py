@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -91,7 +92,5 @@ async def _until_told(parent: int | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
     while not told.is_set() and parent in {None, os.getppid()}:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(told.wait(), None if parent is None else _PARENT_SECONDS)
-        except TimeoutError:
-            continue

@@ -231,8 +231,7 @@ class Logins:
         if login is None:
             return None
         try:
-            with detached_errors():
-                return self._upstream.drive(profile, lambda call: revoke(provider, call, login))
+            return self._upstream.drive(profile, lambda call: revoke(provider, call, login))
         except TokenError as error:
             # The stored login has been removed in any case.
             _log.warning("%s: the login is forgotten, but was not revoked: %s", name, error)
@@ -312,11 +311,10 @@ class Logins:
         """Store the login that `get` returns. If `get` returns None, the attempt goes on waiting."""
         login = None
         try:
-            with detached_errors():
-                login = get()
-                if login is None:
-                    return
-                self._store.put(attempt.used, login, lambda: self._check_running(attempt))
+            login = get()
+            if login is None:
+                return
+            self._store.put(attempt.used, login, lambda: self._check_running(attempt))
         except TokenError as error:
             if attempt.device is not None and login is None and error.retryable:
                 # A network problem, or a busy server: the next poll may succeed.

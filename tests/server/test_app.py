@@ -110,7 +110,6 @@ async def test_stopping_closes_the_connections(call: Call, extension: TokensExte
     assert (await call("POST", "profiles/oneaccess/token")).code == 200
     closed: list[bool] = []
     transport = extension.source._upstream._transport
-    assert transport is not None
     real = transport.close
 
     def close() -> None:

@@ -14,6 +14,7 @@ from jupyter_events.yaml import load
 from prometheus_client.parser import text_string_to_metric_families
 from tornado.web import RequestHandler
 
+from jupyter_tokens._util.threads import THREADS
 from jupyter_tokens.errors import ConfigurationError
 from jupyter_tokens.protocol.records import MemoryRecords
 from jupyter_tokens.sandbox import Sandbox
@@ -286,7 +287,7 @@ def test_an_event_for_which_there_is_no_thread_fails_no_request(
     def start(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(THREADS, "start", start)
     audit = Audit(SlowRecords(clock), clock)
     with caplog.at_level(logging.DEBUG):
         audit.forgotten(Caller("alice", None, frozenset(), frozenset()), "oneaccess")
