@@ -177,8 +177,7 @@ class SharedTokens:
     def _look(self, seals: list[_Seal], wanted: Wanted) -> _Found | None:
         for seal in seals:
             kept = self._store.get(seal.name)
-            facts = None if kept is None else seal.open(kept)
-            if kept is not None and facts is not None:
+            if kept is not None and (facts := seal.open(kept)) is not None:
                 # Fences count the holders of the lock of the first key's slot. Slots of other keys count as oldest.
                 fence = kept.fence if seal is seals[0] else 0
                 return _Found(_token(facts, kept.left, wanted, self._clock), kept.left, fence, seal)
@@ -186,8 +185,9 @@ class SharedTokens:
 
     def _refusal(self, seal: _Seal) -> tuple[TokenError, int] | None:
         kept = self._store.get(seal.refusal_name)
-        facts = None if kept is None else seal.open(kept)
-        return None if kept is None or facts is None else (TokenError.from_dict(facts["error"]), kept.fence)
+        if kept is None or (facts := seal.open(kept)) is None:
+            return None
+        return TokenError.from_dict(facts["error"]), kept.fence
 
     def _serves(self, key: Key, found: _Found, ask: Ask, seen: int | None) -> bool:
         """Whether a stored token satisfies the request.

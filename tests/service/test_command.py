@@ -149,11 +149,17 @@ def test_a_key_file_that_cannot_be_written(
     assert "cannot serve" not in line
 
 
-def test_the_hubs_block_is_configuration(profiles: dict[str, Any]) -> None:
-    block = run("hub-config", "--url", "http://127.0.0.1:9999").stdout
+def executed(block: str) -> tuple[Config, dict[str, Any]]:
+    """What a block configures, and the service that it adds."""
     config = Config()
     exec(block, {"c": config})
     [service] = config.JupyterHub.services.get_value([])
+    return config, service
+
+
+def test_the_hubs_block_is_configuration(profiles: dict[str, Any]) -> None:
+    block = run("hub-config", "--url", "http://127.0.0.1:9999").stdout
+    config, service = executed(block)
     assert service["url"] == "http://127.0.0.1:9999"
     assert service["command"][1:] == ["-m", "jupyter_tokens.cli.app", "service", "--managed"]
     scope = "custom:jupyter-tokens:use:pai-dlc"
@@ -175,18 +181,14 @@ def test_the_hubs_block_without_the_grants_comes_with_a_warning(profiles: dict[s
 
 def test_the_hubs_block_quotes_any_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", '/home/o\'brien/"q" \\é/bin/python')
-    config = Config()
-    exec(hub_config("http://127.0.0.1:9999", {}, external=False), {"c": config})
-    [service] = config.JupyterHub.services.get_value([])
+    _, service = executed(hub_config("http://127.0.0.1:9999", {}, external=False))
     assert service["command"][0] == sys.executable
     assert service["oauth_no_confirm"] is True
 
 
 def test_the_hubs_block_for_a_socket_and_systemd(profiles: dict[str, Any]) -> None:
     block = run("hub-config", "--external", "--url", "unix:/run/x/s").stdout
-    config = Config()
-    exec(block, {"c": config})
-    [service] = config.JupyterHub.services.get_value([])
+    config, service = executed(block)
     assert service == {"name": "jupyter-tokens"}
     [url] = config.Spawner.environment.get_value({}).values()
     assert url == "http+unix://%2Frun%2Fx%2Fs/services/jupyter-tokens"

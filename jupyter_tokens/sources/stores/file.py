@@ -70,8 +70,7 @@ class FileStore(Store):
 
     def clear(self) -> int:
         """See `Store.clear`. Lock files stay, because they may be in use."""
-        nothing: list[Path] = []
-        files = self._usable(self._files, nothing)
+        files = self._usable(self._files, list[Path]())
         for file in files:
             self._usable(file.unlink, None)
         return len(files)
