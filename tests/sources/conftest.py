@@ -1,7 +1,9 @@
-"""A Redis of a test's own."""
+"""A Redis of a test's own; a configuration; what was warned of."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import shutil
 import signal
@@ -19,6 +21,17 @@ import redis
 from ..hearing import free_port, until_listening
 
 PASSWORD = "c4n4ry-redis-passw0rd"
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def write(folder: Path, **profiles: dict[str, Any]) -> None:
+    """Configures these profiles."""
+    file = folder / "jupyter_tokens_config.json"
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    file.chmod(0o600)
 
 
 @dataclass

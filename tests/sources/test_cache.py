@@ -18,6 +18,7 @@ from jupyter_tokens.sources.cache import Ask, Key, TokenCache, windows
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, Clock, told
+from .conftest import warnings
 
 KEY = Key("mine", (("TargetId", "dlc1"),))
 PATIENCE = 30.0
@@ -41,10 +42,6 @@ def numbered(number: int, clock: Clock, life: float | None) -> Token:
         expires_at=None if life is None else utc(clock.wall + life),
         metadata={"number": number},
     )
-
-
-def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def number_of(token: Token) -> int:
@@ -465,7 +462,7 @@ def test_a_failed_refresh_is_logged(bench: Bench, caplog: pytest.LogCaptureFixtu
     bench.failures = [NetworkError("down", code="X")]
     with caplog.at_level(logging.WARNING):
         bench.get()
-    assert warned(caplog) == ["mine: the refresh failed: down [code X]"]
+    assert warnings(caplog) == ["mine: the refresh failed: down [code X]"]
 
 
 def test_a_mandatory_refresh_that_fails_still_hands_out_what_lives(bench: Bench) -> None:
@@ -526,7 +523,7 @@ def test_a_fault_in_a_source_backs_off_and_keeps_the_live_token(bench: Bench, ca
     bench.failures = [ZeroDivisionError(CANARY)]
     assert [bench.get() for _ in range(5)] == [1] * 5
     assert len(bench.calls) == 2
-    assert warned(caplog) == ["mine: the refresh failed: ZeroDivisionError"]
+    assert warnings(caplog) == ["mine: the refresh failed: ZeroDivisionError"]
 
 
 def test_a_source_that_returns_nonsense_wedges_nothing(clock: Clock) -> None:
@@ -856,7 +853,7 @@ def test_one_who_fails_at_being_told_takes_nobodys_token(clock: Clock, caplog: p
 
     bench = Bench(clock, arrived=fail)
     assert bench.get() == 1
-    assert warned(caplog) == ["mine: a watcher of new tokens failed: ValueError"]
+    assert warnings(caplog) == ["mine: a watcher of new tokens failed: ValueError"]
 
 
 def test_nothing_that_is_held_shows_a_value(bench: Bench) -> None:

@@ -24,6 +24,7 @@ from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
 
 from ..doubles import CANARY, Clock, told
+from .conftest import write
 
 KEYS = {"access_key_id": "id", "access_key_secret": CANARY}
 DLC = {"provider": "pai-dlc", "endpoint": "http://127.0.0.1:1", **KEYS, "env": "DLC"}
@@ -172,12 +173,6 @@ def test_closing_twice_is_fine(source: LocalSource) -> None:
     source.get(source.key("dlc"))
     source.close()
     source.close()
-
-
-def write(folder: Path, **profiles: dict[str, Any]) -> None:
-    file = folder / "jupyter_tokens_config.json"
-    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
-    file.chmod(0o600)
 
 
 @pytest.mark.filterwarnings("ignore:.*literal secret")

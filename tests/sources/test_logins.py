@@ -37,6 +37,7 @@ from jupyter_tokens.transport import Transport
 
 from ..doubles import Clock, answer
 from ..person import Person, answer_in
+from .conftest import write
 
 REDIRECT = "http://127.0.0.1:4711/callback"
 ME = "session of mine"
@@ -585,8 +586,7 @@ def test_a_process_logs_in_for_itself_by_another_device(opened: Open, person: Pe
 def test_a_profile_that_is_removed_takes_its_login_along(
     settings: dict[str, Any], person: Person, clock: Clock, config_dir: Path
 ) -> None:
-    file = config_dir / "jupyter_tokens_config.json"
-    file.write_text(json.dumps({"TokenProfiles": {"profiles": {"mine": settings}}}))
+    write(config_dir, mine=settings)
     with closing(LocalSource(clock=clock)) as source:
         log_in(source, person)
         assert source.remove_profile("mine") is True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from jupyter_tokens.token import Secret
 from jupyter_tokens.transport import Transport
 
 from ..doubles import CANARY, Clock
+from .conftest import warnings
 
 ONE = {
     "provider": "oneaccess",
@@ -576,10 +576,6 @@ def test_without_a_key_each_process_fetches_by_itself(
     assert value(source) != value(source, refresh=True)
     assert len(warnings(caplog)) == 1
     assert not machine.folder.exists()
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777], ids=oct)

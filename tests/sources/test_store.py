@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from jupyter_tokens.sandbox import Sandbox
 
 from ..cli.machine import SECONDS
 from ..hearing import started, until_heard
+from .conftest import write
 
 FETCH = """
 import hashlib, logging, sys
@@ -87,14 +87,8 @@ def start() -> Iterator[Start]:
 def profile(sandbox: Sandbox, tmp_path: Path, config_dir: Path) -> dict[str, Any]:
     """Configured, with its secret in a file."""
     profile = sandbox.profiles(tmp_path)["oneaccess"]
-    configure(config_dir, profile)
+    write(config_dir, oneaccess=profile)
     return profile
-
-
-def configure(config_dir: Path, profile: dict[str, Any]) -> None:
-    file = config_dir / "jupyter_tokens_config.json"
-    file.write_text(json.dumps({"TokenProfiles": {"profiles": {"oneaccess": profile}}}))
-    file.chmod(0o600)
 
 
 @pytest.fixture

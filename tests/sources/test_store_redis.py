@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from jupyter_tokens.sources.stores import Store, StoreUnavailable, TokenStore
 from ..cli.running import runner
 from ..doubles import Clock
 from ..hearing import free_port
-from .conftest import PASSWORD, RedisServer, begin
+from .conftest import PASSWORD, RedisServer, begin, warnings
 
 Open = Callable[..., LocalSource]
 
@@ -57,10 +56,6 @@ def open_source(sandbox: Sandbox, tmp_path: Path) -> Iterator[Open]:
 
 def value(source: LocalSource, **asked: Any) -> str:
     return source.get(source.key("oneaccess"), **asked).reveal()
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_machines_whose_clocks_differ_share_by_the_time_that_is_left(sandbox: Sandbox, open_source: Open) -> None:
