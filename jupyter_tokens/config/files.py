@@ -7,11 +7,11 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_core.paths import jupyter_config_dir, jupyter_config_path
 from traitlets import Dict, Enum
@@ -20,7 +20,7 @@ from traitlets.config.loader import Config, LazyConfigValue, PyFileConfigLoader
 
 from .._util import atomic_file
 from .._util.text_file import NotText, decode, refuse_utf_16
-from ..errors import ConfigurationError, detached_errors
+from ..errors import ConfigurationError
 from .secret_store import FOLDER
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ _log = logging.getLogger(__name__)
 CONFIG_NAME = "jupyter_tokens_config"
 MODES = ("auto", "server", "direct")
 
-_T = TypeVar("_T")
 Stamp = tuple[tuple[str, int, int], ...]
 
 
@@ -116,11 +115,9 @@ def stamp(files: Sequence[Path]) -> Stamp:
     """Return a fingerprint of the files: path, mtime and size of each file that exists."""
     told = []
     for file in files:
-        try:
+        with suppress(OSError):
             state = file.stat()
-        except OSError:
-            continue
-        told.append((str(file), state.st_mtime_ns, state.st_size))
+            told.append((str(file), state.st_mtime_ns, state.st_size))
     return tuple(told)
 
 
@@ -150,7 +147,7 @@ def load_written(files: Sequence[Path] | None = None) -> Written:
     written = Written({}, {})
     for file in config_files() if files is None else files:
         try:
-            found = _of(file, _profiles_in)
+            found = _profiles_in(file)
         except ConfigurationError as problem:
             _log.debug("%s cannot be read", file)
             written.problems[file] = problem.copy()
@@ -176,7 +173,7 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
     """
     for file in reversed(config_files() if files is None else files):
         try:
-            mode = _of(file, _mode_in)
+            mode = _section(file, "TokenProfiles").get("mode")
         except ConfigurationError:
             # `load_profiles` warns about this file.
             continue
@@ -198,18 +195,13 @@ def load_settings(name: str, files: Sequence[Path] | None = None) -> dict[str, A
     settings: dict[str, Any] = {}
     for file in config_files() if files is None else files:
         # `load_profiles` warns about this file.
-        with suppress(ConfigurationError), detached_errors():
+        with suppress(ConfigurationError):
             settings |= _section(file, name)
     return settings
 
 
-def _of(file: Path, read: Callable[[Path, Mapping[str, Any]], _T]) -> _T:
-    with detached_errors():
-        return read(file, _section(file, "TokenProfiles"))
-
-
-def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
-    profiles = section.get("profiles", {})
+def _profiles_in(file: Path) -> Mapping[str, Any]:
+    profiles = _section(file, "TokenProfiles").get("profiles", {})
     if isinstance(profiles, LazyConfigValue):
         # `c.TokenProfiles.profiles.update({…})`, which traitlets keeps until the trait's default is known.
         with suppress(TypeError, ValueError):
@@ -217,10 +209,6 @@ def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(profiles, Mapping):
         raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping of names to profiles.")
     return profiles
-
-
-def _mode_in(_file: Path, section: Mapping[str, Any]) -> object:
-    return section.get("mode")
 
 
 def _section(file: Path, name: str) -> Mapping[str, Any]:
