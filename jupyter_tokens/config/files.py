@@ -6,10 +6,8 @@ import json
 import logging
 import os
 import stat
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +20,7 @@ from .._util import atomic_file
 from .._util.text_file import NotText, decode, refuse_utf_16
 from ..errors import ConfigurationError
 from .secret_store import FOLDER
+from .secrets import warn_once
 
 if TYPE_CHECKING:
     from .profiles import Profiles
@@ -132,14 +131,9 @@ def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
     for problem in written.problems.values():
         # The other files are used even if warnings are errors.
         with suppress(UserWarning):
-            _warn_once(str(problem))
+            warn_once(f"{problem} The profiles of the other files are used.")
     raw = {name: Raw(settings, file) for name, (settings, file) in written.profiles.items()}
     return Profiles(raw, written.problems)
-
-
-@cache
-def _warn_once(problem: str) -> None:
-    warnings.warn(f"{problem} The profiles of the other files are used.", UserWarning, stacklevel=3)
 
 
 def load_written(files: Sequence[Path] | None = None) -> Written:

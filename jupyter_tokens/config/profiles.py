@@ -6,10 +6,8 @@ Each profile is checked when it is looked up, so that an invalid profile does no
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -37,7 +35,7 @@ from ..sdks import SDKS
 from ..token import Secret
 from .code_variables import loads_code
 from .path_globs import LONGEST, matches
-from .secrets import SecretRef, mode_hint, mode_problem
+from .secrets import SecretRef, mode_hint, mode_problem, warn_once
 
 __all__ = [
     "COMMON",
@@ -516,7 +514,7 @@ class _Reader:
         for name in given.values():
             why = loads_code(name)
             if why is not None and self._raw.file is not None:
-                _warn_once(
+                warn_once(
                     f"{self._origin('env')} names {name}, which must not contain a token: {why}. Choose another name."
                 )
         return given.get("", given or None)
@@ -590,9 +588,4 @@ class _Reader:
         problem = mode_problem(file, mode)
         if problem:
             raise self._error(key, f"is a literal secret in a file that {problem}", f"{mode_hint(file)} {better}")
-        _warn_once(f"{file} contains a literal secret. {better}")
-
-
-@cache
-def _warn_once(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=2)
+        warn_once(f"{file} contains a literal secret. {better}")

@@ -26,7 +26,7 @@ from ..token import Secret, Token
 from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
 from .program import MOST_BYTES, run
 
-__all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch_seen"]
+__all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "warn_once", "watch_seen"]
 
 Seen = Callable[[str, Secret | Token], None]
 """A function to call with a profile's name, and a secret or token that a fetch brings into this process."""
@@ -75,7 +75,8 @@ def mode_problem(file: Path, mode: int) -> str:
         # Anyone who can replace the secret decides which account this user signs in with.
         return f"its group can write (mode {stat.S_IMODE(mode):04o})"
     if mode & stat.S_IRGRP:
-        _warn_of_group(file)
+        command = f"chmod 600 {shlex.quote(str(file))}"
+        warn_once(f"{file} contains a secret, and its group can read it. To prevent that: {command}")
     return ""
 
 
@@ -85,9 +86,9 @@ def mode_hint(file: Path) -> str:
 
 
 @cache
-def _warn_of_group(file: Path) -> None:
-    text = f"{file} contains a secret, and its group can read it. To prevent that: chmod 600 {shlex.quote(str(file))}"
-    warnings.warn(text, UserWarning, stacklevel=2)
+def warn_once(text: str) -> None:
+    """Warn the user, once in this process for each text."""
+    warnings.warn(text, UserWarning, stacklevel=3)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -14,6 +14,7 @@ import pytest
 from jupyter_tokens.config import profiles
 from jupyter_tokens.config.code_variables import loads_code
 from jupyter_tokens.config.profiles import Profiles, Raw, is_loopback
+from jupyter_tokens.config.secrets import warn_once
 from jupyter_tokens.errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
 from jupyter_tokens.providers import catalogue
 from jupyter_tokens.providers.catalogue import provider_class, provider_ids
@@ -40,7 +41,7 @@ MODELARTS = {"provider": "modelarts", "region": "eu-de", "access_key": "AK", "se
 @pytest.fixture(autouse=True)
 def _no_memory() -> Iterator[None]:
     yield
-    for cached in (profiles._warn_once, catalogue.installed, catalogue.provider_class):
+    for cached in (warn_once, catalogue.installed, catalogue.provider_class):
         cached.cache_clear()
 
 
