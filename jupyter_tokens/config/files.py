@@ -36,15 +36,12 @@ __all__ = [
     "load_settings",
     "load_written",
     "remove_leftovers",
-    "stamp",
 ]
 
 _log = logging.getLogger(__name__)
 
 CONFIG_NAME = "jupyter_tokens_config"
 MODES = ("auto", "server", "direct")
-
-Stamp = tuple[tuple[str, int, int], ...]
 
 
 class TokenProfiles(Configurable):
@@ -108,16 +105,6 @@ def remove_leftovers() -> None:
         file = (folder / f"{CONFIG_NAME}.json").resolve()
         atomic_file.remove_leftovers(file.parent, file.name)
     atomic_file.remove_leftovers(folder / FOLDER)
-
-
-def stamp(files: Sequence[Path]) -> Stamp:
-    """Return a fingerprint of the files: path, mtime and size of each file that exists."""
-    told = []
-    for file in files:
-        with suppress(OSError):
-            state = file.stat()
-            told.append((str(file), state.st_mtime_ns, state.st_size))
-    return tuple(told)
 
 
 def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
