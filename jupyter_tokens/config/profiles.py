@@ -436,18 +436,20 @@ class _Reader:
             raise self._error("", "must be a mapping of settings")
         kind = self._provider_class(written)
         known = kind.settings()
-        for key, value in written.items():
-            setting = known.get(key) or COMMON.get(key)
-            if setting is None:
-                problem = f"is not a setting of provider {kind.id!r}"
-                raise self._error(str(key), problem, closest(str(key), [*known, *COMMON]))
-            if key in COMMON and not (value is None and key in _NULL_IS_UNSET):
-                self._check(setting, key, value)
         try:
+            for key, value in written.items():
+                setting = known.get(key) or COMMON.get(key)
+                if setting is None:
+                    problem = f"is not a setting of provider {kind.id!r}"
+                    raise self._error(str(key), problem, closest(str(key), [*known, *COMMON]))
+                if key in COMMON and not (value is None and key in _NULL_IS_UNSET):
+                    setting.check(key, value)
             provider = kind(**{key: written[key] for key in known if key in written})
             provider.check()
-        except SettingProblem as problem:
-            raise self._error(problem.key, problem.problem) from None
+        except SettingProblem as wrong:
+            raise self._error(wrong.key, wrong.problem) from None
+        if written.get("inject_at_start") and written.get("env") is None:
+            raise self._error("inject_at_start", "needs an environment variable to fill", "Set env.")
         return Profile(
             name=self._name,
             provider=provider,
@@ -458,18 +460,12 @@ class _Reader:
             references=dict(self._references(written, provider, known)),
             kernels=self._names(written, "kernels"),
             notebooks=self._names(written, "notebooks"),
-            inject_at_start=self._inject_at_start(written),
+            inject_at_start=written.get("inject_at_start", False),
             fixed_params=self._fixed_params(written, provider),
             allow_create=written.get("allow_create", False),
             hosts=self._names(written, "hosts") or (),
             sdk=written.get("sdk"),
         )
-
-    def _check(self, setting: Field, key: str, value: object) -> None:
-        try:
-            setting.check(key, value)
-        except SettingProblem as problem:
-            raise self._error(problem.key, problem.problem) from None
 
     def _origin(self, key: str) -> str:
         where = f"{self._raw.file}: " if self._raw.file else ""
@@ -524,21 +520,15 @@ class _Reader:
         return None if written.get(key) is None else tuple(written[key])
 
     def _fixed_params(self, written: Mapping[str, Any], provider: Provider) -> frozenset[str]:
-        wanted = written.get("fixed_params", False)
-        if isinstance(wanted, bool):
-            return frozenset(written.get("params", {})) if wanted else frozenset()
+        wanted = written.get("fixed_params") or ()
+        if wanted is True:
+            wanted = written.get("params", ())
         known = {**provider.params, **provider.create_params}
-        for name in wanted or ():
+        for name in wanted:
             if name not in known:
                 problem = f"names {name!r}, which is not a parameter of provider {provider.id!r}"
                 raise self._error("fixed_params", problem, closest(name, known))
-        return frozenset(wanted or ())
-
-    def _inject_at_start(self, written: Mapping[str, Any]) -> bool:
-        wanted: bool = written.get("inject_at_start", False)
-        if wanted and written.get("env") is None:
-            raise self._error("inject_at_start", "needs an environment variable to fill", "Set env.")
-        return wanted
+        return frozenset(wanted)
 
     def _verify(self, written: Mapping[str, Any], provider: Provider) -> bool | str:
         verify: bool | str = written.get("verify", True)
@@ -572,14 +562,11 @@ class _Reader:
                 )
             except SecretError as error:
                 raise ConfigurationError(error.message, hint=error.hint) from None
-            if setting.secret and reference.kind == "literal":
-                self._check_literal(key)
+            if setting.secret and reference.kind == "literal" and self._raw.file:
+                self._check_literal(key, self._raw.file)
             yield key, reference
 
-    def _check_literal(self, key: str) -> None:
-        file = self._raw.file
-        if file is None:
-            return
+    def _check_literal(self, key: str, file: Path) -> None:
         try:
             mode = file.stat().st_mode
         except OSError as error:
