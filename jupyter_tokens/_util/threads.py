@@ -12,14 +12,10 @@ from typing import TypeVar
 
 from ..errors import Busy
 
-__all__ = ["MOST_OF_ONE", "MOST_THREADS", "MOST_WAITING", "THREADS", "Threads", "on_a_thread"]
+__all__ = ["MOST_OF_ONE", "THREADS", "Threads", "on_a_thread"]
 
-MOST_THREADS = 128
-"""Maximum number of threads for all owners together."""
 MOST_OF_ONE = 64
 """Maximum number of threads for one owner. If this owner's API hangs, the other threads still serve other owners."""
-MOST_WAITING = 1000
-"""Maximum number of calls of one owner that may wait for a thread. Further calls fail immediately."""
 _RETRY_SECONDS = 5.0
 
 Work = Callable[[], None]
@@ -43,12 +39,7 @@ class Threads:
         Maximum number of calls of one owner that may wait for a thread.
     """
 
-    def __init__(
-        self,
-        most: int = MOST_THREADS,
-        most_of_one: int = MOST_OF_ONE,
-        most_waiting: int = MOST_WAITING,
-    ) -> None:
+    def __init__(self, most: int = 128, most_of_one: int = MOST_OF_ONE, most_waiting: int = 1000) -> None:
         self._most = most
         self._most_of_one = most_of_one
         self._most_waiting = most_waiting

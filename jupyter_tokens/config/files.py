@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIG_NAME",
-    "MODES",
     "TokenProfiles",
     "Written",
     "config_files",
