@@ -40,7 +40,7 @@ from jupyter_tokens.sources.opening import HANDLE_VARIABLE
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
 
-from .doubles import CANARY, Clock, answer, loopback, raw_answer, told
+from .doubles import CANARY, Clock, answer, loopback, raw_answer, together, told
 
 ENDPOINT = "https://acme.example.com"
 ONEACCESS = {"provider": "oneaccess", "endpoint": ENDPOINT, "client_id": "i", "client_secret": CANARY}
@@ -198,18 +198,7 @@ def test_a_401_at_a_user_brings_a_newer_token_for_everybody(bench: Bench) -> Non
 
 
 def test_threads_share_one_fetch(bench: Bench) -> None:
-    barrier = threading.Barrier(64)
-    tokens: list[Token] = []
-
-    def work() -> None:
-        barrier.wait()
-        tokens.append(bench.client.get("mine"))
-
-    threads = [threading.Thread(target=work) for _ in range(64)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    tokens = together(64, lambda: bench.client.get("mine"))
     assert len({id(token) for token in tokens}) == 1
     assert len(bench.vendor.requests) == 1
 
@@ -218,18 +207,7 @@ def test_the_source_is_opened_once_and_only_when_it_is_needed(bench: Bench) -> N
     opened = Client(Profiles.of({}))
     opened.close()
     assert opened._source is None
-    barrier = threading.Barrier(16)
-    sources: list[object] = []
-
-    def work() -> None:
-        barrier.wait()
-        sources.append(bench.client.source)
-
-    threads = [threading.Thread(target=work) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    sources = together(16, lambda: bench.client.source)
     assert len({id(source) for source in sources}) == 1
 
 
