@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
 
-from ._util.text_file import Stamp, stamp
+from ._util.text_file import stamp
 from ._util.threads import MOST_OF_ONE
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
@@ -97,7 +97,7 @@ class Transport:
         self._sleep = sleep
         self._rng = rng
         self._fixed = transport
-        self._pools: dict[tuple[str | None, _Trust], httpx.BaseTransport] = {}
+        self._pools: dict[tuple[object, ...], httpx.BaseTransport] = {}
         self._lock = threading.Lock()
 
     def run(
@@ -226,26 +226,14 @@ class Transport:
     def _route(self, url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
         if self._fixed is not None:
             return self._fixed
-        place = proxy_for(url), _Trust.now(verify)
+        environment = tuple(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+        bundles = (verify,) if isinstance(verify, str) else environment if verify else ()
+        route = proxy_for(url), verify, environment, stamp(filter(None, bundles))
         with self._lock:
             # Earlier pools are kept for calls that are still running.
-            if place not in self._pools:
-                self._pools[place] = _open(*place)
-            return self._pools[place]
-
-
-class _Trust(NamedTuple):
-    """What determines the trusted certificates: the setting, the environment, and the state of the files."""
-
-    verify: bool | str
-    environment: tuple[str | None, ...]
-    files: Stamp
-
-    @classmethod
-    def now(cls, verify: bool | str) -> _Trust:
-        environment = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-        paths = (verify,) if isinstance(verify, str) else environment if verify else ()
-        return cls(verify, environment, stamp(path for path in paths if path))
+            if route not in self._pools:
+                self._pools[route] = open_route(url, verify)
+            return self._pools[route]
 
 
 def proxy_for(url: httpx.URL) -> str | None:
@@ -294,11 +282,7 @@ def check_proxy(proxy: str) -> None:
 
 def open_route(url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
     """Open a connection pool for a URL and its proxy. Raises `NetworkError` if the settings cannot be used."""
-    return _open(proxy_for(url), _Trust.now(verify))
-
-
-def _open(proxy: str | None, trust: _Trust) -> httpx.BaseTransport:
-    context = _context_of(trust.verify)
+    context, proxy = _context_of(verify), proxy_for(url)
     if proxy is not None:
         check_proxy(proxy)
     try:
