@@ -23,13 +23,13 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 import httpx
 
+from ._util.loopback import is_loopback
 from ._util.text_file import stamp
 from ._util.threads import MOST_OF_ONE
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
 from .providers.answers import malformed, plain
 from .providers.base import Driven
-from .providers.fields import is_loopback
 
 __all__ = [
     "MOST_ATTEMPTS",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from .._util.hints import closest
+from .._util.loopback import is_loopback
 from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile, detached_errors
 from ..protocol.messages import Env, variables_of
 from ..providers.base import Provider
@@ -28,7 +29,6 @@ from ..providers.fields import (
     SettingProblem,
     Switch,
     Variable,
-    is_loopback,
 )
 from ..providers.params import ParamValue, parse_params
 from ..sdks import SDKS
@@ -42,7 +42,6 @@ __all__ = [
     "Profile",
     "Profiles",
     "Raw",
-    "is_loopback",
 ]
 
 _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."

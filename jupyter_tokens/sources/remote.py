@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
+from .._util.loopback import is_loopback
 from ..clock import Clock
 from ..config.secrets import tell_seen
 from ..errors import (
@@ -146,8 +147,6 @@ class RemoteSource(TokenSource):
 
     def endpoint(self, key: Key) -> Endpoint:
         """Return the server's endpoint at which unmodified SDKs get the token of a key. Raises `TokenError`."""
-        from ..config.profiles import is_loopback  # noqa: PLC0415 (loads httpx)
-
         caller = self._caller
         if not isinstance(caller, Identity):
             return super().endpoint(key)

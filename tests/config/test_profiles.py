@@ -13,7 +13,7 @@ import pytest
 
 from jupyter_tokens.config import profiles
 from jupyter_tokens.config.code_variables import loads_code
-from jupyter_tokens.config.profiles import Profiles, Raw, is_loopback
+from jupyter_tokens.config.profiles import Profiles, Raw
 from jupyter_tokens.config.secrets import warn_once
 from jupyter_tokens.errors import ConfigurationError, ParameterError, SecretError, UnknownProfile
 from jupyter_tokens.providers import catalogue
@@ -207,29 +207,6 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 def test_a_literal_secret_is_in_no_error_about_another_key(key: str) -> None:
     refused({**ONEACCESS, key: CANARY, "timeout": -1})
     refused({**ONEACCESS, key: CANARY, "clientsecret": CANARY})
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("http://localhost:8000", True),
-        ("http://LOCALHOST", True),
-        ("http://127.0.0.1:1/x", True),
-        ("http://127.8.9.1", True),
-        ("http://[::1]:5", True),
-        ("http://127.evil.com", False),
-        ("http://127.0.0.1.5", False),
-        ("http://localhost.evil.com", False),
-        ("http://0.0.0.0", False),
-        ("http://10.0.0.1", False),
-        ("http://[::2]", False),
-        ("http://127.0.0.1@evil.com", False),
-        ("http://127.٠.٠.١", False),
-        ("http://", False),
-    ],
-)
-def test_loopback_is_this_machine_alone(url: str, expected: bool) -> None:
-    assert is_loopback(url) is expected
 
 
 def test_http_and_no_verification_are_for_loopback() -> None:
