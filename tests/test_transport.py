@@ -323,7 +323,7 @@ def test_a_credential_that_no_header_takes_is_told_without_it() -> None:
 
 def test_a_credential_with_a_line_break_is_told_without_it_and_not_retried(real: Transport) -> None:
     with loopback(lambda connection, request: None) as served, pytest.raises(ConfigurationError) as caught:
-        real.run(asking(served.url, authorization=f"{CANARY}\nx"), timeout=BRIEF)
+        real.run(asking(served.url, authorization=f"{CANARY}\nx"))
     assert CANARY not in str(caught.value) + repr(caught.value)
     assert (caught.value.unsent, served.requests) == (True, [])
 
