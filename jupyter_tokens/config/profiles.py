@@ -484,8 +484,7 @@ class _Reader:
         except Exception as caught:
             # An error in another package only affects the profiles of its provider.
             problem = f"names {provider_id}, which cannot be loaded ({type(caught).__name__})"
-            error = self._error("provider", problem, "Repair or remove the package that it comes from.")
-        raise error
+            raise self._error("provider", problem, "Repair or remove the package that it comes from.") from None
 
     def _params(self, written: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
         params = written.get("params", {})
