@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .._util.atomic_file import replace_file
 from ..errors import ConfigurationError, ProfileRefused
 from ..token import Secret
-from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
+from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring, backend
 
 __all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "erase", "login_reference", "store", "usable"]
 
@@ -34,15 +35,12 @@ _LOOK_SECONDS = 5.0
 
 def usable() -> list[str]:
     """Return the stores for secrets that work on this machine, the best first: "keyring" and "file". Blocks."""
-    try:
-        # keyring's placeholders for a missing keyring have a priority of 0 or less.
-        priority: float = ask_keyring(
-            lambda keyring: keyring.get_keyring().priority, seconds=_LOOK_SECONDS, same="priority"
-        )
-    except Exception as error:
-        _log.debug("no keyring to store secrets in: %s", type(error).__name__)
-        return ["file"]
-    return ["keyring", "file"] if priority > 0 else ["file"]
+    with suppress(KeyringWaits):
+        found = ask_keyring(lambda _: backend(), seconds=_LOOK_SECONDS, same="backend")
+        _log.debug("the keyring for secrets: %s", found.name)
+        if found.usable:
+            return ["keyring", "file"]
+    return ["file"]
 
 
 def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[Deposit]]:
