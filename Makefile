@@ -17,7 +17,7 @@ FOUR := -n 4 $(FILES)
 QUICK := -m "not alone and not long and not scale"
 
 # These parts have to be covered to the last branch by their own tests. The others run without coverage, which is slow.
-CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
+CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/loopback.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
 CORE_TESTS := tests/_util tests/config tests/protocol tests/providers tests/sources $(wildcard tests/test_*.py)
 
 .PHONY: demo programs test test-long test-scale slow canary lint bench docs pictures licences audit clean

@@ -108,7 +108,7 @@ def many() -> Iterator[Row]:
 
     naps = _Naps(LOOKS)
     rest = Refresher(client, wait=naps)
-    keys = client.keys()
+    keys = client.source.keys()
     for key in keys:
         rest.keep(key)
     naps.over.get(timeout=120)

@@ -13,9 +13,7 @@ from urllib.request import urlopen
 
 import httpx
 
-from jupyter_tokens._util.threads import Threads
 from jupyter_tokens.clock import SystemClock
-from jupyter_tokens.sources import cache
 from jupyter_tokens.sources.cache import windows
 
 from .answers import answering
@@ -115,8 +113,6 @@ def _stampede(get: Get) -> float:
 
 def short() -> Iterator[Row]:
     """Tokens that live for a minute and for a quarter of an hour, asked for every 10 seconds of a simulated hour."""
-    # Their threads end with their work, so that `_settle` can wait for it.
-    cache.THREADS = Threads(idle_seconds=0.0)
     for life in LIVES:
         clock = Simulated()
         with answering() as url, wired(clock) as wire, opened(f"{url}/life-{life}-delay-0", clock) as found:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .config.profiles import Profiles
     from .sources.base import TokenSource
-    from .sources.cache import Key
     from .token import Token
     from .transport import Transport
 
@@ -33,6 +32,7 @@ __all__ = [
 ]
 
 _NONE: Mapping[str, Any] = {}
+_clients: WeakSet[Client] = WeakSet()
 _log = logging.getLogger(__name__)
 
 
@@ -64,13 +64,12 @@ class Client:
     @property
     def source(self) -> TokenSource:
         """The source of the tokens. It is opened at first use, because opening imports the providers and httpx."""
-        if self._source is None:
-            from .sources.opening import open_source  # noqa: PLC0415 (see the docstring)
+        with self._lock:
+            if self._source is None:
+                from .sources.opening import open_source  # noqa: PLC0415 (see the docstring)
 
-            with self._lock:
-                if self._source is None:
-                    self._source = open_source(*self._given, self._handles.values())
-        return self._source
+                self._source = open_source(*self._given, self._handles.values())
+            return self._source
 
     @property
     def opened(self) -> TokenSource | None:
@@ -86,11 +85,6 @@ class Client:
         """Return a token from the cache, or fetch it, without blocking the event loop. See `aget_token`."""
         source = self.source
         return await source.aget(source.key(profile, params), refresh=refresh)
-
-    @property
-    def issued(self) -> list[Handle]:
-        """The handles that this process has requested, as long as it renews their leases."""
-        return self.leases.handles
 
     def install(self, handle: Handle) -> None:
         """Use a handle for its profile from now on. Does nothing if this process itself has requested the handle."""
@@ -112,14 +106,6 @@ class Client:
 
                 remove_handle(self._source, handle)
 
-    def forget(self, key: Key) -> None:
-        """Remove the token of a key from the cache, and from the store if this process uses a store."""
-        self.source.forget(key)
-
-    def keys(self) -> list[Key]:
-        """Return the keys that have a token (even an expired token) or whose last fetch failed."""
-        return self.source.keys()
-
     def after_fork(self) -> None:
         """Reset the client in a forked child, because threads, connections and locks belong to the parent."""
         self._source = None
@@ -133,23 +119,15 @@ class Client:
             self._source.close()
 
 
-_shared: Client | None = None
-_clients: WeakSet[Client] = WeakSet()
-_lock = threading.Lock()
+_shared = Client()
 
 
 def shared_client() -> Client:
     """Return the shared client of this process. It uses Jupyter's configuration."""
-    global _shared  # noqa: PLW0603 (one per process is the point)
-    if _shared is None:
-        with _lock:
-            _shared = _shared or Client()
     return _shared
 
 
 def _after_fork() -> None:
-    global _lock  # noqa: PLW0603 (another thread may have held it when the process forked)
-    _lock = threading.Lock()
     for client in tuple(_clients):
         client.after_fork()
 

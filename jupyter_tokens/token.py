@@ -77,12 +77,6 @@ class Secret(_Opaque):
         return "<Secret …>"
 
 
-def _frozen(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if isinstance(metadata, MappingProxyType):
-        return metadata
-    return MappingProxyType(dict(metadata)) if metadata else _EMPTY
-
-
 class Token(_Opaque):
     """A short-lived token. It is frozen, and shows its value nowhere by itself.
 
@@ -170,7 +164,7 @@ class Token(_Opaque):
         put(self, "provider", provider)
         put(self, "obtained_at", obtained_at)
         put(self, "expires_at", expires_at)
-        put(self, "metadata", _frozen(metadata))
+        put(self, "metadata", MappingProxyType(dict(metadata or {})))
         put(self, "base_url", base_url)
 
     def reveal(self, field: str = _SINGLE) -> str:

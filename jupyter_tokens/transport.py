@@ -16,32 +16,29 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, TypeVar
+from importlib.util import find_spec
+from typing import Any, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
 
+from ._util.loopback import is_loopback
+from ._util.text_file import stamp
 from ._util.threads import MOST_OF_ONE
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
 from .providers.answers import malformed, plain
 from .providers.base import Driven
-from .providers.fields import is_loopback
 
 __all__ = [
-    "CONNECT_SECONDS",
     "MOST_ATTEMPTS",
     "MOST_BYTES",
-    "TOTAL_SECONDS",
     "Transport",
-    "check_head",
     "check_proxy",
     "connect_error",
     "open_route",
     "proxy_for",
-    "trust_of",
-    "unwritable",
 ]
 
 CONNECT_SECONDS = 5.0
@@ -100,7 +97,7 @@ class Transport:
         self._sleep = sleep
         self._rng = rng
         self._fixed = transport
-        self._pools: dict[tuple[str | None, _Trust], httpx.BaseTransport] = {}
+        self._pools: dict[tuple[object, ...], httpx.BaseTransport] = {}
         self._lock = threading.Lock()
 
     def run(
@@ -171,7 +168,11 @@ class Transport:
             result: _T = stop.value
             return result
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise unwritable(error) from None
+            # Only the type, because the text may contain a secret.
+            raise ConfigurationError(
+                f"The request cannot be written ({type(error).__name__}).",
+                hint="Check the endpoint, and the credential for characters that an HTTP header cannot contain.",
+            ) from None
         finally:
             flow.close()
 
@@ -225,35 +226,14 @@ class Transport:
     def _route(self, url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
         if self._fixed is not None:
             return self._fixed
-        place = proxy_for(url), _Trust.now(verify)
-        pool = self._pools.get(place)
-        if pool is None:
-            with self._lock:
-                # Earlier pools are kept for calls that are still running.
-                pool = self._pools[place] = self._pools.get(place) or _open(*place)
-        return pool
-
-
-class _Trust(NamedTuple):
-    """What determines the trusted certificates: the setting, the environment, and the state of the files."""
-
-    verify: bool | str
-    environment: tuple[str | None, ...]
-    files: tuple[tuple[int, int] | None, ...]
-
-    @classmethod
-    def now(cls, verify: bool | str) -> _Trust:
-        environment = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-        paths = (verify,) if isinstance(verify, str) else environment if verify else ()
-        return cls(verify, environment, tuple(_state_of(path) for path in paths if path))
-
-
-def _state_of(path: str) -> tuple[int, int] | None:
-    try:
-        state = os.stat(path)  # noqa: PTH116 (a string from the environment, which may not be a path)
-    except (OSError, ValueError):
-        return None
-    return state.st_mtime_ns, state.st_size
+        environment = tuple(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+        bundles = (verify,) if isinstance(verify, str) else environment if verify else ()
+        route = proxy_for(url), verify, environment, stamp(filter(None, bundles))
+        with self._lock:
+            # Earlier pools are kept for calls that are still running.
+            if route not in self._pools:
+                self._pools[route] = open_route(url, verify)
+            return self._pools[route]
 
 
 def proxy_for(url: httpx.URL) -> str | None:
@@ -268,26 +248,22 @@ def proxy_for(url: httpx.URL) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def trust_of(verify: bool | str) -> ssl.SSLContext:
-    """Return a TLS context that trusts the certificates of a profile's `verify` and the environment.
-
-    Raises `NetworkError` if the certificates cannot be loaded.
-    """
+def _context_of(verify: bool | str) -> ssl.SSLContext:
+    """Return a TLS context that trusts the certificates of a profile's `verify` and the environment."""
     try:
         if isinstance(verify, str):
             return ssl.create_default_context(cafile=verify)
         return httpx.create_ssl_context(verify=verify)
     except (OSError, ValueError) as error:
+        if not isinstance(verify, str):
+            raise _unusable(type(error).__name__, "Check SSL_CERT_FILE and SSL_CERT_DIR.") from None
         why = getattr(error, "strerror", None) or type(error).__name__
-        kind = type(error).__name__
-    if isinstance(verify, str):
         raise NetworkError(
             f"The CA bundle {verify} cannot be loaded ({why}).",
             hint="Check the profile's verify.",
             retryable=False,
             unsent=True,
-        )
-    raise _unusable(kind, "Check SSL_CERT_FILE and SSL_CERT_DIR.")
+        ) from None
 
 
 _PROXIES = ("http", "https", "socks5", "socks5h")
@@ -296,32 +272,17 @@ _PROXIES = ("http", "https", "socks5", "socks5h")
 def check_proxy(proxy: str) -> None:
     """Raise `NetworkError` for an unknown kind of proxy, or for a SOCKS proxy if socksio is not installed."""
     kind = proxy.partition("://")[0].lower()
-    problem, hint = "", _PROXY_HINT
     if kind not in _PROXIES:
         known = ", ".join(f"{name}://" for name in _PROXIES)
-        problem = f"{plain(kind, 20)}:// proxies are not supported, only {known}"
-    elif kind.startswith("socks") and not _has_socks():
-        problem = "a SOCKS proxy needs the package socksio"
-        hint = f"Install it: pip install 'jupyter_tokens[socks]'. {hint}"
-    if problem:
-        raise _unusable(problem, hint)
-
-
-def _has_socks() -> bool:
-    try:
-        import socksio  # noqa: F401, PLC0415 (an extra)
-    except ImportError:
-        return False
-    return True
+        raise _unusable(f"{plain(kind, 20)}:// proxies are not supported, only {known}", _PROXY_HINT)
+    if kind.startswith("socks") and find_spec("socksio") is None:
+        hint = f"Install it: pip install 'jupyter_tokens[socks]'. {_PROXY_HINT}"
+        raise _unusable("a SOCKS proxy needs the package socksio", hint)
 
 
 def open_route(url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
     """Open a connection pool for a URL and its proxy. Raises `NetworkError` if the settings cannot be used."""
-    return _open(proxy_for(url), _Trust.now(verify))
-
-
-def _open(proxy: str | None, trust: _Trust) -> httpx.BaseTransport:
-    context = trust_of(trust.verify)
+    context, proxy = _context_of(verify), proxy_for(url)
     if proxy is not None:
         check_proxy(proxy)
     try:
@@ -383,10 +344,8 @@ class _Pool(httpx.BaseTransport):
 
 def _proxy(url: str, trust: ssl.SSLContext) -> httpcore.Proxy:
     parsed = httpx.Proxy(url)
-    place = httpcore.URL(
-        scheme=parsed.url.raw_scheme, host=parsed.url.raw_host, port=parsed.url.port, target=parsed.url.raw_path
-    )
-    return httpcore.Proxy(place, auth=parsed.raw_auth, ssl_context=trust if parsed.url.scheme == "https" else None)
+    context = trust if parsed.url.scheme == "https" else None
+    return httpcore.Proxy(str(parsed.url), auth=parsed.raw_auth, ssl_context=context)
 
 
 class _Stream(httpx.SyncByteStream):
@@ -416,25 +375,23 @@ def _as_httpx() -> Iterator[None]:
 def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
     """Read the whole response. Raises `ResponseError` if the response is larger than `MOST_BYTES`."""
     answer.request = request
-    check_head(answer)
+    _check_head(answer)
     assert isinstance(answer.stream, httpx.SyncByteStream)
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
     for chunk in answer.stream:
-        size += len(chunk)
-        if size > MOST_BYTES:
+        body += chunk
+        if len(body) > MOST_BYTES:
             raise malformed(answer, f"is larger than {MOST_BYTES} bytes")
-        chunks.append(chunk)
     return httpx.Response(
         answer.status_code,
         headers=answer.headers,
-        content=b"".join(chunks),
+        content=bytes(body),
         request=request,
         extensions=answer.extensions,
     )
 
 
-def check_head(answer: httpx.Response) -> None:
+def _check_head(answer: httpx.Response) -> None:
     """Raise `ResponseError` for a redirect, or for a compression that was not requested."""
     if answer.has_redirect_location:
         raise ResponseError(
@@ -451,14 +408,6 @@ def _host_of(answer: httpx.Response) -> str:
     with suppress(httpx.InvalidURL, UnicodeError):  # idna raises UnicodeError
         return answer.request.url.join(answer.headers["location"]).host or "nowhere"
     return "nowhere"
-
-
-def unwritable(error: Exception) -> ConfigurationError:
-    """Return the error for a request that cannot be built, without the text of `error`, which may contain secrets."""
-    return ConfigurationError(
-        f"The request cannot be written ({type(error).__name__}).",
-        hint="Check the endpoint, and the credential for characters that an HTTP header cannot contain.",
-    )
 
 
 _TLS_HINT = "Check the endpoint. For a private CA, set the profile's verify to the path of the CA bundle."

@@ -139,10 +139,9 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")
     monkeypatch.setenv("JUPYTER_NO_CONFIG", "")
     monkeypatch.setenv("JUPYTER_TOKENS_STORE", "none")
-    monkeypatch.setattr(client, "_shared", None)
+    monkeypatch.setattr(client, "_shared", client.Client())
     yield
-    if (left := client._shared) is not None:
-        left.close()
+    client._shared.close()
     # A process has one application at a time: the next test's is another.
     if Application.initialized():
         type(Application.instance()).clear_instance()

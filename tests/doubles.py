@@ -8,15 +8,18 @@ import ssl
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from jupyter_tokens.providers.base import Flow
 from jupyter_tokens.token import Token
+
+_T = TypeVar("_T")
 
 NOW = 1_768_465_800.0
 """2026-01-15T08:30:00Z, the date of the recorded vectors."""
@@ -180,6 +183,18 @@ def raw_answer(body: bytes = b"{}", status: str = "200 OK", **headers: str) -> b
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def together(times: int, work: Callable[[], _T]) -> list[_T]:
+    """Calls `work` on as many threads at the same moment; what each of them returned."""
+    barrier = threading.Barrier(times)
+
+    def begin(_number: int) -> _T:
+        barrier.wait()
+        return work()
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(begin, range(times)))
 
 
 def told(error: BaseException) -> str:

@@ -40,7 +40,7 @@ from jupyter_tokens.sources.opening import HANDLE_VARIABLE
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import Transport
 
-from .doubles import CANARY, Clock, answer, loopback, raw_answer, told
+from .doubles import CANARY, Clock, answer, loopback, raw_answer, together, told
 
 ENDPOINT = "https://acme.example.com"
 ONEACCESS = {"provider": "oneaccess", "endpoint": ENDPOINT, "client_id": "i", "client_secret": CANARY}
@@ -176,7 +176,7 @@ def test_a_token_that_ended_on_arrival_is_not_kept(bench: Bench) -> None:
 def test_forget(bench: Bench) -> None:
     bench.get()
     key = bench.client.source.key("mine")
-    bench.client.forget(key)
+    bench.client.source.forget(key)
     assert bench.client.source.held(key) is None
     assert bench.get() == "t2"
 
@@ -198,18 +198,7 @@ def test_a_401_at_a_user_brings_a_newer_token_for_everybody(bench: Bench) -> Non
 
 
 def test_threads_share_one_fetch(bench: Bench) -> None:
-    barrier = threading.Barrier(64)
-    tokens: list[Token] = []
-
-    def work() -> None:
-        barrier.wait()
-        tokens.append(bench.client.get("mine"))
-
-    threads = [threading.Thread(target=work) for _ in range(64)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    tokens = together(64, lambda: bench.client.get("mine"))
     assert len({id(token) for token in tokens}) == 1
     assert len(bench.vendor.requests) == 1
 
@@ -218,35 +207,8 @@ def test_the_source_is_opened_once_and_only_when_it_is_needed(bench: Bench) -> N
     opened = Client(Profiles.of({}))
     opened.close()
     assert opened._source is None
-    barrier = threading.Barrier(16)
-    sources: list[object] = []
-
-    def work() -> None:
-        barrier.wait()
-        sources.append(bench.client.source)
-
-    threads = [threading.Thread(target=work) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    sources = together(16, lambda: bench.client.source)
     assert len({id(source) for source in sources}) == 1
-
-
-def test_who_waited_while_another_opened_the_source_gets_that(bench: Bench) -> None:
-    class Late:
-        """A lock behind which another thread has opened the source meanwhile."""
-
-        def __enter__(self) -> None:
-            bench.client._lock = lock
-            assert bench.client.source is not None
-
-        def __exit__(self, *args: object) -> None:
-            pass
-
-    lock, bench.client._lock = bench.client._lock, Late()  # type: ignore[assignment]
-    first = bench.client.source
-    assert first is bench.client.source
 
 
 @both
@@ -304,38 +266,25 @@ def test_a_parameter_may_be_named_profile(shared: Bench) -> None:
 
 
 def test_the_shared_client_is_one() -> None:
-    barrier = threading.Barrier(16)
-    seen: list[Client] = []
-
-    def work() -> None:
-        barrier.wait()
-        seen.append(shared_client())
-
-    threads = [threading.Thread(target=work) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {id(client) for client in seen} == {id(shared_client())}
+    assert shared_client() is shared_client()
 
 
 def test_a_child_starts_with_nothing_of_the_parents(shared: Bench) -> None:
     before = shared.get("mine")
-    client, source, lock = shared.client, shared.client.source, module._lock
+    client, source = shared.client, shared.client.source
     module._after_fork()
     assert shared_client() is client  # which a session of the child goes on using
-    assert client.keys() == []
+    assert client.source.keys() == []
     assert client.source is not source
-    assert module._lock is not lock
     assert shared.get("mine") is not before
 
 
 def test_it_knows_what_it_holds(bench: Bench) -> None:
     for number in range(3):
         bench.get("job", TargetId=f"dlc{number}")
-    assert len(bench.client.keys()) == 3
-    bench.client.forget(bench.client.keys()[0])
-    left = bench.client.keys()
+    assert len(bench.client.source.keys()) == 3
+    bench.client.source.forget(bench.client.source.keys()[0])
+    left = bench.client.source.keys()
     assert [dict(key.params)["TargetId"] for key in left] == ["dlc1", "dlc2"]
 
 
@@ -438,7 +387,8 @@ held, done = threading.Event(), threading.Event()
 
 def hold():
     shared = client.shared_client()
-    with client._lock, shared._lock, shared.source._opening, shared.source._lock:
+    source = shared.source
+    with shared._lock, source._opening, source._lock:
         held.set()
         done.wait(30)
 
@@ -543,11 +493,11 @@ class TestIssuing:
         handle = issue_handle("job", lease=60, TargetId="dlc1", params={"ExpireTime": 60})
         assert dict(handle.params) == {"TargetId": "dlc1", "ExpireTime": "60"}
         assert shared_client().leases.has(handle)
-        assert shared_client().issued == [handle]
+        assert shared_client().leases.handles == [handle]
         revoke_handle(handle)
         assert source.asked == ["issue 60", "revoke"]
         assert not shared_client().leases.has(handle)
-        assert shared_client().issued == []
+        assert shared_client().leases.handles == []
 
     def test_all_are_revoked_when_the_client_is_closed(self, source: Issuing) -> None:
         issue_handle("mine")

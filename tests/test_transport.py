@@ -39,7 +39,7 @@ from jupyter_tokens.providers.base import Flow
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import MOST_ATTEMPTS, MOST_BYTES, Transport
 
-from .doubles import CANARY, NOW, Clock, Script, answer, loopback, raw_answer, told
+from .doubles import CANARY, NOW, Clock, Script, answer, loopback, raw_answer, together, told
 
 URL = "https://api.example.com/token"
 BRIEF = 0.3
@@ -323,7 +323,7 @@ def test_a_credential_that_no_header_takes_is_told_without_it() -> None:
 
 def test_a_credential_with_a_line_break_is_told_without_it_and_not_retried(real: Transport) -> None:
     with loopback(lambda connection, request: None) as served, pytest.raises(ConfigurationError) as caught:
-        real.run(asking(served.url, authorization=f"{CANARY}\nx"), timeout=BRIEF)
+        real.run(asking(served.url, authorization=f"{CANARY}\nx"))
     assert CANARY not in str(caught.value) + repr(caught.value)
     assert (caught.value.unsent, served.requests) == (True, [])
 
@@ -355,7 +355,6 @@ def test_an_answer_of_the_largest_size_is_read(real: Transport) -> None:
     body = GOOD + b" " * (MOST_BYTES - len(GOOD))
     with loopback(lambda connection, request: connection.sendall(raw_answer(body))) as served:
         assert real.run(asking(served.url)).reveal() == "t0k3n"
-        real.close()
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["length", "chunks"])
@@ -372,7 +371,6 @@ def test_an_answer_that_is_too_large_is_told_with_status_type_and_request_id(rea
 
     with loopback(handle) as served:
         error = failed(real, served.url, timeout=50)
-        real.close()
     assert isinstance(error, ResponseError)
     assert "is larger than 1048576 bytes (content type application/json)" in error.message
     assert (error.status, error.request_id) == (200, "rid")
@@ -434,7 +432,6 @@ def test_a_trickled_answer_ends_with_the_deadline(real: Transport, data: bytes) 
 
     with loopback(handle) as served:
         error = failed(real, served.url)
-        real.close()
     assert isinstance(error, TimedOut)
     assert not error.unsent
     assert len(served.requests) == 1
@@ -443,7 +440,6 @@ def test_a_trickled_answer_ends_with_the_deadline(real: Transport, data: bytes) 
 def test_a_server_that_hangs_ends_with_the_deadline(real: Transport) -> None:
     with loopback(lambda connection, request: None) as served:
         error = failed(real, served.url)
-        real.close()
     assert isinstance(error, TimedOut)
     assert "did not answer in time" in error.message
 
@@ -471,7 +467,6 @@ BROKEN: dict[str, Handle] = {
 def test_a_broken_connection_is_a_network_error_and_retried(real: Transport, handle: Handle) -> None:
     with loopback(handle) as served:
         error = failed(real, served.url, timeout=50)
-        real.close()
     assert type(error) is NetworkError
     assert (error.retryable, error.unsent) == (True, False)
     assert served.connections == MOST_ATTEMPTS
@@ -486,7 +481,6 @@ def test_a_connection_that_was_closed_while_it_was_idle_is_made_anew(real: Trans
         for _ in range(3):
             assert real.run(asking(served.url)).reveal() == "t0k3n"
         assert served.connections == 3
-        real.close()
 
 
 def test_nobody_listens(real: Transport) -> None:
@@ -553,7 +547,6 @@ def test_no_log_shows_the_headers_of_an_answer(real: Transport, caplog: pytest.L
         assert CANARY not in caplog.text
         with httpx.Client(trust_env=False) as other:
             other.get(served.url)
-        real.close()
     assert CANARY in caplog.text, "the log of other clients is left alone, and this test can fail"
 
 
@@ -680,7 +673,6 @@ def test_the_environments_proxy_is_used(real: Transport, monkeypatch: pytest.Mon
         monkeypatch.setenv(name, form.format(proxy.port))
         # The brief limit of the others is for what never answers.
         error = failed(real, URL, timeout=50)
-        real.close()
     assert proxy.requests[0].startswith(b"CONNECT api.example.com:443 ")
     assert type(error) is NetworkError
     assert error.message == "The proxy did not pass on the call to api.example.com."
@@ -705,7 +697,6 @@ def test_loopback_never_goes_by_way_of_a_proxy(real: Transport, monkeypatch: pyt
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:9")
     with loopback(serve) as served:
         assert real.run(asking(served.url)).reveal() == "t0k3n"
-        real.close()
 
 
 @pytest.mark.parametrize("proxy", [f"odd://u:{CANARY}@h:1", f"http://u:{CANARY}@h:x"])
@@ -740,7 +731,6 @@ def test_a_proxy_that_is_set_changed_or_removed_counts_from_the_next_call_on(
         monkeypatch.setenv("NO_PROXY", "api.example.com")
         assert "cannot be found" in failed(real, URL).message
         assert (len(first.requests), len(second.requests)) == calls
-        real.close()
 
 
 def test_certificates_that_are_corrected_count_from_the_next_call_on(
@@ -844,10 +834,8 @@ def test_an_error_that_is_not_the_networks_is_raised_as_it_is(real: Transport) -
         yield httpx.Request("POST", served.url, content=body())
         raise AssertionError
 
-    with loopback(serve) as served:
-        with pytest.raises(ZeroDivisionError):
-            real.run(flow)
-        real.close()
+    with loopback(serve) as served, pytest.raises(ZeroDivisionError):
+        real.run(flow)
 
 
 @pytest.mark.parametrize("encoding", ["", "identity", "Identity", "identity, identity", " "])
@@ -857,22 +845,10 @@ def test_an_encoding_that_is_none(encoding: str) -> None:
 
 
 def test_threads_share_connections(real: Transport) -> None:
-    barrier = threading.Barrier(8)
-    values: list[str] = []
-
-    def ask(url: str) -> None:
-        barrier.wait()
-        values.extend(real.run(asking(url)).reveal() for _ in range(3))
-
     with loopback(serve) as served:
-        threads = [threading.Thread(target=ask, args=(served.url,)) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        values = together(8, lambda: [real.run(asking(served.url)).reveal() for _ in range(3)])
         assert served.connections <= 8
         before = served.connections
         assert real.run(asking(served.url)).reveal() == "t0k3n"
         assert served.connections == before
-        real.close()
-    assert values == ["t0k3n"] * 24
+    assert values == [["t0k3n"] * 3] * 8

@@ -1,10 +1,15 @@
-"""Decodes text that people and other programs have written into a file: UTF-8, with or without a byte order mark."""
+"""Files that people and other programs write: decodes their text, and notices when they change."""
 
 from __future__ import annotations
 
 import codecs
+import os
+from collections.abc import Iterable
+from contextlib import suppress
 
-__all__ = ["NotText", "decode", "refuse_utf_16"]
+__all__ = ["NotText", "Stamp", "decode", "refuse_utf_16", "stamp"]
+
+Stamp = tuple[tuple[str, int, int], ...]
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -28,3 +33,13 @@ def decode(data: bytes) -> str:
         # `NotText` is raised below, outside this block, so that it is not chained to this error, which holds the data.
         pass
     raise NotText("is not UTF-8 text")
+
+
+def stamp(files: Iterable[str | os.PathLike[str]]) -> Stamp:
+    """Return a fingerprint of the files: path, mtime and size of each file that exists."""
+    told = []
+    for file in files:
+        with suppress(OSError, ValueError):  # a string from the environment may not be a path
+            state = os.stat(file)  # noqa: PTH116 (likewise)
+            told.append((os.fspath(file), state.st_mtime_ns, state.st_size))
+    return tuple(told)

@@ -8,19 +8,14 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from ..errors import Busy
 
-__all__ = ["MOST_OF_ONE", "MOST_THREADS", "MOST_WAITING", "THREADS", "Threads", "on_a_thread"]
+__all__ = ["MOST_OF_ONE", "THREADS", "Threads", "on_a_thread"]
 
-MOST_THREADS = 128
-"""Maximum number of threads for all owners together."""
 MOST_OF_ONE = 64
 """Maximum number of threads for one owner. If this owner's API hangs, the other threads still serve other owners."""
-MOST_WAITING = 1000
-"""Maximum number of calls of one owner that may wait for a thread. Further calls fail immediately."""
 _RETRY_SECONDS = 5.0
 
 Work = Callable[[], None]
@@ -28,10 +23,11 @@ _T = TypeVar("_T")
 
 
 class Threads:
-    """A pool of daemon threads. Owners take turns, and the calls of an owner start in order.
+    """Runs calls on daemon threads. Owners take turns, and the calls of an owner start in order.
 
-    If no thread is free within the limits, a call waits. A call fails with `Busy` if `most_waiting` calls of its owner
-    are waiting already. The threads are daemons because an interpreter that exits must not wait for an API that hangs.
+    Within the limits, each call gets a new thread; other calls wait for one that has ended its call. A call fails with
+    `Busy` if `most_waiting` calls of its owner are waiting already. The threads are daemons because an interpreter that
+    exits must not wait for an API that hangs.
 
     Parameters
     ----------
@@ -41,28 +37,17 @@ class Threads:
         Maximum number of threads for one owner.
     most_waiting : int
         Maximum number of calls of one owner that may wait for a thread.
-    idle_seconds : float
-        Seconds that a thread waits for its next call before it ends.
     """
 
-    def __init__(
-        self,
-        most: int = MOST_THREADS,
-        most_of_one: int = MOST_OF_ONE,
-        most_waiting: int = MOST_WAITING,
-        idle_seconds: float = 10.0,
-    ) -> None:
+    def __init__(self, most: int = 128, most_of_one: int = MOST_OF_ONE, most_waiting: int = 1000) -> None:
         self._most = most
         self._most_of_one = most_of_one
         self._most_waiting = most_waiting
-        self._idle_seconds = idle_seconds
         self.reset()
 
     def reset(self) -> None:
         """Start without threads and calls, as a forked child must: it has none of its parent's threads."""
         self._lock = threading.Lock()
-        self._threads = 0
-        self._idle: list[SimpleQueue[tuple[str, Work]]] = []
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[Work]] = {}
 
@@ -93,18 +78,13 @@ class Threads:
                     retry_after=_RETRY_SECONDS,
                 )
             waiting.append(work)
-            taken = self._take() if self._idle or self._threads < self._most else None
+            taken = self._take()
             if taken is None:
                 return
-            if self._idle:
-                self._idle.pop().put(taken)
-                return
-            self._threads += 1
             # Under the lock: if the thread cannot be started, no other call may be waiting for it.
             try:
                 threading.Thread(target=self._work, args=taken, name="jupyter_tokens call", daemon=True).start()
             except RuntimeError:
-                self._threads -= 1
                 self._free(owner)
                 raise
 
@@ -118,29 +98,9 @@ class Threads:
                 # Report the error as `threading` does, but keep the thread for the calls that wait.
                 facts = (type(error), error, error.__traceback__, threading.current_thread())
                 threading.excepthook(threading.ExceptHookArgs(facts))
-            # An idle thread must not keep the results of its last call alive.
-            del work, following
-            following = self._next(owner)
-
-    def _next(self, done: str) -> tuple[str, Work] | None:
-        """Return this thread's next call, or None after `idle_seconds`. `done` is the owner of the last call."""
-        with self._lock:
-            self._free(done)
-            following = self._take()
-            if following is not None:
-                return following
-            mine: SimpleQueue[tuple[str, Work]] = SimpleQueue()
-            self._idle.append(mine)
-        try:
-            return mine.get(timeout=self._idle_seconds)
-        except Empty:
             with self._lock:
-                if mine in self._idle:
-                    self._idle.remove(mine)
-                    self._threads -= 1
-                    return None
-            # `start` has just chosen this thread, so a call will come.
-            return mine.get()
+                self._free(owner)
+                following = self._take()
 
     def _free(self, owner: str) -> None:
         self._running[owner] -= 1
@@ -149,6 +109,8 @@ class Threads:
 
     def _take(self) -> tuple[str, Work] | None:
         """Return the next call that may run now, if any. Requires the lock."""
+        if self._running.total() >= self._most:
+            return None
         for owner, waiting in self._waiting.items():
             if self._running[owner] < self._most_of_one:
                 work = waiting.popleft()
@@ -186,11 +148,9 @@ async def on_a_thread(work: Callable[[], _T], owner: str = "") -> _T:
 
     def run() -> None:
         try:
-            result = work()
+            outcome.set_result(work())
         except Exception as error:
             outcome.set_exception(error)
-        else:
-            outcome.set_result(result)
 
     # From here on, the call cannot be cancelled: otherwise nobody would know whether the API has created a token.
     outcome.set_running_or_notify_cancel()

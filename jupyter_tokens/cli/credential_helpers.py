@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
+from .._util.loopback import is_loopback
 from ..config.files import remove_leftovers
-from ..config.profiles import Profile, Profiles, is_loopback
+from ..config.profiles import Profile, Profiles
 from ..errors import ConfigurationError, ParameterError, TokenError
 from ..sdks import DEFAULT_USER, PROGRAMS, Asked
 from ..sources.local import LocalSource

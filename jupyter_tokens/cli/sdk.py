@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from .._util.loopback import is_loopback
 from ..config.files import load_profiles
-from ..config.profiles import Profile, is_loopback
+from ..config.profiles import Profile
 from ..errors import ConfigurationError, ParameterError
 from ..sdks import DEFAULT_USER, EXEC_VERSIONS, GOOGLE_TYPES, SDKS, Address
 from .command import Action

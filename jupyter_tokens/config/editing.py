@@ -98,9 +98,8 @@ def editable(name: str, profiles: Profiles) -> dict[str, Any]:
     Raises `UnknownProfile`, or `ConfigurationError` if the file cannot be read, another file defines the profile, or
     the provider is not installed.
     """
-    _check_place(name, profiles)
     with _lock:
-        _, written = _read()
+        _, written = _read(name, profiles)
     settings = _settings(written, name)
     if settings is None:
         raise UnknownProfile(f"There is no profile {name[:80]!r} in {path()}.")
@@ -161,10 +160,9 @@ def put(
         If the profile was not written: the file is then unchanged. Also `ConfigurationError` if the profile was written
         but an old secret could not be removed; the message then names this secret.
     """
-    _check_place(name, profiles)
     folder = path().parent
     with _lock:
-        config, written = _read()
+        config, written = _read(name, profiles)
         before, described, wanted = _planned(name, settings, written, allow, owner=owner)
         created = name not in written
         written[name] = described
@@ -185,9 +183,8 @@ def draft(name: str, settings: Mapping[str, Any], profiles: Profiles, allow: Cha
 
     Parameters and errors are as in `put`.
     """
-    _check_place(name, profiles)
     with _lock:
-        _, written = _read()
+        _, written = _read(name, profiles)
     _, described, wanted = _planned(name, settings, written, allow)
     sent = dict(wanted)
     profile = Profiles({name: Raw(described, path())})[name]
@@ -220,9 +217,8 @@ def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = la
         If another file defines the profile, or the file cannot be read or written: the file is then unchanged. Also if
         a secret cannot be removed: the profile has then been removed already.
     """
-    _check_place(name, profiles)
     with _lock:
-        config, written = _read()
+        config, written = _read(name, profiles)
         if name not in written:
             raise UnknownProfile(f"There is no profile {name[:80]!r} in {path()}.")
         before = _settings(written, name) or {}
@@ -252,15 +248,14 @@ def _settings(written: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     return settings if isinstance(settings, dict) else None
 
 
-def _check_place(name: str, profiles: Profiles) -> None:
-    here, elsewhere = path(), profiles.file(name)
-    if elsewhere is not None and elsewhere != here:
+def _read(name: str, profiles: Profiles) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the content of the file, and its section with the profiles.
+
+    Raises `ConfigurationError` if another file defines the profile `name`.
+    """
+    file, elsewhere = path(), profiles.file(name)
+    if elsewhere not in {None, file}:
         raise ConfigurationError(f"The profile {name!r} is defined in {elsewhere}.", hint="Change it there.")
-
-
-def _read() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the content of the file, and its section with the profiles."""
-    file = path()
     try:
         config = json.loads(decode(file.read_bytes()))
     except FileNotFoundError:

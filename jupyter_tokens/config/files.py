@@ -6,12 +6,10 @@ import json
 import logging
 import os
 import stat
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_core.paths import jupyter_config_dir, jupyter_config_path
 from traitlets import Dict, Enum
@@ -20,15 +18,15 @@ from traitlets.config.loader import Config, LazyConfigValue, PyFileConfigLoader
 
 from .._util import atomic_file
 from .._util.text_file import NotText, decode, refuse_utf_16
-from ..errors import ConfigurationError, detached_errors
+from ..errors import ConfigurationError
 from .secret_store import FOLDER
+from .secrets import warn_once
 
 if TYPE_CHECKING:
     from .profiles import Profiles
 
 __all__ = [
     "CONFIG_NAME",
-    "MODES",
     "TokenProfiles",
     "Written",
     "config_files",
@@ -37,16 +35,12 @@ __all__ = [
     "load_settings",
     "load_written",
     "remove_leftovers",
-    "stamp",
 ]
 
 _log = logging.getLogger(__name__)
 
 CONFIG_NAME = "jupyter_tokens_config"
 MODES = ("auto", "server", "direct")
-
-_T = TypeVar("_T")
-Stamp = tuple[tuple[str, int, int], ...]
 
 
 class TokenProfiles(Configurable):
@@ -112,18 +106,6 @@ def remove_leftovers() -> None:
     atomic_file.remove_leftovers(folder / FOLDER)
 
 
-def stamp(files: Sequence[Path]) -> Stamp:
-    """Return a fingerprint of the files: path, mtime and size of each file that exists."""
-    told = []
-    for file in files:
-        try:
-            state = file.stat()
-        except OSError:
-            continue
-        told.append((str(file), state.st_mtime_ns, state.st_size))
-    return tuple(told)
-
-
 def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
     """Read the profiles of all files. If several files define a profile, the last of these files counts.
 
@@ -135,14 +117,9 @@ def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
     for problem in written.problems.values():
         # The other files are used even if warnings are errors.
         with suppress(UserWarning):
-            _warn_once(str(problem))
+            warn_once(f"{problem} The profiles of the other files are used.")
     raw = {name: Raw(settings, file) for name, (settings, file) in written.profiles.items()}
     return Profiles(raw, written.problems)
-
-
-@cache
-def _warn_once(problem: str) -> None:
-    warnings.warn(f"{problem} The profiles of the other files are used.", UserWarning, stacklevel=3)
 
 
 def load_written(files: Sequence[Path] | None = None) -> Written:
@@ -150,7 +127,7 @@ def load_written(files: Sequence[Path] | None = None) -> Written:
     written = Written({}, {})
     for file in config_files() if files is None else files:
         try:
-            found = _of(file, _profiles_in)
+            found = _profiles_in(file)
         except ConfigurationError as problem:
             _log.debug("%s cannot be read", file)
             written.problems[file] = problem.copy()
@@ -176,7 +153,7 @@ def load_mode(files: Sequence[Path] | None = None) -> str:
     """
     for file in reversed(config_files() if files is None else files):
         try:
-            mode = _of(file, _mode_in)
+            mode = _section(file, "TokenProfiles").get("mode")
         except ConfigurationError:
             # `load_profiles` warns about this file.
             continue
@@ -198,18 +175,13 @@ def load_settings(name: str, files: Sequence[Path] | None = None) -> dict[str, A
     settings: dict[str, Any] = {}
     for file in config_files() if files is None else files:
         # `load_profiles` warns about this file.
-        with suppress(ConfigurationError), detached_errors():
+        with suppress(ConfigurationError):
             settings |= _section(file, name)
     return settings
 
 
-def _of(file: Path, read: Callable[[Path, Mapping[str, Any]], _T]) -> _T:
-    with detached_errors():
-        return read(file, _section(file, "TokenProfiles"))
-
-
-def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
-    profiles = section.get("profiles", {})
+def _profiles_in(file: Path) -> Mapping[str, Any]:
+    profiles = _section(file, "TokenProfiles").get("profiles", {})
     if isinstance(profiles, LazyConfigValue):
         # `c.TokenProfiles.profiles.update({…})`, which traitlets keeps until the trait's default is known.
         with suppress(TypeError, ValueError):
@@ -217,10 +189,6 @@ def _profiles_in(file: Path, section: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(profiles, Mapping):
         raise ConfigurationError(f"{file}: TokenProfiles.profiles must be a mapping of names to profiles.")
     return profiles
-
-
-def _mode_in(_file: Path, section: Mapping[str, Any]) -> object:
-    return section.get("mode")
 
 
 def _section(file: Path, name: str) -> Mapping[str, Any]:

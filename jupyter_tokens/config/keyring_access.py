@@ -9,7 +9,13 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
+
+try:
+    import termios
+except ImportError:  # pragma: no cover (Windows)
+    termios = None  # type: ignore[assignment]
 
 __all__ = ["KEYRING_SECONDS", "Backend", "KeyringWaits", "ask_keyring", "backend"]
 
@@ -114,22 +120,17 @@ def _put(question: Callable[[Any], object], same: Hashable) -> tuple[_Question, 
 
 
 def _run(question: Callable[[Any], object], asked: _Question) -> None:
+    global _current  # noqa: PLW0603 (as above)
     try:
         import keyring  # noqa: PLC0415 (see `backend`)
 
-        answer = question(keyring)
+        tell = partial(asked.answer.set_result, question(keyring))
     except Exception as error:
-        _end()
-        asked.answer.set_exception(error)
-    else:
-        _end()
-        asked.answer.set_result(answer)
-
-
-def _end() -> None:
-    global _current  # noqa: PLW0603 (as above)
+        tell = partial(asked.answer.set_exception, error)
+    # Before the answer is given: whoever waits for it may make the next call.
     with _lock:
         _current = None
+    tell()
 
 
 def _forget_after_fork() -> None:
@@ -145,23 +146,11 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch (Windows has none)
 @contextmanager
 def _echo_kept() -> Iterator[None]:
     """Restore the terminal's echo when the caller gives up: some backends read a password with the echo off."""
-    before = _terminal()
+    before = termios.tcgetattr(0) if termios is not None and os.isatty(0) else None
     try:
         yield
     except BaseException:
         # If another program controls the terminal now, a change of the terminal's settings would stop this process.
         if before is not None and os.tcgetpgrp(0) == os.getpgrp():
-            import termios  # noqa: PLC0415 (Windows has none)
-
             termios.tcsetattr(0, termios.TCSADRAIN, before)
         raise
-
-
-def _terminal() -> list[Any] | None:
-    if not os.isatty(0):
-        return None
-    try:
-        import termios  # noqa: PLC0415 (Windows has none)
-    except ImportError:  # pragma: no cover (Windows)
-        return None
-    return termios.tcgetattr(0)

@@ -6,15 +6,14 @@ Each profile is checked when it is looked up, so that an invalid profile does no
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from .._util.hints import closest
+from .._util.loopback import is_loopback
 from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile, detached_errors
 from ..protocol.messages import Env, variables_of
 from ..providers.base import Provider
@@ -30,21 +29,19 @@ from ..providers.fields import (
     SettingProblem,
     Switch,
     Variable,
-    is_loopback,
 )
 from ..providers.params import ParamValue, parse_params
 from ..sdks import SDKS
 from ..token import Secret
 from .code_variables import loads_code
 from .path_globs import LONGEST, matches
-from .secrets import SecretRef, mode_hint, mode_problem
+from .secrets import SecretRef, mode_hint, mode_problem, warn_once
 
 __all__ = [
     "COMMON",
     "Profile",
     "Profiles",
     "Raw",
-    "is_loopback",
 ]
 
 _NONE_CONFIGURED = "No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`."
@@ -438,18 +435,20 @@ class _Reader:
             raise self._error("", "must be a mapping of settings")
         kind = self._provider_class(written)
         known = kind.settings()
-        for key, value in written.items():
-            setting = known.get(key) or COMMON.get(key)
-            if setting is None:
-                problem = f"is not a setting of provider {kind.id!r}"
-                raise self._error(str(key), problem, closest(str(key), [*known, *COMMON]))
-            if key in COMMON and not (value is None and key in _NULL_IS_UNSET):
-                self._check(setting, key, value)
         try:
+            for key, value in written.items():
+                setting = known.get(key) or COMMON.get(key)
+                if setting is None:
+                    problem = f"is not a setting of provider {kind.id!r}"
+                    raise self._error(str(key), problem, closest(str(key), [*known, *COMMON]))
+                if key in COMMON and not (value is None and key in _NULL_IS_UNSET):
+                    setting.check(key, value)
             provider = kind(**{key: written[key] for key in known if key in written})
             provider.check()
-        except SettingProblem as problem:
-            raise self._error(problem.key, problem.problem) from None
+        except SettingProblem as wrong:
+            raise self._error(wrong.key, wrong.problem) from None
+        if written.get("inject_at_start") and written.get("env") is None:
+            raise self._error("inject_at_start", "needs an environment variable to fill", "Set env.")
         return Profile(
             name=self._name,
             provider=provider,
@@ -460,18 +459,12 @@ class _Reader:
             references=dict(self._references(written, provider, known)),
             kernels=self._names(written, "kernels"),
             notebooks=self._names(written, "notebooks"),
-            inject_at_start=self._inject_at_start(written),
+            inject_at_start=written.get("inject_at_start", False),
             fixed_params=self._fixed_params(written, provider),
             allow_create=written.get("allow_create", False),
             hosts=self._names(written, "hosts") or (),
             sdk=written.get("sdk"),
         )
-
-    def _check(self, setting: Field, key: str, value: object) -> None:
-        try:
-            setting.check(key, value)
-        except SettingProblem as problem:
-            raise self._error(problem.key, problem.problem) from None
 
     def _origin(self, key: str) -> str:
         where = f"{self._raw.file}: " if self._raw.file else ""
@@ -491,8 +484,7 @@ class _Reader:
         except Exception as caught:
             # An error in another package only affects the profiles of its provider.
             problem = f"names {provider_id}, which cannot be loaded ({type(caught).__name__})"
-            error = self._error("provider", problem, "Repair or remove the package that it comes from.")
-        raise error
+            raise self._error("provider", problem, "Repair or remove the package that it comes from.") from None
 
     def _params(self, written: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
         params = written.get("params", {})
@@ -516,7 +508,7 @@ class _Reader:
         for name in given.values():
             why = loads_code(name)
             if why is not None and self._raw.file is not None:
-                _warn_once(
+                warn_once(
                     f"{self._origin('env')} names {name}, which must not contain a token: {why}. Choose another name."
                 )
         return given.get("", given or None)
@@ -526,21 +518,15 @@ class _Reader:
         return None if written.get(key) is None else tuple(written[key])
 
     def _fixed_params(self, written: Mapping[str, Any], provider: Provider) -> frozenset[str]:
-        wanted = written.get("fixed_params", False)
-        if isinstance(wanted, bool):
-            return frozenset(written.get("params", {})) if wanted else frozenset()
+        wanted = written.get("fixed_params") or ()
+        if wanted is True:
+            wanted = written.get("params", ())
         known = {**provider.params, **provider.create_params}
-        for name in wanted or ():
+        for name in wanted:
             if name not in known:
                 problem = f"names {name!r}, which is not a parameter of provider {provider.id!r}"
                 raise self._error("fixed_params", problem, closest(name, known))
-        return frozenset(wanted or ())
-
-    def _inject_at_start(self, written: Mapping[str, Any]) -> bool:
-        wanted: bool = written.get("inject_at_start", False)
-        if wanted and written.get("env") is None:
-            raise self._error("inject_at_start", "needs an environment variable to fill", "Set env.")
-        return wanted
+        return frozenset(wanted)
 
     def _verify(self, written: Mapping[str, Any], provider: Provider) -> bool | str:
         verify: bool | str = written.get("verify", True)
@@ -574,14 +560,11 @@ class _Reader:
                 )
             except SecretError as error:
                 raise ConfigurationError(error.message, hint=error.hint) from None
-            if setting.secret and reference.kind == "literal":
-                self._check_literal(key)
+            if setting.secret and reference.kind == "literal" and self._raw.file:
+                self._check_literal(key, self._raw.file)
             yield key, reference
 
-    def _check_literal(self, key: str) -> None:
-        file = self._raw.file
-        if file is None:
-            return
+    def _check_literal(self, key: str, file: Path) -> None:
         try:
             mode = file.stat().st_mode
         except OSError as error:
@@ -590,9 +573,4 @@ class _Reader:
         problem = mode_problem(file, mode)
         if problem:
             raise self._error(key, f"is a literal secret in a file that {problem}", f"{mode_hint(file)} {better}")
-        _warn_once(f"{file} contains a literal secret. {better}")
-
-
-@cache
-def _warn_once(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=2)
+        warn_once(f"{file} contains a literal secret. {better}")

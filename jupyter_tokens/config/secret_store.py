@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .._util.atomic_file import replace_file
 from ..errors import ConfigurationError, ProfileRefused
 from ..token import Secret
-from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
+from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring, backend
 
 __all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "erase", "login_reference", "store", "usable"]
 
@@ -34,15 +35,12 @@ _LOOK_SECONDS = 5.0
 
 def usable() -> list[str]:
     """Return the stores for secrets that work on this machine, the best first: "keyring" and "file". Blocks."""
-    try:
-        # keyring's placeholders for a missing keyring have a priority of 0 or less.
-        priority: float = ask_keyring(
-            lambda keyring: keyring.get_keyring().priority, seconds=_LOOK_SECONDS, same="priority"
-        )
-    except Exception as error:
-        _log.debug("no keyring to store secrets in: %s", type(error).__name__)
-        return ["file"]
-    return ["keyring", "file"] if priority > 0 else ["file"]
+    with suppress(KeyringWaits):
+        found = ask_keyring(lambda _: backend(), seconds=_LOOK_SECONDS, same="backend")
+        _log.debug("the keyring for secrets: %s", found.name)
+        if found.usable:
+            return ["keyring", "file"]
+    return ["file"]
 
 
 def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[Deposit]]:
@@ -95,7 +93,12 @@ def store(wanted: list[Deposit], folder: Path) -> None:
     for reference, secret in wanted:
         kind, _, target = reference.partition(":")
         if kind == "keyring":
-            _to_keyring(target, secret)
+            why = _keyring_problem("set_password", target, secret)
+            if why:
+                raise ConfigurationError(
+                    f"The keyring did not store the secret ({why}).",
+                    hint="Unlock or install a keyring, or store the secret in a file.",
+                )
         else:
             _to_file(folder / target, secret)
 
@@ -112,9 +115,18 @@ def erase(reference: str, folder: Path) -> None:
     """
     kind, _, target = reference.partition(":")
     if kind == "keyring":
-        _from_keyring(target)
+        place, why = reference, _keyring_problem("delete_password", target)
     else:
-        _from_file(folder / target)
+        file = folder / target
+        place, why = f"in {file}", ""
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            why = str(error.strerror)
+    if why:
+        raise ConfigurationError(
+            f"The secret {place} is no longer needed, but could not be removed ({why}).", hint="Remove it by hand."
+        )
 
 
 def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
@@ -126,10 +138,10 @@ def discard(name: str, before: Mapping[str, Any], now: Mapping[str, Any], folder
         for reference in _references("file", name, key):
             if now.get(key) != reference:
                 # Also removes what a killed process has stored without writing the reference, or has failed to remove.
-                _from_file(folder / reference.partition(":")[2])
+                erase(reference, folder)
         stored = before.get(key)
         if stored != now.get(key) and stored in _references("keyring", name, key):
-            _from_keyring(str(stored).partition(":")[2])
+            erase(str(stored), folder)
 
 
 _STORES = {"keyring": f"keyring:{SERVICE}/", "file": f"file:{FOLDER}/"}
@@ -141,45 +153,20 @@ def _references(store: str, name: str, key: str) -> tuple[str, str]:
     return first, f"{first}.2"
 
 
-def _to_keyring(target: str, secret: Secret) -> None:
+def _keyring_problem(method: str, target: str, *secrets: Secret) -> str:
+    """Call a method of the keyring for an entry. Return why it failed, or ""."""
     service, _, user = target.partition("/")
     try:
-        ask_keyring(lambda keyring: keyring.set_password(service, user, secret.reveal()), seconds=KEYRING_SECONDS)
+        ask_keyring(
+            lambda keyring: getattr(keyring, method)(service, user, *(secret.reveal() for secret in secrets)),
+            seconds=KEYRING_SECONDS,
+        )
+    except KeyringWaits:
+        return f"no answer within {KEYRING_SECONDS:g} s; the keyring may be waiting for a person"
     except Exception as error:
         # Only the type: the text of a backend's error may contain anything.
-        why = _WAITS if isinstance(error, KeyringWaits) else type(error).__name__
-        problem = ConfigurationError(
-            f"The keyring did not store the secret ({why}).",
-            hint="Unlock or install a keyring, or store the secret in a file.",
-        )
-    else:
-        return
-    raise problem
-
-
-_WAITS = f"no answer within {KEYRING_SECONDS:g} s; the keyring may be waiting for a person"
-
-
-def _from_keyring(target: str) -> None:
-    service, _, user = target.partition("/")
-    try:
-        ask_keyring(lambda keyring: keyring.delete_password(service, user), seconds=KEYRING_SECONDS)
-    except Exception as error:
-        why = _WAITS if isinstance(error, KeyringWaits) else type(error).__name__
-        raise ConfigurationError(
-            f"The secret keyring:{target} is no longer needed, but could not be removed ({why}).",
-            hint="Remove it by hand.",
-        ) from None
-
-
-def _from_file(file: Path) -> None:
-    try:
-        file.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The secret in {file} is no longer needed, but could not be removed ({error.strerror}).",
-            hint="Remove it by hand.",
-        ) from None
+        return type(error).__name__
+    return ""
 
 
 def _to_file(file: Path, secret: Secret) -> None:

@@ -26,11 +26,12 @@ from ..token import Secret, Token
 from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
 from .program import MOST_BYTES, run
 
-__all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "watch_seen"]
+__all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "warn_once", "watch_seen"]
 
 Seen = Callable[[str, Secret | Token], None]
 """A function to call with a profile's name, and a secret or token that a fetch brings into this process."""
 
+_FORMS = {"env": "NAME", "file": "PATH", "keyring": "SERVICE/USER", "command": "PROGRAM ARGUMENT …", "profile": "NAME"}
 _USER = "{user}"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 _log = logging.getLogger(__name__)
@@ -75,7 +76,8 @@ def mode_problem(file: Path, mode: int) -> str:
         # Anyone who can replace the secret decides which account this user signs in with.
         return f"its group can write (mode {stat.S_IMODE(mode):04o})"
     if mode & stat.S_IRGRP:
-        _warn_of_group(file)
+        command = f"chmod 600 {shlex.quote(str(file))}"
+        warn_once(f"{file} contains a secret, and its group can read it. To prevent that: {command}")
     return ""
 
 
@@ -85,9 +87,9 @@ def mode_hint(file: Path) -> str:
 
 
 @cache
-def _warn_of_group(file: Path) -> None:
-    text = f"{file} contains a secret, and its group can read it. To prevent that: chmod 600 {shlex.quote(str(file))}"
-    warnings.warn(text, UserWarning, stacklevel=2)
+def warn_once(text: str) -> None:
+    """Warn the user, once in this process for each text."""
+    warnings.warn(text, UserWarning, stacklevel=3)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -117,7 +119,7 @@ class SecretRef:
     seconds: float = KEYRING_SECONDS
     setting: str = ""
 
-    KINDS: ClassVar[tuple[str, ...]] = ("env", "file", "keyring", "command", "profile")
+    KINDS: ClassVar = tuple(_FORMS)
 
     @classmethod
     def parse(
@@ -134,7 +136,7 @@ class SecretRef:
         Raises `SecretError` if the part after the colon is empty or contains control or other invisible characters.
         """
         kind, colon, target = text.partition(":")
-        if not colon or kind not in cls.KINDS:
+        if not colon or kind not in _FORMS:
             return cls("literal", text, origin, base, seconds, setting)
         if not target.strip() or not target.isprintable():
             problem = "is incomplete" if not target.strip() else "contains control or other invisible characters"
@@ -160,8 +162,13 @@ class SecretRef:
             )
         return replace(self, target=self.target.replace(_USER, user))
 
+    @property
+    def _name(self) -> str:
+        """The reference as it may be shown: of a literal or command, only the kind."""
+        return self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
+
     def __repr__(self) -> str:
-        return f"<SecretRef {self.kind}{'' if self.kind in {'literal', 'command'} else ':' + self.target}>"
+        return f"<SecretRef {self._name}>"
 
     def resolve(self) -> Secret:
         """Read the secret now. Blocks: for at most `seconds`, a keyring may wait for a person, or a program may run.
@@ -185,9 +192,8 @@ class SecretRef:
         return None
 
     def error(self, problem: str, hint: str = "", *, missing: bool = False) -> SecretError:
-        """Return a `SecretError` that names the reference (of a literal or command, only the kind) and its setting."""
-        name = self.kind if self.kind in {"literal", "command"} else f"{self.kind}:{self.target}"
-        problem = f"{name} {problem}"
+        """Return a `SecretError` that names the reference and its setting."""
+        problem = f"{self._name} {problem}"
         return SecretError(
             f"{self.origin}: {problem}", hint=hint, setting=self.setting, problem=problem, missing=missing
         )
@@ -236,10 +242,6 @@ def _block(begin: str, body: str, end: str) -> str:
     if len(lines) == 1:
         lines = textwrap.wrap(lines[0], 64)
     return "\n".join([begin, *lines, end])
-
-
-def _read_literal(ref: SecretRef) -> str:
-    return ref.target
 
 
 def _read_env(ref: SecretRef) -> str:
@@ -339,11 +341,10 @@ def _read_profile(ref: SecretRef) -> str:
 
 
 _READERS: dict[str, Callable[[SecretRef], str | bytes]] = {
-    "literal": _read_literal,
+    "literal": lambda ref: ref.target,
     "env": _read_env,
     "file": _read_file,
     "keyring": _read_keyring,
     "command": _read_command,
     "profile": _read_profile,
 }
-_FORMS = {"env": "NAME", "file": "PATH", "keyring": "SERVICE/USER", "command": "PROGRAM ARGUMENT …", "profile": "NAME"}

@@ -265,7 +265,7 @@ class TokenSession:
                 self._kept.discard(key)
             self.troubles.over(key)
             self.refresher.drop(key)
-            self.client.forget(key)
+            self.client.source.forget(key)
             try:
                 places += self.injections.take_out(key)
             except TokenError as error:
@@ -351,7 +351,7 @@ class TokenSession:
 
     def handles(self) -> list[Handle]:
         """Return the handles that were issued for workers of this kernel, as long as it renews their leases."""
-        return self.client.issued
+        return self.client.leases.handles
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed`, on any thread, whenever a status may have changed; returns an unsubscribe function.
@@ -482,7 +482,7 @@ class TokenSession:
     def _forget_lent(self, key: Key) -> None:
         # If the block itself has injected the token to stay, for example with `%gettoken`, it is not forgotten.
         if not self.injections.has(key) and not self.refresher.keeps(key):
-            self.client.forget(key)
+            self.client.source.forget(key)
         self._tell()
 
     def _arrived(self, key: Key, token: Token) -> None:
@@ -510,7 +510,7 @@ class TokenSession:
     def _known(self) -> set[Key]:
         with self._lock:
             kept = set(self._kept)
-        return kept.union(self.troubles.keys(), self.client.keys(), self.injections.keys())
+        return kept.union(self.troubles.keys(), self.client.source.keys(), self.injections.keys())
 
     def _take_out_filled(self, profile: str) -> list[Place]:
         return [

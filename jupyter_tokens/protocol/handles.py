@@ -14,11 +14,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from .._util.loopback import is_loopback
 from ..clock import Clock, utc
 from ..errors import ConfigurationError, HandleRefused, ParameterError, Throttled
 from .proof import WINDOW_SECONDS, Caller, Gate, ProofRefused, Trust, prove
@@ -34,7 +34,6 @@ __all__ = [
     "Handles",
     "Issued",
     "check_url",
-    "is_loopback",
     "written_params",
 ]
 
@@ -78,19 +77,11 @@ def check_url(url: str, *, allow_plain: bool) -> None:
             "The URL of a handle's issuer must begin with https://, http+unix:// or http://.",
             hint='Pass, for example, url="https://my.host:8888/jupyter-tokens".',
         )
-    if parts.scheme == "http" and not allow_plain and not is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not allow_plain and not is_loopback(url):
         raise ConfigurationError(
             f"Workers would fetch tokens over plain HTTP from {parts.hostname}, where others can read the tokens.",
             hint="Serve Jupyter over HTTPS (--certfile, --keyfile), or, on a private network, pass allow_plain=True.",
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's loopback."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _within(params: Params, limit: Params) -> bool:

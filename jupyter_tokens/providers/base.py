@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import httpx
 
+from .._util.loopback import is_loopback
 from .._version import __version__
 from ..clock import Clock, utc
 from ..errors import TokenError
@@ -27,7 +28,6 @@ from .fields import (
     Setting,
     SettingProblem,
     SignIn,
-    is_loopback,
     parsed_url,
 )
 from .login import LoginInUse

@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any, ClassVar, Self, overload
 from urllib.parse import urlsplit
 
 import httpx
 
+from .._util.loopback import is_loopback
 from ..errors import ParameterError
 from ..protocol.messages import env_of_text, variables_of
 
@@ -32,7 +32,6 @@ __all__ = [
     "SignIn",
     "Switch",
     "Variable",
-    "is_loopback",
     "is_url",
     "parsed_url",
 ]
@@ -52,15 +51,6 @@ def is_url(url: str) -> bool:
     try:
         return bool(parsed_url(url).host)
     except (httpx.InvalidURL, ValueError):
-        return False
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is `localhost` or a loopback address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
         return False
 
 

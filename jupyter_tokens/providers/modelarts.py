@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import httpx
 
+from .._util.loopback import is_loopback
 from ..clock import utc
 from ..errors import (
     ApiError,
@@ -54,7 +55,7 @@ from .base import (
 )
 from .credentials import openstack
 from .credentials.huawei import IamLogin, Login, access_key, chain, login_request
-from .fields import is_loopback, is_url, parsed_url
+from .fields import is_url, parsed_url
 from .huawei import IAM_MEANINGS, iam_token, refuse
 from .params import Param
 from .regions import IAM, MODELARTS

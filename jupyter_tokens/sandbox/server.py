@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
-import ipaddress
 import logging
 import socket
 import ssl
@@ -20,6 +19,7 @@ from email.utils import formatdate
 
 import h11
 
+from .._util.loopback import is_loopback_host
 from .messages import Request, Response, json_response
 
 _MOST_HEAD, _MOST_BODY, _READ = 64 * 1024, 1024 * 1024, 64 * 1024
@@ -36,11 +36,7 @@ def loopback(host: str) -> str:
     """Return the address to bind to. Raises ValueError if it is not loopback: other machines must not get tokens."""
     if host == "localhost":
         return "127.0.0.1"
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+    if not is_loopback_host(host):
         raise ValueError(f"the sandbox binds only to loopback, such as 127.0.0.1, ::1 or localhost, not to {host!r}")
     return host
 

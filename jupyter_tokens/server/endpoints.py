@@ -12,13 +12,12 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 
+from .._util.loopback import is_loopback_host
 from ..errors import TokenError
 from ..sdks import SDKS, SECRET_FIELD, Asked
 from .base import error_facts, status_of
@@ -125,9 +124,7 @@ class EndpointHandler(KernelHandler):
 
     def _check_machine(self) -> None:
         """Raise `Refused` for a request from another machine, or through a proxy on this machine."""
-        local = False
-        with suppress(ValueError):
-            local = ip_address(self.request.remote_ip or "").is_loopback
+        local = is_loopback_host(self.request.remote_ip or "")
         if not local or any(name in self.request.headers for name in _FORWARDED):
             self.refuse(403, "This URL only works on the server's own machine, without a proxy.", "remote")
 

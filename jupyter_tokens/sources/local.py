@@ -9,9 +9,10 @@ from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._util.text_file import stamp
 from ..clock import utc
 from ..config.editing import remove
-from ..config.files import config_files, load_profiles, stamp
+from ..config.files import config_files, load_profiles
 from ..errors import ConfigurationError, LoginNeeded, TokenError, detached_errors
 from ..protocol.messages import About, ProfileEntry
 from .base import TokenSource

@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
+from .._util.loopback import is_loopback
 from ..clock import Clock
 from ..config.profiles import is_loopback
 from ..config.secrets import tell_seen

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from distributed import WorkerPlugin
 
+from .._util.loopback import is_loopback
 from ..client import issue_handle, revoke_handle
 from ..errors import ConfigurationError, TokenError
-from ..protocol.handles import is_loopback
 from . import processes
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _check_wires(client: Client) -> None:
     info = client.scheduler_info(n_workers=-1)
     for address in (info["address"], *info["workers"]):
         parts = urlsplit(address)
-        if parts.scheme not in _ENCRYPTED_OR_LOCAL and not is_loopback(parts.hostname or ""):
+        if parts.scheme not in _ENCRYPTED_OR_LOCAL and not is_loopback(address):
             raise ConfigurationError(
                 f"The handle would go over an unencrypted connection ({address}), where others can read it.",
                 hint="Use a cluster with TLS (distributed.comm.require-encryption), or, on a private network, pass "

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import pyspark  # noqa: F401 (fails immediately if the extra is missing)
 
+from .._util.loopback import is_loopback_host
 from ..client import issue_handle, revoke_handle
 from ..errors import ConfigurationError, TokenError
-from ..protocol.handles import Handle, is_loopback
+from ..protocol.handles import Handle
 from . import processes
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _check_wires(context: SparkContext) -> None:
     settings = context.getConf()
     host = settings.get("spark.driver.host", "") or ""
     encrypted = any(settings.get(name) == "true" for name in ("spark.network.crypto.enabled", "spark.ssl.rpc.enabled"))
-    if not (encrypted or is_loopback(host) or (context.master or "").startswith("local")):
+    if not (encrypted or is_loopback_host(host) or (context.master or "").startswith("local")):
         raise ConfigurationError(
             f"The handle would go from {host} to Spark's executors over unencrypted connections, where others can read "
             "it.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
 
 import pytest
 
@@ -97,25 +98,14 @@ def test_a_call_too_many_is_refused_with_when_to_come_back_and_other_owners_are_
     calls.wait(done=4)
 
 
-def test_a_thread_serves_one_call_after_the_other_and_ends_when_it_is_idle() -> None:
-    threads, seen = Threads(idle_seconds=0.01), Calls()
-    seen.gate.set()
-    used: list[threading.Thread] = []
-
-    def call() -> None:
-        used.append(threading.current_thread())
-        seen.of("one")
-
-    for count in range(1, 4):
-        threads.start("one", call)
-        seen.wait(done=count)
-    assert all(thread.daemon for thread in used)
-    for thread in set(used):
+def test_a_thread_is_a_daemon_and_ends_with_the_last_call() -> None:
+    threads, used = Threads(), SimpleQueue[threading.Thread]()
+    for _ in range(2):
+        threads.start("one", lambda: used.put(threading.current_thread()))
+        thread = used.get(timeout=PATIENCE)
+        assert thread.daemon
         thread.join(PATIENCE)
         assert not thread.is_alive()
-    # As good as new.
-    threads.start("one", call)
-    seen.wait(done=4)
 
 
 def test_a_call_that_fails_is_reported_and_leaves_its_thread_to_the_others(

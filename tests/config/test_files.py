@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_tokens._util.text_file import stamp
 from jupyter_tokens.config.files import (
     CONFIG_NAME,
     TokenProfiles,
@@ -19,7 +20,6 @@ from jupyter_tokens.config.files import (
     load_mode,
     load_profiles,
     remove_leftovers,
-    stamp,
 )
 from jupyter_tokens.errors import ConfigurationError, UnknownProfile
 
@@ -223,20 +223,6 @@ def test_broken_python_is_told_by_its_place_only(tmp_path: Path, code: str, plac
 
 def test_a_file_that_has_gone_is_told(tmp_path: Path) -> None:
     assert "cannot be read" in refused(tmp_path / "jupyter_tokens_config.json").message
-
-
-def test_stamp_changes_with_the_files(tmp_path: Path) -> None:
-    file = write(tmp_path, {})
-    first = stamp([file])
-    assert stamp([file]) == first
-    os.utime(file, ns=(1, 1))
-    second = stamp([file])
-    assert second != first
-    file.write_text("longer than before, at the same time" * 3)
-    os.utime(file, ns=(1, 1))
-    assert stamp([file]) != second
-    file.unlink()
-    assert stamp([file]) == ()
 
 
 def test_a_profile_error_names_the_file_it_stands_in(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,9 @@ from jupyter_tokens._util.atomic_file import remove_leftovers
 
 from .fuse import Point
 from .home import Home
-from .victims import COUNT, Forks, Victim
+from .victims import COUNT, ON_LINUX, Forks, Victim
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="handles of processes are Linux'"),
-]
+pytestmark = ON_LINUX
 
 PROGRAM = str(Path(__file__).with_name("replacing.py"))
 OLD, NEW = "0ld-t0ken-value", "n3w-t0ken-value"

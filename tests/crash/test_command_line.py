@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 from contextlib import suppress
-
-import pytest
 
 from .fuse import Point
 from .home import Home
-from .victims import COUNT, Forks, Toll, Victim
+from .victims import COUNT, ON_LINUX, Forks, Toll, Victim
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="handles of processes are Linux'"),
-]
+pytestmark = ON_LINUX
 
 FULL, FEW = 200, 4
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import stat
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,12 +15,9 @@ from jupyter_client.connect import write_connection_file
 
 from .fuse import Point
 from .home import Home
-from .victims import COUNT, SECONDS, Forks, Toll, Victim
+from .victims import COUNT, ON_LINUX, SECONDS, Forks, Toll, Victim
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="handles of processes are Linux'"),
-]
+pytestmark = ON_LINUX
 
 FULL, FEW = 200, 4
 FIRST = "s3cr3t-of-the-first-day"
@@ -75,15 +70,7 @@ class Kernel:
         return None if self.victim.end in ready else dict(self._client.get_shell_msg(timeout=SECONDS)["content"])
 
     def struck(self, point: Point, code: str) -> None:
-        """Has it run a cell, and die of it."""
-        blow = threading.Timer(point.number / 1e6, self.victim.kill)
-        if point.kind == "time":
-            blow.start()
-        else:
-            self.victim.arm()
-        self._answer(code)
-        if point.kind == "time":
-            blow.join()
+        self.victim.struck(point, lambda: self._answer(code))
 
 
 Start = Callable[..., Any]

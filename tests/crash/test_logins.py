@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from contextlib import closing
 
@@ -15,12 +14,9 @@ from jupyter_tokens.sources.local import LocalSource
 from ..person import Person, answer_in
 from .fuse import Point
 from .home import Home
-from .victims import COUNT, Forks, Toll, Victim
+from .victims import COUNT, ON_LINUX, Forks, Toll, Victim
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="handles of processes are Linux'"),
-]
+pytestmark = ON_LINUX
 
 FULL, FEW = 200, 5
 REDIRECT = "http://127.0.0.1:4711/callback"

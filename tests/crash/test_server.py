@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,12 +16,9 @@ import pytest
 
 from .fuse import Point
 from .home import Home
-from .victims import COUNT, SECONDS, Forks, Toll, Victim
+from .victims import COUNT, ON_LINUX, SECONDS, Forks, Toll, Victim
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="handles of processes are Linux'"),
-]
+pytestmark = ON_LINUX
 
 FULL, FEW = 200, 4
 LOGIN = "l0gin-of-the-test"
@@ -50,16 +45,11 @@ class Server:
         return {profile["name"] for profile in listed if profile["error"] is None}
 
     def struck(self, point: Point, does: Callable[[], None]) -> None:
-        """Has it do something, and die of it."""
-        blow = threading.Timer(point.number / 1e6, self.victim.kill)
-        if point.kind == "time":
-            blow.start()
-        else:
-            self.victim.arm()
-        with suppress(httpx.TransportError):
-            does()
-        if point.kind == "time":
-            blow.join()
+        def asked() -> None:
+            with suppress(httpx.TransportError):
+                does()
+
+        self.victim.struck(point, asked)
 
 
 Serve = Callable[..., Any]

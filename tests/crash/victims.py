@@ -10,12 +10,15 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from .fuse import PACKAGE, Point, Steps
 from .home import Home
@@ -23,6 +26,7 @@ from .home import Home
 SECONDS = 300
 """For whatever a process does, on a busy machine."""
 COUNT = Point("any", 0)
+ON_LINUX = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="handles of processes are Linux'")]
 SEED = 20261122
 
 
@@ -41,6 +45,17 @@ class Victim:
     def kill(self) -> None:
         """From outside; it may be dead already, but its id is nobody else's before `wait`."""
         os.kill(self.pid, signal.SIGKILL)
+
+    def struck(self, point: Point, does: Callable[[], object]) -> None:
+        """Has it do something, and die of it."""
+        if point.kind != "time":
+            self.arm()
+            does()
+            return
+        blow = threading.Timer(point.number / 1e6, self.kill)
+        blow.start()
+        does()
+        blow.join()
 
     def wait(self) -> int:
         """Until it has ended: its exit code, or the signal with a minus before it."""

@@ -33,7 +33,7 @@ def test_the_cell_has_the_token_and_the_next_one_has_what_was_before(
     assert "mine" not in shell.user_ns
     assert outcome.outputs == []
     held = magics_of(shell).session
-    assert held.client.keys() == []
+    assert held.client.source.keys() == []
     assert not held.refresher.keeps(Key("oneaccess"))
 
 

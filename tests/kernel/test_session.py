@@ -448,7 +448,7 @@ def test_forgetting_puts_back_what_was_there_and_keeps_nothing(
     assert (os.environ["MINE"], namespace) == ("before", {"mine": "before"})
     assert not file.exists()
     assert not session.refresher.keeps(KEY)
-    assert session.client.keys() == []
+    assert session.client.source.keys() == []
     session.client.get("oneaccess")
     assert sandbox.requests["oneaccess"] == 2
     assert os.environ["MINE"] == "before"
@@ -459,9 +459,9 @@ def test_forgetting_takes_all_of_a_profile_or_the_one_that_is_named(session: Tok
     for target in targets:
         session.client.get("pai-dlc", target)
     session.forget("pai-dlc", targets[0])
-    assert len(session.client.keys()) == 2
+    assert len(session.client.source.keys()) == 2
     assert session.forget("pai-dlc") == ([], [])
-    assert session.client.keys() == []
+    assert session.client.source.keys() == []
 
 
 @pytest.fixture
@@ -601,7 +601,7 @@ def test_a_file_that_cannot_be_put_back_is_told_when_all_else_is(
     with pytest.raises(ParameterError, match="cannot be removed"):
         session.forget("oneaccess")
     assert os.environ["MINE"] == "before"
-    assert session.client.keys() == []
+    assert session.client.source.keys() == []
 
 
 # What belongs to the notebook
@@ -705,7 +705,7 @@ def test_what_is_lent_goes_however_the_block_ends(
         with pytest.raises(error):
             block()
     assert (os.environ["MINE"], namespace, file.exists()) == ("before", {}, False)
-    assert session.client.keys() == []
+    assert session.client.source.keys() == []
     assert not session.refresher.keeps(KEY)
     loan.close()
 
@@ -754,7 +754,7 @@ def test_a_loan_to_nowhere_is_an_error_and_leaves_nothing(session: TokenSession)
     for profile, places in (("oneaccess", []), ("astra", None)):
         with pytest.raises(ParameterError, match="nowhere"), session.lend(profile, {}, places):
             pass
-    assert session.client.keys() == []
+    assert session.client.source.keys() == []
 
 
 def test_a_loan_of_what_cannot_be_had_leaves_nothing(session: TokenSession, sandbox: Sandbox) -> None:
@@ -784,7 +784,7 @@ def test_a_file_that_cannot_be_put_back_after_a_loan_is_told(
     with pytest.raises(ParameterError, match="cannot be removed"):
         loan.close()
     assert os.environ["MINE"] == "before"
-    assert session.client.keys() == []
+    assert session.client.source.keys() == []
 
 
 # The session of a shell, and its end

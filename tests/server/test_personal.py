@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import keyring
 import pytest
 from jupyter_server.auth import AllowAllAuthorizer, PasswordIdentityProvider
+from keyring.core import load_keyring
 from traitlets.config import Config
 
-from jupyter_tokens.config import secret_store
 from jupyter_tokens.server.app import TokensExtension
 
 from ..doubles import CANARY
@@ -54,23 +56,10 @@ async def test_says_where_this_machine_keeps_secrets(call: Call, monkeypatch: py
     for backend, stores in (
         ("keyring.backends.fail.Keyring", ["file"]),
         ("keyrings.alt.file.PlaintextKeyring", ["keyring", "file"]),
+        ("no.such.backend.Keyring", ["file"]),
     ):
-        monkeypatch.setattr(
-            secret_store, "ask_keyring", lambda question, backend=backend, **_: question(_With(backend))
-        )
+        monkeypatch.setattr(keyring, "get_keyring", partial(load_keyring, backend))
         assert told(await call("GET", "providers"))["secret_stores"] == stores
-
-
-class _With:
-    """The module keyring, with one of its backends."""
-
-    def __init__(self, backend: str) -> None:
-        self._backend = backend
-
-    def get_keyring(self) -> Any:
-        from keyring.core import load_keyring
-
-        return load_keyring(self._backend)
 
 
 async def test_lists_what_can_be_imported_by_name(

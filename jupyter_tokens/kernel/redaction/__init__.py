@@ -182,7 +182,7 @@ class Redaction:
         source = self._source = self._client.opened
         if source is not None:
             self._endings.append(source.watch(self._arrived))
-            for held in map(source.held, self._client.keys()):
+            for held in map(source.held, source.keys()):
                 if held is not None:
                     self._seen(held.token.profile, held.token)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from ..._util.text_file import Stamp, stamp
 from ...errors import SecretError
 from ...token import Secret
 from ..signing.canonical import AccessKey
@@ -23,9 +24,8 @@ _LOOKED = (
     " ALIBABA_CLOUD_CREDENTIALS_URI."
 )
 
-_Stamp = tuple[tuple[int, int] | None, ...]
 _lock = threading.Lock()
-_kept: tuple[_Stamp, Any] | None = None
+_kept: tuple[Stamp, Any] | None = None
 
 
 def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
@@ -84,11 +84,11 @@ def _client(kind: Any, files: tuple[str, ...]) -> Any:
     from alibabacloud_credentials.provider import DefaultCredentialsProvider  # noqa: PLC0415 (see `chain`)
 
     global _kept  # noqa: PLW0603 (one client for the process)
-    stamp = tuple(_stamp(file) for file in files)
+    current = stamp(files)
     with _lock:
-        if _kept is None or _kept[0] != stamp:
+        if _kept is None or _kept[0] != current:
             logging.getLogger("credentials").addFilter(_is_not_the_vendors)
-            _kept = stamp, kind(provider=DefaultCredentialsProvider(reuse_last_provider_enabled=False))
+            _kept = current, kind(provider=DefaultCredentialsProvider(reuse_last_provider_enabled=False))
         return _kept[1]
 
 
@@ -101,14 +101,6 @@ def _unreadable(files: Iterable[str]) -> Iterator[str]:
 
 
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-def _stamp(file: str) -> tuple[int, int] | None:
-    try:
-        facts = os.stat(file)  # noqa: PTH116 (a string from the vendor)
-    except OSError:
-        return None
-    return facts.st_mtime_ns, facts.st_size
 
 
 def _is_not_the_vendors(record: logging.LogRecord) -> bool:
