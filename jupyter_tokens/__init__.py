@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from . import workers
-    from .client import aget_token, create_token, get_token, issue_handle, revoke_handle
+    from .client import Client, aget_token, create_token, get_token, issue_handle, revoke_handle
     from .errors import LoginNeeded, TokenError
     from .token import Token
     from .widgets.panel import TokenCard, TokenPanel
 
 __all__ = [
+    "Client",
     "LoginNeeded",
     "Token",
     "TokenCard",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Client": "client",
     "LoginNeeded": "errors",
     "Token": "token",
     "TokenCard": "widgets.panel",

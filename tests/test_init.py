@@ -27,7 +27,7 @@ def loaded_by(program: str) -> set[str]:
 
 def test_the_public_names_are_these() -> None:
     assert jupyter_tokens.__all__ == [
-        "LoginNeeded", "Token", "TokenCard", "TokenError", "TokenPanel",
+        "Client", "LoginNeeded", "Token", "TokenCard", "TokenError", "TokenPanel",
         "__version__", "aget_token", "create_token", "get_token",
         "issue_handle", "revoke_handle", "workers",
     ]  # fmt: skip
@@ -41,7 +41,7 @@ def test_each_public_name_is_there_and_the_thing_itself() -> None:
 
     assert (jupyter_tokens.Token, jupyter_tokens.TokenError) == (Token, TokenError)
     assert (jupyter_tokens.TokenCard, jupyter_tokens.TokenPanel) == (TokenCard, TokenPanel)
-    for name in ("get_token", "aget_token", "create_token", "issue_handle", "revoke_handle"):
+    for name in ("Client", "get_token", "aget_token", "create_token", "issue_handle", "revoke_handle"):
         assert getattr(jupyter_tokens, name) is getattr(client, name)
     assert set(jupyter_tokens.__all__) <= set(dir(jupyter_tokens))
 
