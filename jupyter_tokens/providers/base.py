@@ -17,8 +17,9 @@ import httpx
 
 from .._version import __version__
 from ..clock import Clock, utc
-from ..errors import TokenError
+from ..errors import ApiError, TokenError
 from ..token import Secret, Token
+from .answers import Meaning, json_object, list_of, refusal, text_of, try_json_object
 from .fields import (
     Endpoint,
     Program,
@@ -32,6 +33,7 @@ from .fields import (
 )
 from .login import LoginInUse
 from .params import Param, ParamValue, params_schema
+from .regions import Hosts
 
 __all__ = [
     "COMMON_HEADERS",
@@ -46,10 +48,12 @@ __all__ = [
     "Provider",
     "Reference",
     "Region",
+    "RegionalProvider",
     "Setting",
     "SettingProblem",
     "SignIn",
     "bodiless",
+    "listed",
     "parsed_url",
 ]
 
@@ -163,6 +167,8 @@ class Provider:
     """The parameters of a call, by the vendor's names."""
     create_params: ClassVar[Mapping[str, Param]] = {}
     """Additional parameters of the call that creates a token, if the API has such a call."""
+    meanings: ClassVar[Mapping[str, Meaning]] = {}
+    """The meanings of the API's error codes. Without one, the HTTP status decides which error it is."""
     lists: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The parameters whose values the API can list, each with the parameters that the listing call needs."""
     scheme: ClassVar[str] = "Bearer"
@@ -315,7 +321,7 @@ class Provider:
         """Return the flow that fetches a token."""
         raise NotImplementedError
 
-    @cached_property
+    @property
     def documented(self) -> Documented | None:
         """The call as the vendor documents it; None if the API is not available through the proxy."""
         return None
@@ -330,6 +336,28 @@ class Provider:
     def answer(self, token: Token, now: float) -> dict[str, Any]:
         """Return the response that the API would give for this token at `now`. Called only if `caches` is true."""
         raise TokenError(f"{self.title} does not ask to cache its tokens.", unsent=True)
+
+    def granted(self, call: Call, response: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:
+        """Return the body of a successful response, which has this status. Raises the error for any other response."""
+        if response.status_code != status:
+            raise self.refuse(call, response)
+        return json_object(response)
+
+    def refuse(self, call: Call, response: httpx.Response) -> ApiError:
+        """Return the error for a refused call."""
+        body = try_json_object(response) or {}
+        code, message = self.said(response, body)
+        meanings = self.meanings_of(code, response.status_code)
+        return refusal(response, now=call.clock.now(), body=body, code=code, message=message, meanings=meanings)
+
+    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+        """Return the code and the message of a refusal: `code` and `message` of its body, or of `error` in the body."""
+        told = inner if isinstance(inner := body.get("error"), dict) else body
+        return told.get("code"), told.get("message")
+
+    def meanings_of(self, code: object, status: int) -> Mapping[str, Meaning]:
+        """Return the meanings that apply to a refusal with this code and HTTP status."""
+        return self.meanings
 
     def create(self, call: Call) -> Flow:
         """Return the flow that creates a new token, if the API has such a call. Each call creates another token."""
@@ -386,6 +414,37 @@ class Provider:
             metadata=metadata,
             base_url=self.api_url(),
         )
+
+
+class RegionalProvider(Provider):
+    """Base class of providers whose API has known endpoints in regions."""
+
+    hosts: ClassVar[Hosts]
+    """The endpoints of the API by region."""
+
+    endpoint = Endpoint("Base URL of the API.", example="https://api.example.com", required=True, unless="region")
+    region = Region("Region id; selects the API's endpoint there.")
+
+    def check(self) -> None:
+        """Check the settings as `Provider.check` does. Without `endpoint`, the region must have a known endpoint."""
+        super().check()
+        self.base()
+
+    def base(self) -> str:
+        """Return the endpoint, or else the region's endpoint, without a slash at its end."""
+        return super().base() or f"https://{self.host()}"
+
+    def host(self) -> str:
+        """Return the host in the profile's region. Raises `SettingProblem` if no host is known there."""
+        return self.hosts.host(self.region)
+
+
+def listed(response: httpx.Response, body: Mapping[str, Any], field: str, key: str, *labels: str) -> list[Listed]:
+    """Return the entries of the list in the body's `field`. An entry has the id in `key`, and the label in `labels`."""
+    return [
+        Listed(text_of(response, entry, key), ", ".join(str(entry[name]) for name in labels if entry.get(name)))
+        for entry in list_of(response, body, field)
+    ]
 
 
 def bodiless(method: str, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Request:

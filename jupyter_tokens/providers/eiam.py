@@ -5,14 +5,13 @@ Source: Alibaba Cloud, "IDaaS EIAM: ObtainApplicationToken".
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, ClassVar
 
 import httpx
 
 from .alibaba import AlibabaProvider
 from .answers import malformed, moment_of, number_of, token_of, unusable
-from .base import Call, Documented, Driven, Endpoint, Exchange, Flow, Listed
+from .base import Call, Driven, Endpoint, Flow, Listed
 from .params import Param
 from .regions import EIAM
 
@@ -53,15 +52,6 @@ class Eiam(AlibabaProvider):
         "Base URL of the API.", example="https://eiam.cn-hangzhou.aliyuncs.com", required=True, unless="region"
     )
 
-    @cached_property
-    def documented(self) -> Documented:
-        """The call `POST /`, with all parameters in the query."""
-        return Documented("POST", "/", query=tuple(self.params), headers=self.named())
-
-    def exchange(self, call: Call) -> Exchange:
-        """Make the call and return the API's own response."""
-        return (yield self.request(call, "POST", "/", [(name, str(value)) for name, value in call.params.items()]))
-
     def retrieve(self, call: Call) -> Flow:
         """Fetch the application token. Raises `UnusableToken` if the token is disabled or has expired."""
         asked = call.clock.now()
@@ -89,10 +79,9 @@ class Eiam(AlibabaProvider):
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
         """Return the flow that lists the ids of the application's tokens."""
-        query = [(needed, str(call.params[needed])) for needed in self.lists[name]]
-        request = self.request(call, "POST", "/", query, action="ListApplicationTokens")
-        columns = ("ApplicationTokenId", "Description", "Status")
-        return self.listed(call, request, "ApplicationTokens", columns, ram_action="eiam:ListApplicationTokens")
+        params = {needed: call.params[needed] for needed in self.lists[name]}
+        fields = ("ApplicationTokens", "ApplicationTokenId", "Description", "Status")
+        return self.listed(call, params, "ListApplicationTokens", *fields)
 
 
 def _problem(response: httpx.Response, told: dict[str, Any], expired: bool) -> str:

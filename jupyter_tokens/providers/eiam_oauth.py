@@ -6,16 +6,15 @@ alibabacloud-eiam20211201 3.0.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..errors import ParameterError
 from ..token import Secret
 from .alibaba import AlibabaProvider
 from .answers import check_bearer, moment_of, number_of, token_of, unusable
-from .base import Call, Documented, Endpoint, Exchange, Flow, Reference
+from .base import Call, Endpoint, Exchange, Flow, Reference
 from .params import Param
 from .regions import EIAM
 from .signing.canonical import AccessKey
@@ -44,6 +43,7 @@ class EiamOauth(AlibabaProvider):
     version = "2021-12-01"
     ram_action = "eiam:GenerateOauthToken"
     hosts = EIAM
+    dropped = ("SubjectToken",)
     params: ClassVar = {
         "InstanceId": Param("Id of the IDaaS instance.", required=True, identifier=True),
         "ApplicationId": Param("Id of the application.", required=True, identifier=True),
@@ -70,21 +70,6 @@ class EiamOauth(AlibabaProvider):
         """Return the access key, and the subject token if the profile gives it."""
         return _Credential(super().credential(secrets), secrets.get("subject_token"))
 
-    @cached_property
-    def documented(self) -> Documented:
-        """The call `POST /`, with all parameters in the query.
-
-        If a client of the proxy sends a subject token, it is replaced by the profile's subject token.
-        """
-        return Documented(
-            "POST",
-            "/",
-            query=tuple(name for name, param in self.params.items() if param.type != "array"),
-            arrays=("ScopeValues",),
-            dropped=("SubjectToken",),
-            headers=self.named(),
-        )
-
     def exchange(self, call: Call) -> Exchange:
         """Make the call and return the API's own response.
 
@@ -99,12 +84,11 @@ class EiamOauth(AlibabaProvider):
             problem = "is missing: a token exchange needs it" if exchanges else "is only used in a token exchange"
             hint = "Give it, or another GrantType." if exchanges else f"Leave it out, or give GrantType={_EXCHANGE}."
             raise ParameterError(f"Parameter SubjectTokenType {problem}.", hint=hint)
-        query = list(_flat(call.params))
+        params = dict(call.params)
         if exchanges and credential.subject is not None:
-            query.append(("SubjectToken", credential.subject.reveal()))
-        signed = replace(call, credential=credential.key)
-        # The API takes the subject token only in the URL, so the URL must not be cached.
-        return (yield self.request(signed, "POST", "/", query, kept=not exchanges))
+            # The API takes the subject token only in the URL.
+            params["SubjectToken"] = credential.subject.reveal()
+        return (yield self.request(replace(call, credential=credential.key), params, secret=exchanges))
 
     def retrieve(self, call: Call) -> Flow:
         """Fetch the access token. It expires at `ExpiresAt` or after `ExpiresIn`, whichever is earlier."""
@@ -127,12 +111,3 @@ class EiamOauth(AlibabaProvider):
                 "RequestId": told["RequestId"],
             },
         )
-
-
-def _flat(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield names and values for the query. A list becomes `NAME.1`, `NAME.2` and so on."""
-    for name, value in params.items():
-        if isinstance(value, tuple):
-            yield from ((f"{name}.{number}", text) for number, text in enumerate(value, 1))
-        else:
-            yield name, str(value)

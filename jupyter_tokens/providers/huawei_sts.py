@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import httpx
@@ -18,10 +17,10 @@ import httpx
 from ..clock import utc
 from ..errors import Forbidden, NotFound, ParameterError, Unauthorized
 from ..token import Secret
-from .answers import Meaning, json_object, key_of, object_of, request_id_of, time_of, unusable
-from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Region, Setting, SignIn, parsed_url
+from .answers import Meaning, key_of, object_of, request_id_of, time_of, unusable
+from .base import COMMON_HEADERS, Call, Endpoint, Flow, Reference, Region, Setting, SignIn, parsed_url
 from .credentials.huawei import access_key, chain
-from .huawei import IAM_MEANINGS, refuse
+from .huawei import IAM_MEANINGS, HuaweiProvider
 from .params import Param, check_json_object
 from .regions import HUAWEI_STS, IAM
 from .signing.canonical import AccessKey
@@ -35,7 +34,6 @@ _MEANINGS = {
     "PAP5.0001": Meaning(Forbidden, "Ask for the action sts:agencies:assume on the agency, which has to trust you."),
     "IAM.1108": Meaning(Unauthorized, "The temporary key has expired: get a new one."),
 }
-_IAM = replace(IAM, setting="endpoint")
 _ASSUME, _WITH_OIDC = "/v5/agencies/assume", "/v5/agencies/assume-with-oidc"
 _SECURITY_TOKENS = "/v3.0/OS-CREDENTIAL/securitytokens"
 _LONGEST_LIFE, _LONGEST_CHAINED, _MOST_IDS, _LONGEST_POLICY = 43200, 3600, 20, 4096
@@ -58,7 +56,7 @@ _METADATA = ("assumed_agency", "source_identity")
 _IAM_FIELDS = ("access", "secret", "securitytoken")
 
 
-class HuaweiSts(Provider):
+class HuaweiSts(HuaweiProvider):
     """Calls `POST /v5/agencies/assume`, `…/assume-with-oidc`, or `POST /v3.0/OS-CREDENTIAL/securitytokens`.
 
     The values of the key always have the names that STS uses. The calls are not available through the proxy, because
@@ -68,6 +66,7 @@ class HuaweiSts(Provider):
     id = "huawei-sts"
     title = "Huawei Cloud STS"
     documentation = "IAM 5: AssumeAgency"
+    meanings: ClassVar = _MEANINGS
     token_fields = ("access_key_id", "secret_access_key", "security_token")
     sdks: ClassVar = {"huawei": ""}
     params: ClassVar = {
@@ -149,19 +148,16 @@ class HuaweiSts(Provider):
     auth_token = Reference("An IAM token (X-Auth-Token), such as profile:NAME of a huawei-iam profile.", secret=True)
     credentials = Setting("'chain': find the access key as Huawei Cloud's SDK does.", choices=("", "chain"))
 
-    def check(self) -> None:
-        """Check the settings as `Provider.check` does. Without `endpoint`, the region must have a known endpoint."""
-        super().check()
-        self.base()
-
     def base(self) -> str:
         """Return the endpoint, or the region's public endpoint, without a slash at its end.
 
         With an IAM token, Keystone's `/v3` at the end of a given endpoint is removed too.
         """
-        if not self.endpoint:
-            return f"https://{(_IAM if self.auth_token else HUAWEI_STS).host(self.region)}"
         return super().base().removesuffix("/v3") if self.auth_token else super().base()
+
+    def host(self) -> str:
+        """Return the region's host of STS; with an IAM token, its host of IAM."""
+        return (IAM if self.auth_token else HUAWEI_STS).host(self.region)
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | Secret:
         """Return the access key, id_token or IAM token, depending on the way to sign in."""
@@ -178,9 +174,7 @@ class HuaweiSts(Provider):
         _check(call, path)
         response = yield self._request(call, path)
         of_iam = path == _SECURITY_TOKENS
-        if response.status_code != (httpx.codes.CREATED if of_iam else httpx.codes.OK):
-            raise refuse(call, response, _MEANINGS)
-        body = json_object(response)
+        body = self.granted(call, response, httpx.codes.CREATED if of_iam else httpx.codes.OK)
         told = object_of(response, body, "credential" if of_iam else "credentials")
         values = key_of(response, told, _IAM_FIELDS if of_iam else self.token_fields)
         ends = time_of(response, told, "expires_at" if of_iam else "expiration")

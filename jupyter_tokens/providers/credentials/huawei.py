@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import configparser
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,8 @@ from ..signing.canonical import AccessKey
 __all__ = [
     "IamLogin",
     "IamToken",
-    "Login",
     "access_key",
     "chain",
-    "expiry_of",
     "login_request",
     "password_identity",
     "token_request",
@@ -109,10 +106,6 @@ class IamToken:
     expires: float
 
 
-Login = Generator[httpx.Request, httpx.Response, IamToken]
-"""The part of a flow that logs in to IAM and returns the IAM token."""
-
-
 @dataclass(slots=True)
 class IamLogin:
     """The data for a login to IAM by password, and the IAM tokens of earlier logins by project id."""
@@ -150,12 +143,3 @@ def token_request(endpoint: str, target: str, auth: Mapping[str, Any], headers: 
     """Return a request to IAM for a token. `endpoint` may end in Keystone's `/v3`; `target` is the path and query."""
     base = endpoint.rstrip("/").removesuffix("/v3")
     return httpx.Request("POST", base + target, headers=headers, json={"auth": auth})
-
-
-def expiry_of(text: str) -> float:
-    """Convert Keystone's `expires_at` to seconds since the epoch. A time without a zone is UTC.
-
-    Raises ValueError or OverflowError for an invalid time.
-    """
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
