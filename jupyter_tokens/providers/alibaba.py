@@ -25,9 +25,9 @@ from .base import (
     Setting,
     SettingProblem,
     SignIn,
-    bodiless,
     listed,
     parsed_url,
+    raw_request,
 )
 from .credentials.alibaba import access_key, chain
 from .signing.acs3 import fresh_nonce, signed_headers, timestamp
@@ -141,7 +141,7 @@ class AlibabaProvider(RegionalProvider):
             date=timestamp(utc(call.clock.now())),
             nonce=fresh_nonce(),
         )
-        return bodiless(self.method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature})
+        return raw_request(self.method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature})
 
     def answered(self, call: Call, field: str) -> Driven[tuple[httpx.Response, dict[str, Any], dict[str, Any]]]:
         """Make the call. Return the response, its body, and the object in the body's `field` with `RequestId` added.

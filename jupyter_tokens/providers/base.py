@@ -52,9 +52,9 @@ __all__ = [
     "Setting",
     "SettingProblem",
     "SignIn",
-    "bodiless",
     "listed",
     "parsed_url",
+    "raw_request",
 ]
 
 _T = TypeVar("_T")
@@ -447,13 +447,13 @@ def listed(response: httpx.Response, body: Mapping[str, Any], field: str, key: s
     ]
 
 
-def bodiless(method: str, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Request:
-    """Return a request without a body; `headers` must include the host.
+def raw_request(method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes = b"") -> httpx.Request:
+    """Return a request; `headers` must include the host.
 
     The request is built from a stream, so that httpx does not compute headers for a body. This saves 5 % of the time of
     a call.
     """
-    length = {} if method == "GET" else {"Content-Length": "0"}
-    request = httpx.Request(method, url, headers={**headers, **length}, stream=httpx.ByteStream(b""))
+    length = {} if method == "GET" else {"Content-Length": str(len(body))}
+    request = httpx.Request(method, url, headers={**headers, **length}, stream=httpx.ByteStream(body))
     request.read()
     return request

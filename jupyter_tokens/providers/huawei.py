@@ -7,11 +7,14 @@ from typing import Any, ClassVar
 
 import httpx
 
+from ..clock import utc
 from ..errors import Throttled, Unauthorized
 from ..token import Secret
 from .answers import Meaning, json_object, object_of, time_of, token_of
-from .base import RegionalProvider
+from .base import COMMON_HEADERS, Call, RegionalProvider, parsed_url, raw_request
 from .credentials.huawei import IamToken
+from .signing.canonical import AccessKey
+from .signing.sdk_hmac import signed_headers, timestamp
 
 __all__ = ["IAM_MEANINGS", "HuaweiProvider", "iam_token"]
 
@@ -39,6 +42,18 @@ class HuaweiProvider(RegionalProvider):
         told = inner if isinstance(inner := body.get("error"), dict) else body
         message = told.get("error_message") or told.get("error_msg") or told.get("message")
         return told.get("error_code", told.get("code")), message
+
+    def signed(
+        self, call: Call, key: AccessKey, method: str, target: str, body: bytes = b"", project: str = ""
+    ) -> httpx.Request:
+        """Return a request, signed with an access key. `target` is the path and query."""
+        url = parsed_url(self.base() + target)
+        path, _, query = url.raw_path.decode("ascii").partition("?")
+        given = {"host": url.netloc.decode("ascii"), "content-type": "application/json"}
+        if project:
+            given["x-project-id"] = project
+        signature = signed_headers((method, path, query), given, body, key, date=timestamp(utc(call.clock.now())))
+        return raw_request(method, url, {**COMMON_HEADERS, "Accept": "application/json", **given, **signature}, body)
 
 
 def iam_token(response: httpx.Response) -> IamToken:

@@ -14,17 +14,15 @@ from typing import Any, ClassVar
 
 import httpx
 
-from ..clock import utc
 from ..errors import Forbidden, NotFound, ParameterError, Unauthorized
 from ..token import Secret
 from .answers import Meaning, key_of, object_of, request_id_of, time_of, unusable
-from .base import COMMON_HEADERS, Call, Endpoint, Flow, Reference, Region, Setting, SignIn, parsed_url
+from .base import COMMON_HEADERS, Call, Endpoint, Flow, Reference, Region, Setting, SignIn
 from .credentials.huawei import access_key, chain
 from .huawei import IAM_MEANINGS, HuaweiProvider
 from .params import Param, check_json_object
 from .regions import HUAWEI_STS, IAM
 from .signing.canonical import AccessKey
-from .signing.sdk_hmac import signed_headers, timestamp
 
 __all__ = ["HuaweiSts"]
 
@@ -190,7 +188,7 @@ class HuaweiSts(HuaweiProvider):
         )
 
     def _request(self, call: Call, path: str) -> httpx.Request:
-        url, credential = parsed_url(self.base() + path), call.credential
+        url, credential = self.base() + path, call.credential
         headers = {**COMMON_HEADERS, "Accept": "application/json"}
         if path == _SECURITY_TOKENS:
             headers["X-Auth-Token"] = credential.reveal()
@@ -200,12 +198,7 @@ class HuaweiSts(HuaweiProvider):
             body["tags"] = [dict(zip(("key", "value"), tag.split("=", 1), strict=True)) for tag in body["tags"]]
         if path == _WITH_OIDC:
             return httpx.Request("POST", url, headers=headers, json={**body, "id_token": credential.reveal()})
-        content = json.dumps(body).encode()
-        signed = {"host": url.netloc.decode("ascii"), "content-type": "application/json"}
-        target = ("POST", url.raw_path.decode("ascii"), ())
-        signature = signed_headers(target, signed, content, credential, date=timestamp(utc(call.clock.now())))
-        headers |= {"Host": signed["host"], "Content-Type": signed["content-type"], **signature}
-        return httpx.Request("POST", url, headers=headers, content=content)
+        return self.signed(call, credential, "POST", path, json.dumps(body).encode())
 
 
 def _security_tokens(params: Mapping[str, Any]) -> dict[str, Any]:

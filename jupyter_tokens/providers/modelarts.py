@@ -31,7 +31,6 @@ from .base import (
     Region,
     Setting,
     SignIn,
-    bodiless,
     listed,
 )
 from .credentials import openstack
@@ -41,7 +40,6 @@ from .huawei import IAM_MEANINGS, HuaweiProvider, iam_token
 from .params import Param
 from .regions import IAM, MODELARTS
 from .signing.canonical import AccessKey, percent_encode
-from .signing.sdk_hmac import signed_headers, timestamp
 
 __all__ = ["ModelArts"]
 
@@ -287,16 +285,12 @@ class ModelArts(HuaweiProvider):
 
     def _request(self, call: Call, path: str, credential: AccessKey | Secret) -> httpx.Request:
         ids = {name: percent_encode(str(value)) for name, value in call.params.items()}
+        target = path.format_map(ids)
+        if isinstance(credential, AccessKey):
+            return self.signed(call, credential, "GET", target, project=ids["project_id"])
         headers = {**COMMON_HEADERS, "Accept": "application/json", "Content-Type": "application/json"}
-        url = parsed_url(self.base() + path.format_map(ids))
-        if isinstance(credential, Secret):
-            return httpx.Request("GET", url, headers={**headers, "X-Auth-Token": credential.reveal()})
-        project = ids["project_id"]
-        signed = {"host": url.netloc.decode("ascii"), "content-type": "application/json", "x-project-id": project}
-        path, _, query = url.raw_path.decode("ascii").partition("?")
-        target = ("GET", path, query)
-        signature = signed_headers(target, signed, b"", credential, date=timestamp(utc(call.clock.now())))
-        return bodiless("GET", url, {**headers, "Host": signed["host"], "X-Project-Id": project, **signature})
+        headers["X-Auth-Token"] = credential.reveal()
+        return httpx.Request("GET", parsed_url(self.base() + target), headers=headers)
 
     def _log_in(self, call: Call, login: IamLogin) -> Driven[IamToken]:
         project = str(call.params["project_id"])

@@ -30,6 +30,7 @@ from ..token import Secret, Token
 from .answers import (
     Meaning,
     check_bearer,
+    claims_of,
     jwt_expiry,
     life_of,
     moment_of,
@@ -51,7 +52,7 @@ from .base import (
     parsed_url,
 )
 from .credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, basic
-from .issuer import Server, claims_of, discover, verified
+from .issuer import Server, discover, verified
 from .login import Login, needed
 from .params import Param
 from .presets import Issuer, Preset, preset_of

@@ -19,7 +19,7 @@ from jupyter_tokens.errors import (
 )
 from jupyter_tokens.providers import alibaba
 from jupyter_tokens.providers.signing.acs3 import authorization
-from jupyter_tokens.providers.signing.canonical import EMPTY_SHA256, AccessKey
+from jupyter_tokens.providers.signing.canonical import AccessKey, sha256
 from jupyter_tokens.token import Secret
 
 from ..doubles import answer, drive
@@ -145,7 +145,7 @@ def test_what_is_sent_is_what_was_signed(
     headers = request.headers
     assert headers["host"] == request.url.netloc.decode()
     assert headers["x-acs-date"] == "2026-01-15T08:30:00Z"
-    assert headers["x-acs-content-sha256"] == EMPTY_SHA256
+    assert headers["x-acs-content-sha256"] == sha256(b"")
     assert headers.get("x-acs-security-token") == sts.get("security_token")
     names = headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
     assert set(names) == {name for name in headers if name.startswith("x-acs-")} | {"host"}
@@ -155,7 +155,7 @@ def test_what_is_sent_is_what_was_signed(
         path,
         parse_qsl(query, keep_blank_values=True),
         {name: headers[name] for name in names},
-        EMPTY_SHA256,
+        sha256(b""),
         key_id="AKID",
         key_secret="secret",
     )

@@ -29,7 +29,7 @@ from jupyter_tokens.errors import (
     Unauthorized,
     UnusableToken,
 )
-from jupyter_tokens.providers.signing.canonical import EMPTY_SHA256
+from jupyter_tokens.providers.signing.canonical import sha256
 from jupyter_tokens.providers.signing.sdk_hmac import authorization
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sandbox.modelarts import FROZEN, INSTANCE, LEASE_SECONDS, LEASED, NOT_RUNNING, OLD_INSTANCE
@@ -124,7 +124,7 @@ def test_with_a_key_what_is_sent_is_what_was_signed(
         request.url.raw_path.decode(),
         [],
         {name: headers[name] for name in names},
-        EMPTY_SHA256,
+        sha256(b""),
         key_id="AKID",
         key_secret="sk",
     )
