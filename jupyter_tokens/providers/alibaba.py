@@ -16,7 +16,6 @@ from .base import (
     Call,
     Documented,
     Driven,
-    Endpoint,
     Exchange,
     Listed,
     Reference,
@@ -92,9 +91,6 @@ class AlibabaProvider(RegionalProvider):
         SignIn("chain", "Alibaba Cloud's credential chain", chosen_by=("credentials", "chain")),
     )
 
-    endpoint = Endpoint(
-        "Base URL of the API.", example="https://pai-dlc.cn-hangzhou.aliyuncs.com", required=True, unless="region"
-    )
     region = Region("Region id, such as cn-hangzhou; selects the API's endpoint there.", example="cn-hangzhou")
     access_key_id = Reference("Access key id.", secret=False, label="Access key ID", example="LTAI5tExampleKeyId")
     access_key_secret = Reference("Access key secret.", secret=True)

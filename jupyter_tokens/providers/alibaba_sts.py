@@ -8,6 +8,7 @@ send the unsigned call: the SDK, alibabacloud-sts20150401 1.2.0.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import httpx
@@ -16,8 +17,8 @@ from ..clock import utc
 from ..errors import ParameterError
 from ..token import Secret
 from .alibaba import AlibabaProvider, VpcProvider
-from .answers import key_of, time_of, unusable
-from .base import COMMON_HEADERS, Call, Documented, Endpoint, Exchange, Flow, Reference, SignIn
+from .answers import time_of, token_of, unusable
+from .base import COMMON_HEADERS, Call, Documented, Exchange, Flow, Reference, RegionalProvider, SignIn
 from .params import Param, check_json_object
 from .regions import ALIBABA_STS
 from .signing.acs3 import fresh_nonce, timestamp
@@ -82,9 +83,7 @@ class AlibabaSts(VpcProvider):
 
     sign_in: ClassVar = (*AlibabaProvider.sign_in, SignIn("oidc", "OpenID Connect", ("oidc_token",)))
 
-    endpoint = Endpoint(
-        "Base URL of the API.", example="https://sts.cn-hangzhou.aliyuncs.com", required=True, unless="region"
-    )
+    endpoint = replace(RegionalProvider.endpoint, example="https://sts.cn-hangzhou.aliyuncs.com")
     oidc_token = Reference(
         "Token of an OIDC identity provider that the role trusts, such as profile:NAME (OIDCToken in the API).",
         secret=True,
@@ -139,7 +138,7 @@ class AlibabaSts(VpcProvider):
         """Fetch the temporary access key."""
         asked = call.clock.now()
         response, body, told = yield from self.answered(call, "Credentials")
-        values = key_of(response, told, self.token_fields)
+        values = {name: token_of(response, told, name) for name in self.token_fields}
         ends = time_of(response, told, "Expiration")
         if ends.timestamp() <= call.clock.now():
             raise unusable(response, "The API returned a key that has expired already.", body)

@@ -10,7 +10,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,7 +40,6 @@ __all__ = [
     "is_token",
     "json_object",
     "jwt_expiry",
-    "key_of",
     "life_of",
     "list_of",
     "malformed",
@@ -222,11 +221,6 @@ def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> st
     if not is_token(value):
         raise malformed(response, f"has characters in {name!r} that a token cannot have", body)
     return value
-
-
-def key_of(response: httpx.Response, body: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
-    """Return the values of a temporary access key by name. Raises `ResponseError` if a value is missing or invalid."""
-    return {name: token_of(response, body, name) for name in names}
 
 
 def time_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> datetime:

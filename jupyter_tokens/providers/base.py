@@ -214,6 +214,9 @@ class Provider:
         or both.
         """
         conditions = {name: cls._required_when(name, setting) for name, setting in cls.settings().items()}
+        params = params_schema(cls.params)
+        for name, listed_by in cls.lists.items():
+            params["properties"][name]["x-listed-by"] = list(listed_by)
         return {
             "settings": {
                 name: {
@@ -225,18 +228,11 @@ class Provider:
             },
             "required": [name for name, needed in conditions.items() if {} in needed],
             "sign_in": [way.schema() for way in cls.sign_in],
-            "params": cls._listed_in(params_schema(cls.params)),
+            "params": params,
             "create_params": params_schema(
                 {**cls.params, **cls.create_params} if cls.create is not Provider.create else {}
             ),
         }
-
-    @classmethod
-    def _listed_in(cls, schema: dict[str, Any]) -> dict[str, Any]:
-        """Add `x-listed-by` to each parameter in `lists`: the parameters that the listing call needs."""
-        for name, needed in cls.lists.items():
-            schema["properties"][name]["x-listed-by"] = list(needed)
-        return schema
 
     @classmethod
     def _ways_of(cls, name: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import httpx
@@ -18,7 +19,6 @@ from .base import (
     COMMON_HEADERS,
     Call,
     Documented,
-    Endpoint,
     Exchange,
     Flow,
     Reference,
@@ -61,9 +61,7 @@ class DashScope(RegionalProvider):
         _LIFE: Param("Life of the temporary key in seconds (default 60).", type="integer", minimum=1, maximum=1800)
     }
 
-    endpoint = Endpoint(
-        "Base URL of the API.", example="https://dashscope.aliyuncs.com", required=True, unless="region"
-    )
+    endpoint = replace(RegionalProvider.endpoint, example="https://dashscope.aliyuncs.com")
     region = Region(
         "Region of the API key, cn-beijing or ap-southeast-1; selects the API's public endpoint there.",
         example="cn-beijing",

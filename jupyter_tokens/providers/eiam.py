@@ -5,13 +5,12 @@ Source: Alibaba Cloud, "IDaaS EIAM: ObtainApplicationToken".
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import httpx
+from dataclasses import replace
+from typing import ClassVar
 
 from .alibaba import AlibabaProvider
 from .answers import malformed, moment_of, number_of, token_of, unusable
-from .base import Call, Driven, Endpoint, Flow, Listed
+from .base import Call, Driven, Flow, Listed, RegionalProvider
 from .params import Param
 from .regions import EIAM
 
@@ -48,9 +47,7 @@ class Eiam(AlibabaProvider):
 
     lists: ClassVar = {"ApplicationTokenId": ("InstanceId", "ApplicationId")}
 
-    endpoint = Endpoint(
-        "Base URL of the API.", example="https://eiam.cn-hangzhou.aliyuncs.com", required=True, unless="region"
-    )
+    endpoint = replace(RegionalProvider.endpoint, example="https://eiam.cn-hangzhou.aliyuncs.com")
 
     def retrieve(self, call: Call) -> Flow:
         """Fetch the application token. Raises `UnusableToken` if the token is disabled or has expired."""
@@ -61,11 +58,13 @@ class Eiam(AlibabaProvider):
         ends = number_of(response, told, "ExpirationTime")
         # How the API reports a token without expiry is not documented: 0 and a missing field both count as no expiry.
         expires_at = moment_of(response, told, ends / 1000) if ends else None
-        problem = _problem(response, told, expires_at is not None and expires_at.timestamp() <= call.clock.now())
-        if problem:
+        status = told.get("Status")
+        if status not in ("enabled", "disabled"):
+            raise malformed(response, "does not say whether the token is enabled", told)
+        if status == "disabled" or (expires_at is not None and expires_at.timestamp() <= call.clock.now()):
             raise unusable(
                 response,
-                f"The application token {problem}.",
+                f"The application token {'is disabled' if status == 'disabled' else 'has expired'}.",
                 body,
                 hint="Enable or renew it in the IDaaS console, or give another ApplicationTokenId.",
             )
@@ -82,12 +81,3 @@ class Eiam(AlibabaProvider):
         params = {needed: call.params[needed] for needed in self.lists[name]}
         fields = ("ApplicationTokens", "ApplicationTokenId", "Description", "Status")
         return self.listed(call, params, "ListApplicationTokens", *fields)
-
-
-def _problem(response: httpx.Response, told: dict[str, Any], expired: bool) -> str:
-    status = told.get("Status")
-    if status == "disabled":
-        return "is disabled"
-    if status != "enabled":
-        raise malformed(response, "does not say whether the token is enabled", told)
-    return "has expired" if expired else ""

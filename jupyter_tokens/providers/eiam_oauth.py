@@ -14,7 +14,7 @@ from ..errors import ParameterError
 from ..token import Secret
 from .alibaba import AlibabaProvider
 from .answers import check_bearer, moment_of, number_of, token_of, unusable
-from .base import Call, Endpoint, Exchange, Flow, Reference
+from .base import Call, Exchange, Flow, Reference, RegionalProvider
 from .params import Param
 from .regions import EIAM
 from .signing.canonical import AccessKey
@@ -61,9 +61,7 @@ class EiamOauth(AlibabaProvider):
         "RequestedTokenType": Param("Type of the new token.", choices=(_ACCESS_TOKEN,)),
     }
 
-    endpoint = Endpoint(
-        "Base URL of the API.", example="https://eiam.cn-hangzhou.aliyuncs.com", required=True, unless="region"
-    )
+    endpoint = replace(RegionalProvider.endpoint, example="https://eiam.cn-hangzhou.aliyuncs.com")
     subject_token = Reference("Token to exchange for another (SubjectToken in the API).", secret=True)
 
     def credential(self, secrets: Mapping[str, Secret]) -> _Credential:

@@ -44,7 +44,7 @@ class HuaweiProvider(RegionalProvider):
         return told.get("error_code", told.get("code")), message
 
     def signed(
-        self, call: Call, key: AccessKey, method: str, target: str, body: bytes = b"", project: str = ""
+        self, call: Call, key: AccessKey, method: str, target: str, body: bytes = b"", *, project: str = ""
     ) -> httpx.Request:
         """Return a request, signed with an access key. `target` is the path and query."""
         url = parsed_url(self.base() + target)

@@ -8,7 +8,7 @@ is valid for one login only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import httpx
@@ -17,7 +17,7 @@ from ..clock import utc
 from ..errors import ParameterError
 from ..token import Secret
 from .answers import object_of, request_id_of, unusable
-from .base import COMMON_HEADERS, Call, Endpoint, Flow, Reference, Region, SignIn
+from .base import COMMON_HEADERS, Call, Flow, Reference, Region, RegionalProvider, SignIn
 from .credentials.huawei import IamLogin, password_identity, token_request
 from .huawei import HuaweiProvider, iam_token
 from .params import Param
@@ -69,8 +69,8 @@ class HuaweiIam(HuaweiProvider):
         SignIn("id-token", "OpenID Connect", ("id_token", "idp_id")),
     )
 
-    endpoint = Endpoint(
-        "Base URL of IAM.", example="https://iam.cn-north-4.myhuaweicloud.com", required=True, unless="region"
+    endpoint = replace(
+        RegionalProvider.endpoint, help="Base URL of IAM.", example="https://iam.cn-north-4.myhuaweicloud.com"
     )
     region = Region(
         "Region id, such as cn-north-4 or eu-de; selects IAM's public endpoint there.", example="cn-north-4"

@@ -16,7 +16,7 @@ import httpx
 
 from ..errors import Forbidden, NotFound, ParameterError, Unauthorized
 from ..token import Secret
-from .answers import Meaning, key_of, object_of, request_id_of, time_of, unusable
+from .answers import Meaning, object_of, request_id_of, time_of, token_of, unusable
 from .base import COMMON_HEADERS, Call, Endpoint, Flow, Reference, Region, Setting, SignIn
 from .credentials.huawei import access_key, chain
 from .huawei import IAM_MEANINGS, HuaweiProvider
@@ -174,14 +174,15 @@ class HuaweiSts(HuaweiProvider):
         of_iam = path == _SECURITY_TOKENS
         body = self.granted(call, response, httpx.codes.CREATED if of_iam else httpx.codes.OK)
         told = object_of(response, body, "credential" if of_iam else "credentials")
-        values = key_of(response, told, _IAM_FIELDS if of_iam else self.token_fields)
+        names = _IAM_FIELDS if of_iam else self.token_fields
+        values = {field: token_of(response, told, name) for field, name in zip(self.token_fields, names, strict=True)}
         ends = time_of(response, told, "expires_at" if of_iam else "expiration")
         if ends.timestamp() <= call.clock.now():
             raise unusable(response, "The API returned a key that has expired already.", body)
         metadata = {name: body[name] for name in _METADATA if name in body}
         return self.issued(
             call,
-            dict(zip(self.token_fields, values.values(), strict=True)),
+            values,
             asked,
             expires_at=ends,
             metadata={**metadata, "request_id": request_id_of(response, body)},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ from .base import (
     Listed,
     Reference,
     Region,
+    RegionalProvider,
     Setting,
     SignIn,
     listed,
@@ -116,12 +118,7 @@ class ModelArts(HuaweiProvider):
 
     lists: ClassVar = {"instance_id": ("project_id",)}
 
-    endpoint = Endpoint(
-        "Base URL of the API.",
-        example="https://modelarts.cn-north-4.myhuaweicloud.com",
-        required=True,
-        unless="region",
-    )
+    endpoint = replace(RegionalProvider.endpoint, example="https://modelarts.cn-north-4.myhuaweicloud.com")
     region = Region(
         "Region id, such as cn-north-4 or eu-de; selects the API's public endpoint there.", example="cn-north-4"
     )

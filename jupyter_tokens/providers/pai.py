@@ -7,13 +7,14 @@ the instance.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from ..clock import utc
 from ..errors import ParameterError
 from .alibaba import VpcProvider
 from .answers import jwt_expiry, request_id_of, token_of, unusable
-from .base import Call, Driven, Endpoint, Flow, Listed
+from .base import Call, Driven, Flow, Listed, RegionalProvider
 from .params import Param
 from .regions import PAI_DLC, PAI_DSW
 
@@ -68,6 +69,8 @@ class PaiDlc(_Pai):
         "TokenSettings.EnableLogDownloadJob": Param("Let the token download logs.", type="boolean"),
     }
 
+    endpoint = replace(RegionalProvider.endpoint, example="https://pai-dlc.cn-hangzhou.aliyuncs.com")
+
 
 class PaiDsw(_Pai):
     """Fetches a token of a notebook instance, by `GET /api/v2/tokens`."""
@@ -92,9 +95,7 @@ class PaiDsw(_Pai):
 
     lists: ClassVar = {"InstanceId": ()}
 
-    endpoint = Endpoint(
-        "Base URL of the API.", example="https://pai-dsw.cn-hangzhou.aliyuncs.com", required=True, unless="region"
-    )
+    endpoint = replace(RegionalProvider.endpoint, example="https://pai-dsw.cn-hangzhou.aliyuncs.com")
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
         """Return the flow that lists the ids of the instances."""
