@@ -148,8 +148,7 @@ def test_wrong_parameters_never_become_a_call(changes: dict[str, object], words:
 def test_a_token_exchange_that_lacks_a_part_is_not_sent(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object], words: str
 ) -> None:
-    error = prepared.refused(ParameterError, {**SETTINGS, **settings}, params, match=words)
-    assert error.unsent
+    prepared.refused(ParameterError, {**SETTINGS, **settings}, params, match=words)
 
 
 def test_the_subject_token_goes_out_for_a_token_exchange_alone(prepared: Prepare) -> None:

@@ -100,18 +100,16 @@ def test_every_scope(prepared: Prepare, settings: dict[str, str], params: dict[s
 
 @every_way
 def test_a_token_has_one_scope(prepared: Prepare, settings: dict[str, str]) -> None:
-    error = prepared.refused(
+    prepared.refused(
         ParameterError,
         settings,
         {"project_id": "p", "domain_id": "d"},
         match="project_id and domain_id cannot both be given",
     )
-    assert error.unsent
 
 
 def test_an_empty_scope_is_not_sent(prepared: Prepare) -> None:
-    error = prepared.refused(ParameterError, LOGIN, {"domain_name": " "}, match="domain_name must not be empty")
-    assert error.unsent
+    prepared.refused(ParameterError, LOGIN, {"domain_name": " "}, match="domain_name must not be empty")
 
 
 @pytest.mark.parametrize("params", [{"project_id": 5}, {"project": "p"}])

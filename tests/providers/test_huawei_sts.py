@@ -246,8 +246,7 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: 
 def test_parameters_that_do_not_fit_never_become_a_call(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object], words: str
 ) -> None:
-    error = prepared.refused(ParameterError, settings, params, match=words)
-    assert error.unsent
+    prepared.refused(ParameterError, settings, params, match=words)
 
 
 @pytest.mark.parametrize(
