@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 
 import httpx
@@ -21,13 +19,10 @@ from jupyter_tokens.errors import (
 
 from ..doubles import CANARY, NOW, answer, drive, vector
 from .conftest import Prepare, refuse_params
+from .test_pai_dlc import jwt
 
 SETTINGS = {"provider": "pai-dsw", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "s"}
 ID = {"InstanceId": "dsw-730abcdefghij"}
-
-
-def jwt(**claims: object) -> str:
-    return "e30." + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=") + ".sig"
 
 
 def good(value: str = CANARY, **changes: object) -> httpx.Response:
@@ -55,10 +50,10 @@ def test_the_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
     ("params", "value", "left"),
     [
         ({}, "opaque", None),
-        ({}, jwt(exp=NOW + 30), 30),
+        ({}, jwt({"exp": NOW + 30}), 30),
         ({"ExpireTime": 60}, "opaque", 60),
-        ({"ExpireTime": 60}, jwt(exp=NOW + 30), 30),
-        ({"ExpireTime": 60}, jwt(exp=NOW + 90), 60),
+        ({"ExpireTime": 60}, jwt({"exp": NOW + 30}), 30),
+        ({"ExpireTime": 60}, jwt({"exp": NOW + 90}), 60),
     ],
 )
 def test_the_end_is_unknown_unless_the_call_or_the_token_says_it(
@@ -70,7 +65,7 @@ def test_the_end_is_unknown_unless_the_call_or_the_token_says_it(
 
 @pytest.mark.parametrize("params", [{}, {"ExpireTime": 60}])
 def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare, params: dict[str, int]) -> None:
-    error = prepared.refused(UnusableToken, SETTINGS, {**ID, **params}, good(jwt(exp=NOW)))
+    error = prepared.refused(UnusableToken, SETTINGS, {**ID, **params}, good(jwt({"exp": NOW})))
     assert (error.request_id, error.hint) == ("rid", "Check this machine's clock.")
 
 
