@@ -98,7 +98,6 @@ class AlibabaProvider(RegionalProvider):
     credentials = Setting("'chain': find the access key as the vendor's own tools do.", choices=("", "chain"))
 
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
-        """Return the access key, from the settings or from the vendor's chain."""
         return chain() if self.credentials else access_key(secrets)
 
     @property

@@ -91,7 +91,6 @@ class AlibabaSts(VpcProvider):
     )
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | Secret:
-        """Return the access key, or the OIDC token."""
         key: AccessKey | Secret = secrets["oidc_token"] if self.oidc_token else super().credential(secrets)
         return key
 
@@ -135,7 +134,6 @@ class AlibabaSts(VpcProvider):
         return httpx.Request("POST", f"{self.base()}/?{canonical_query(query.items())}", headers=headers)
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the temporary access key."""
         asked = call.clock.now()
         response, body, told = yield from self.answered(call, "Credentials")
         values = {name: token_of(response, told, name) for name in self.token_fields}

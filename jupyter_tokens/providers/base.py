@@ -266,16 +266,15 @@ class Provider:
 
         Raises `SettingProblem` if the settings choose no way, or more than one.
         """
-        chosen = {way.id: key for way in self.sign_in if (key := self._chooses(way))}
         if not self.sign_in:
             return None
+        chosen = [(way, key) for way in self.sign_in if (key := self._chooses(way))]
         if not chosen:
             first, *others = dict.fromkeys(way.first for way in self.sign_in)
             raise SettingProblem(first, missing=True, alternatives=tuple(others), sign_in=self.sign_in)
-        first, *others = chosen.values()
-        if others:
-            raise SettingProblem(others[0], f"and {first} cannot both be given")
-        return next(way for way in self.sign_in if way.id in chosen)
+        if len(chosen) > 1:
+            raise SettingProblem(chosen[1][1], f"and {chosen[0][1]} cannot both be given")
+        return chosen[0][0]
 
     def _chooses(self, way: SignIn) -> str:
         """Return the name of the setting by which this profile chooses `way`; "" if it does not choose `way`."""

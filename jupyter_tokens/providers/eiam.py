@@ -77,7 +77,6 @@ class Eiam(AlibabaProvider):
         )
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """Return the flow that lists the ids of the application's tokens."""
         params = {needed: call.params[needed] for needed in self.lists[name]}
         fields = ("ApplicationTokens", "ApplicationTokenId", "Description", "Status")
         return self.listed(call, params, "ListApplicationTokens", *fields)

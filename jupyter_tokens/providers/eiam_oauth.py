@@ -65,7 +65,6 @@ class EiamOauth(AlibabaProvider):
     subject_token = Reference("Token to exchange for another (SubjectToken in the API).", secret=True)
 
     def credential(self, secrets: Mapping[str, Secret]) -> _Credential:
-        """Return the access key, and the subject token if the profile gives it."""
         return _Credential(super().credential(secrets), secrets.get("subject_token"))
 
     def exchange(self, call: Call) -> Exchange:

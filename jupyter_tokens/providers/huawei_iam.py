@@ -83,7 +83,6 @@ class HuaweiIam(HuaweiProvider):
     idp_id = Reference("Id of the identity provider in IAM.", secret=False, label="Identity provider ID")
 
     def credential(self, secrets: Mapping[str, Secret]) -> IamLogin | _IdToken | Secret:
-        """Return the IAM token, id_token or password login, depending on the way to sign in."""
         if "auth_token" in secrets:
             return secrets["auth_token"]
         if "id_token" in secrets:

@@ -158,7 +158,6 @@ class HuaweiSts(HuaweiProvider):
         return (IAM if self.auth_token else HUAWEI_STS).host(self.region)
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | Secret:
-        """Return the access key, id_token or IAM token, depending on the way to sign in."""
         if self.credentials:
             return chain()
         if "access_key" in secrets:
@@ -166,7 +165,6 @@ class HuaweiSts(HuaweiProvider):
         return secrets["auth_token" if self.auth_token else "id_token"]
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the temporary access key."""
         asked = call.clock.now()
         path = _SECURITY_TOKENS if self.auth_token else _WITH_OIDC if self.id_token else _ASSUME
         _check(call, path)

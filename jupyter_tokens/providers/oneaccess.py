@@ -61,7 +61,6 @@ class OneAccess(TokenEndpoint):
     )
 
     def credential(self, secrets: Mapping[str, Secret]) -> tuple[str, Secret]:
-        """Return the client id and secret."""
         return secrets["client_id"].reveal(), secrets["client_secret"]
 
     @property

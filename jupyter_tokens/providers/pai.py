@@ -98,6 +98,5 @@ class PaiDsw(_Pai):
     endpoint = replace(RegionalProvider.endpoint, example="https://pai-dsw.cn-hangzhou.aliyuncs.com")
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """Return the flow that lists the ids of the instances."""
         fields = ("Instances", "InstanceId", "InstanceName", "Status")
         return self.listed(call, {"PageSize": 100}, "ListInstances", *fields, path="/api/v2/instances")
