@@ -17,7 +17,7 @@ import httpx
 from ..._util.text_file import NotText, decode
 from ...clock import Clock
 from ...config.secrets import mode_hint, mode_problem
-from ...errors import SecretError
+from ...errors import SecretError, detached_errors
 from ...token import Secret
 from ..signing.canonical import AccessKey
 
@@ -45,6 +45,7 @@ def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
     return AccessKey(secrets["access_key"].reveal(), secrets["secret_key"], secrets.get("security_token"))
 
 
+@detached_errors()
 def chain() -> AccessKey:
     """Return the first access key in the environment or in the credentials file of the official SDK. Blocks.
 
@@ -87,15 +88,14 @@ def _section(file: Path) -> Mapping[str, str]:
     except FileNotFoundError:
         return {}
     except NotText as caught:
-        error = SecretError(f"{file} {caught}.")
+        raise SecretError(f"{file} {caught}.") from None
     except (OSError, configparser.Error) as caught:
         # The parser's message may quote the file.
         why = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
-        error = SecretError(
+        raise SecretError(
             f"{file} cannot be read ({why}).",
             hint=f"The file must be readable, with ak = … and sk = … under [{_SECTION}].",
-        )
-    raise error
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
