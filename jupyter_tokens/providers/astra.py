@@ -26,6 +26,7 @@ _PROBLEMS = "https://astra.netapp.io/problems/"
 _TOLD = ("type", "version", "id", "name", "userID", "metadata")
 _IDS_HINT = "Check account_id, user_id and token_id."
 _BEARER_HINT = "Check api_token: it may have been revoked."
+# The other problems say no more than the HTTP status.
 _MEANINGS = {
     _PROBLEMS + number: meaning
     for number, meaning in {
@@ -33,11 +34,6 @@ _MEANINGS = {
         "2": Meaning(NotFound, _IDS_HINT),
         "3": Meaning(Unauthorized, _BEARER_HINT),
         "4": Meaning(Unauthorized, _BEARER_HINT),
-        "5": Meaning(InvalidRequest),
-        "6": Meaning(InvalidRequest),
-        "7": Meaning(InvalidRequest),
-        "8": Meaning(InvalidRequest),
-        "9": Meaning(InvalidRequest),
         "10": Meaning(InvalidRequest, "Choose another name."),
         "11": Meaning(Forbidden, "Ask for a role that may see this user's tokens."),
     }.items()

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import httpx
 
-from ..errors import ServiceUnavailable, Throttled, Unauthorized
+from ..errors import ServiceUnavailable, Unauthorized
 from ..token import Secret
 from .answers import Meaning, moment_of, number_of, request_id_of, token_of, unusable
 from .base import (
@@ -38,12 +38,11 @@ _DEFAULT_LIFE = 60
 # Source of the form: the official SDK, dashscope 2.0.2.
 _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KEY = Meaning(Unauthorized, "Check api_key, and that it is a key of this endpoint's region.")
-_THROTTLED = Meaning(Throttled, "Try again later.")
+# The documented codes for throttling say no more than their HTTP status.
 _MEANINGS = {
     "InvalidApiKey": _KEY,
     "invalid_api_key": _KEY,
-    "Throttling": _THROTTLED,
-    "Throttling.RateQuota": _THROTTLED,
+    # The page does not tell its status.
     "SystemError": Meaning(ServiceUnavailable, "Try again later."),
 }
 
