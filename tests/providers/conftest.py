@@ -72,8 +72,8 @@ def refuse_params(settings: Mapping[str, Any], params: Mapping[str, object], wor
     assert caught.value.unsent
 
 
-def refuse_settings(settings: Mapping[str, Any]) -> ConfigurationError:
+def refuse_settings(settings: Mapping[str, Any], match: str | None = None) -> ConfigurationError:
     """The error of settings that make no profile."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError, match=match) as caught:
         Profiles.of({"mine": settings})["mine"]
     return caught.value

@@ -9,7 +9,6 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -21,7 +20,7 @@ from jupyter_tokens.errors import (
 )
 
 from ..doubles import CANARY, NOW, answer, vector
-from .conftest import Prepare, refuse_params
+from .conftest import Prepare, refuse_params, refuse_settings
 
 SETTINGS = {"provider": "alibaba-sts", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "s"}
 OIDC = {"provider": "alibaba-sts", "region": "cn-hangzhou", "oidc_token": "eyJ.e30.c2ln"}
@@ -163,8 +162,7 @@ def test_parameters_that_do_not_fit_never_become_a_call(
 
 
 def test_an_oidc_token_and_an_access_key_exclude_each_other() -> None:
-    with pytest.raises(ConfigurationError, match="cannot both be given"):
-        Profiles.of({"mine": {**SETTINGS, "oidc_token": "env:X"}})["mine"]
+    refuse_settings({**SETTINGS, "oidc_token": "env:X"}, "cannot both be given")
 
 
 ENV = {"AccessKeyId": "AK_ID", "AccessKeySecret": "AK_SECRET", "SecurityToken": "STS_TOKEN"}
@@ -189,14 +187,12 @@ def test_a_profile_names_a_variable_for_each_value() -> None:
     ],
 )
 def test_a_variable_too_few_or_too_many_is_refused(env: object, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
-        Profiles.of({"mine": {**SETTINGS, "env": env}})["mine"]
+    refuse_settings({**SETTINGS, "env": env}, words)
 
 
 def test_a_token_of_one_value_has_one_variable() -> None:
     settings = {"provider": "static", "token": "env:X", "env": {"AccessKeyId": "A"}}
-    with pytest.raises(ConfigurationError, match="single value"):
-        Profiles.of({"mine": settings})["mine"]
+    refuse_settings(settings, "single value")
 
 
 def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:

@@ -7,10 +7,8 @@ import json
 import pytest
 
 from jupyter_tokens.clock import utc
-from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -22,7 +20,7 @@ from jupyter_tokens.errors import (
 )
 
 from ..doubles import CANARY, NOW, answer, drive, vector
-from .conftest import Prepare, refuse_params
+from .conftest import Prepare, refuse_params, refuse_settings
 
 SETTINGS = {"provider": "astra", "endpoint": "https://astra.example.com", "api_token": "ASTRATOKEN"}
 IDS = {
@@ -175,8 +173,7 @@ def test_a_new_token_without_its_value(prepared: Prepare) -> None:
 
 @pytest.mark.parametrize("key", ["endpoint", "api_token"])
 def test_settings_that_are_needed(key: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"key '{key}' is missing"):
-        Profiles.of({"mine": {**SETTINGS, key: ""}})["mine"]
+    refuse_settings({**SETTINGS, key: ""}, f"key '{key}' is missing")
 
 
 def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:

@@ -17,11 +17,12 @@ import pytest
 from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.config.secrets import watch_seen
-from jupyter_tokens.errors import ConfigurationError, ResponseError, SecretError, TokenError, UnusableToken
+from jupyter_tokens.errors import ResponseError, SecretError, TokenError, UnusableToken
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW, Clock, told, vector
+from .conftest import refuse_settings
 
 LATER = NOW + 3600
 ISO = "2026-01-15T09:30:00Z"
@@ -467,8 +468,7 @@ def test_the_profiles_timeout_is_its_time_limit(clock: Clock) -> None:
     ],
 )
 def test_what_a_profile_must_say(settings: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ConfigurationError, match=complaint):
-        Profiles.of({"mine": {"provider": "command", **settings}})["mine"]
+    refuse_settings({"provider": "command", **settings}, complaint)
 
 
 def test_what_a_program_prints_around_its_token_counts_as_no_secret(clock: Clock) -> None:

@@ -12,10 +12,8 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
-    ParameterError,
     ResponseError,
     ServiceUnavailable,
     Throttled,
@@ -28,7 +26,7 @@ from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Secret
 
 from ..doubles import CANARY, NOW, answer, drive, vector
-from .conftest import Prepare
+from .conftest import Prepare, refuse_params, refuse_settings
 
 SETTINGS = {
     "provider": "oneaccess",
@@ -118,8 +116,7 @@ def test_the_vendors_answer_is_the_same_whichever_token_is_used(prepared: Prepar
 
 
 def test_the_choices_of_token_are_checked() -> None:
-    with pytest.raises(ConfigurationError, match="key 'token' must be one of access_token, id_token"):
-        Profiles.of({"mine": {**SETTINGS, "token": "refresh_token"}})["mine"]
+    refuse_settings({**SETTINGS, "token": "refresh_token"}, "key 'token' must be one of access_token, id_token")
 
 
 def test_only_what_is_text_is_told(prepared: Prepare) -> None:
@@ -208,8 +205,7 @@ def test_settings_that_are_needed(key: str) -> None:
 
 
 def test_there_are_no_parameters() -> None:
-    with pytest.raises(ParameterError, match="not a parameter"):
-        Profiles.of({"mine": SETTINGS})["mine"].call_params({"scope": "x"})
+    refuse_params(SETTINGS, {"scope": "x"}, "not a parameter")
 
 
 def test_the_sandboxs_two_tokens_open_two_apis(sandbox: Sandbox, tmp_path: Path) -> None:

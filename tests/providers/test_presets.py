@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from jupyter_tokens.config.profiles import Profile, Profiles
-from jupyter_tokens.errors import ConfigurationError
 from jupyter_tokens.providers.base import Call
 from jupyter_tokens.providers.fields import SettingProblem
 from jupyter_tokens.providers.oauth2 import OAuth2
@@ -18,6 +17,7 @@ from jupyter_tokens.providers.oauth2_login import Authorization, authorization_u
 from jupyter_tokens.providers.presets import PRESETS, Issuer
 
 from ..doubles import Clock
+from .conftest import refuse_settings
 
 DOCS = Path(__file__).parents[2] / "docs/login.md"
 TENANT = "acme.example"
@@ -106,8 +106,7 @@ def test_what_a_profile_says_goes_before() -> None:
     ],
 )
 def test_an_issuer_that_is_none(issuer: str, complaint: str) -> None:
-    with pytest.raises(ConfigurationError, match=complaint):
-        Profiles.of({"mine": {"provider": "oauth2", "issuer": issuer, "client_id": "us"}})["mine"]
+    refuse_settings({"provider": "oauth2", "issuer": issuer, "client_id": "us"}, complaint)
 
 
 def test_a_form_takes_a_name_for_a_url() -> None:
