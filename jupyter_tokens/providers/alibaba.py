@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import httpx
@@ -11,23 +10,25 @@ import httpx
 from ..clock import utc
 from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ServiceUnavailable, Throttled, Unauthorized
 from ..token import Secret
-from .answers import Meaning, json_object, list_of, object_of, refusal, request_id_of, text_of, try_json_object
+from .answers import Meaning, json_object, malformed, object_of, request_id_of
 from .base import (
     COMMON_HEADERS,
     Call,
+    Documented,
     Driven,
-    Endpoint,
+    Exchange,
     Listed,
-    Provider,
     Reference,
     Region,
+    RegionalProvider,
     Setting,
     SettingProblem,
     SignIn,
-    bodiless,
+    listed,
+    parsed_url,
+    raw_request,
 )
 from .credentials.alibaba import access_key, chain
-from .regions import Hosts
 from .signing.acs3 import fresh_nonce, signed_headers, timestamp
 from .signing.canonical import canonical_query
 
@@ -65,8 +66,12 @@ _MEANINGS = {
 }
 
 
-class AlibabaProvider(Provider):
-    """Base class of providers whose API is behind Alibaba Cloud's OpenAPI gateway and takes ACS3 signatures."""
+class AlibabaProvider(RegionalProvider):
+    """Base class of providers whose API is behind Alibaba Cloud's OpenAPI gateway and takes ACS3 signatures.
+
+    The call has all its parameters in the query; a list becomes `NAME.1`, `NAME.2` and so on. The default method and
+    path are those of RPC style.
+    """
 
     action: ClassVar[str]
     """The name of the call, sent as `x-acs-action`."""
@@ -74,114 +79,115 @@ class AlibabaProvider(Provider):
     """The version of the API, sent as `x-acs-version`."""
     ram_action: ClassVar[str]
     """The RAM action that the caller must be allowed to perform."""
-    hosts: ClassVar[Hosts]
-    """The endpoints of the API by region."""
+    method: ClassVar[str] = "POST"
+    """The HTTP method of all calls of the API."""
+    path: ClassVar[str] = "/"
+    """The path of the call."""
+    dropped: ClassVar[tuple[str, ...]] = ()
+    """The fields of the query for which the proxy takes the profile's credential instead of the client's."""
 
     sign_in: ClassVar[tuple[SignIn, ...]] = (
         SignIn("access-key", "Access key", ("access_key_id", "access_key_secret"), ("security_token",)),
         SignIn("chain", "Alibaba Cloud's credential chain", chosen_by=("credentials", "chain")),
     )
 
-    endpoint = Endpoint(
-        "Base URL of the API.", example="https://pai-dlc.cn-hangzhou.aliyuncs.com", required=True, unless="region"
-    )
     region = Region("Region id, such as cn-hangzhou; selects the API's endpoint there.", example="cn-hangzhou")
     access_key_id = Reference("Access key id.", secret=False, label="Access key ID", example="LTAI5tExampleKeyId")
     access_key_secret = Reference("Access key secret.", secret=True)
     security_token = Reference("STS token of a temporary access key.", secret=True, label="STS token")
     credentials = Setting("'chain': find the access key as the vendor's own tools do.", choices=("", "chain"))
 
-    def check(self) -> None:
-        super().check()
-        if not self.endpoint:
-            self.host()
-
-    def base(self) -> str:
-        """Return the endpoint, or the region's endpoint, without a slash at its end."""
-        return super().base() or f"https://{self.host()}"
-
-    def host(self) -> str:
-        """Return the host in the profile's region. Raises `SettingProblem` if no host is known there."""
-        return self.hosts.host(self.region)
-
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
-        """Return the access key, from the settings or from the vendor's chain."""
         return chain() if self.credentials else access_key(secrets)
 
-    def named(self) -> dict[str, str]:
+    @property
+    def documented(self) -> Documented | None:
+        """The call, with all parameters in the query."""
+        arrays = tuple(name for name, param in self.params.items() if param.type == "array")
+        query = tuple(name for name in self.params if name not in arrays)
+        headers = self.named()
+        return Documented(self.method, self.path, query=query, arrays=arrays, dropped=self.dropped, headers=headers)
+
+    def exchange(self, call: Call) -> Exchange:
+        return (yield self.request(call, call.params))
+
+    def named(self, action: str = "") -> dict[str, str]:
         """Return the headers, by lower-case name, with the name of the call and the version of the API."""
-        return {"x-acs-action": self.action, "x-acs-version": self.version}
+        return {"x-acs-action": action or self.action, "x-acs-version": self.version}
 
     def request(
-        self,
-        call: Call,
-        method: str,
-        path: str,
-        query: Iterable[tuple[str, str]],
-        *,
-        kept: bool = True,
-        action: str = "",
+        self, call: Call, params: Mapping[str, Any], *, secret: bool = False, path: str = "", action: str = ""
     ) -> httpx.Request:
-        """Return a signed request without a body, for `action` or else for the provider's own action.
+        """Return a signed request without a body, for `path` and `action` or else for the provider's own.
 
-        Use `kept=False` for a query with a secret, so that the URL is not cached.
+        Use `secret=True` for parameters with a secret, so that the URL is not cached.
         """
-        target = _target if kept else _target.__wrapped__
-        encoded, url, host = target(self.base(), path, tuple(query))
-        headers = {"host": host, **self.named(), **({"x-acs-action": action} if action else {})}
-        date = timestamp(utc(call.clock.now()))
+        path = path or self.path
+        query = canonical_query(_flat(params))
+        address = self.base() + path + (f"?{query}" if query else "")
+        url = httpx.URL(address) if secret else parsed_url(address)
+        headers = {"host": url.netloc.decode("ascii"), **self.named(action)}
         # Signed before the request is built, because changing an httpx.Headers costs as much as the signature itself.
         signature = signed_headers(
-            (method, path, encoded), headers, b"", call.credential, date=date, nonce=fresh_nonce()
+            (self.method, path, query),
+            headers,
+            b"",
+            call.credential,
+            date=timestamp(utc(call.clock.now())),
+            nonce=fresh_nonce(),
         )
-        return bodiless(method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature})
+        return raw_request(self.method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature})
 
     def answered(self, call: Call, field: str) -> Driven[tuple[httpx.Response, dict[str, Any], dict[str, Any]]]:
         """Make the call. Return the response, its body, and the object in the body's `field` with `RequestId` added.
 
-        Raises the error that `refuse` returns for a status other than 200, and `ResponseError` for a body without the
-        object.
+        Raises the error for a refusal, and `ResponseError` for a body without the object.
         """
         response = yield from self.exchange(call)
-        if response.status_code != httpx.codes.OK:
-            raise self.refuse(call, response)
-        body = json_object(response)
+        body = self.granted(call, response)
         return response, body, {**object_of(response, body, field), "RequestId": request_id_of(response, body)}
 
     def listed(
-        self, call: Call, request: httpx.Request, field: str, columns: tuple[str, ...], *, ram_action: str
+        self, call: Call, params: Mapping[str, Any], action: str, *fields: str, path: str = ""
     ) -> Driven[list[Listed]]:
-        """Send the request of a listing call, and return the entries in the list `field` of the response.
+        """Make the listing call `action`. `fields` are the arguments of `base.listed`, which reads the response."""
+        response = yield self.request(call, params, path=path, action=action)
+        service = self.ram_action.partition(":")[0]
+        return listed(response, self.granted(call, response, ram_action=f"{service}:{action}"), *fields)
 
-        The first of `columns` is the field of an entry with the id; the other columns make up the label. `ram_action`
-        is the RAM action that the call needs, for the hint of an error.
-        """
-        response = yield request
-        if response.status_code != httpx.codes.OK:
-            raise self.refuse(call, response, ram_action)
-        body = json_object(response)
-        if body.get("Success", True) is not True:
-            raise self.refuse(call, response, ram_action)
-        key, *told = columns
-        return [
-            Listed(text_of(response, entry, key), ", ".join(str(entry[name]) for name in told if entry.get(name)))
-            for entry in list_of(response, body, field)
-        ]
+    def granted(
+        self, call: Call, response: httpx.Response, status: int = httpx.codes.OK, *, ram_action: str = ""
+    ) -> dict[str, Any]:
+        if response.status_code == status:
+            body = json_object(response)
+            if body.get("Success", True) is True:
+                return body
+            # PAI-DSW also sends refusals with status 200.
+            if not body.get("Code"):
+                raise malformed(response, "reports a failure without a reason", body)
+        raise self.refuse(call, response, ram_action)
 
     def refuse(self, call: Call, response: httpx.Response, ram_action: str = "") -> ApiError:
-        """Return the error for a refused call. The body has `Code` and `Message`, or `code` and `message`."""
-        body = try_json_object(response) or {}
-        code = body.get("Code", body.get("code"))
-        error = refusal(
-            response,
-            now=call.clock.now(),
-            body=body,
-            code=code,
-            message=body.get("Message", body.get("message")),
-            meanings=_meanings(code, response.status_code),
-        )
+        """Return the error for a refused call. `ram_action` is the RAM action of another call than the provider's."""
+        error = super().refuse(call, response)
         error.hint = error.hint.format(action=ram_action or self.ram_action)
         return error
+
+    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+        return body.get("Code", body.get("code")), body.get("Message", body.get("message"))
+
+    def meanings_of(self, code: object, status: int) -> Mapping[str, Meaning]:
+        # Codes that begin with the same word, such as Throttling.User and Throttling.Api, have the same meaning.
+        if isinstance(code, str) and code not in _MEANINGS:
+            if code.startswith("Throttling"):
+                return {code: _THROTTLED}
+            if code.startswith("AuthenticationFail.OIDCToken"):
+                return {code: Meaning(Unauthorized, "Get a new OIDC token for the audience of the identity provider.")}
+            if code.startswith("InvalidAccessKeyId"):
+                return {code: Meaning(Unauthorized, _KEY_HINT)}
+            if status == httpx.codes.BAD_REQUEST and code.startswith(("Missing", "Invalid")):
+                return {code: _INVALID}
+        return _MEANINGS
 
 
 class VpcProvider(AlibabaProvider):
@@ -205,23 +211,10 @@ class VpcProvider(AlibabaProvider):
         return self.hosts.host(self.region, vpc=self.network == "vpc")
 
 
-@lru_cache(maxsize=512)
-def _target(base: str, path: str, query: tuple[tuple[str, str], ...]) -> tuple[str, httpx.URL, str]:
-    """Return the canonical query, URL and host of a call. Cached, because a refresh repeats the call."""
-    encoded = canonical_query(query)
-    url = httpx.URL(base + path + (f"?{encoded}" if encoded else ""))
-    return encoded, url, url.netloc.decode("ascii")
-
-
-def _meanings(code: Any, status: int) -> Mapping[str, Meaning]:
-    # Codes that begin with the same word, such as Throttling.User and Throttling.Api, have the same meaning.
-    if isinstance(code, str) and code not in _MEANINGS:
-        if code.startswith("Throttling"):
-            return {code: _THROTTLED}
-        if code.startswith("AuthenticationFail.OIDCToken"):
-            return {code: Meaning(Unauthorized, "Get a new OIDC token for the audience of the identity provider.")}
-        if code.startswith("InvalidAccessKeyId"):
-            return {code: Meaning(Unauthorized, _KEY_HINT)}
-        if status == httpx.codes.BAD_REQUEST and code.startswith(("Missing", "Invalid")):
-            return {code: _INVALID}
-    return _MEANINGS
+def _flat(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield names and values for the query. A list becomes `NAME.1`, `NAME.2` and so on."""
+    for name, value in params.items():
+        if isinstance(value, tuple):
+            yield from ((f"{name}.{number}", text) for number, text in enumerate(value, 1))
+        else:
+            yield name, str(value)

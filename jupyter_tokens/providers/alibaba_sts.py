@@ -8,7 +8,7 @@ send the unsigned call: the SDK, alibabacloud-sts20150401 1.2.0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from dataclasses import replace
 from typing import ClassVar
 
 import httpx
@@ -17,8 +17,8 @@ from ..clock import utc
 from ..errors import ParameterError
 from ..token import Secret
 from .alibaba import AlibabaProvider, VpcProvider
-from .answers import key_of, time_of, unusable
-from .base import COMMON_HEADERS, Call, Documented, Endpoint, Exchange, Flow, Reference, SignIn, bodiless
+from .answers import time_of, token_of, unusable
+from .base import COMMON_HEADERS, Call, Documented, Exchange, Flow, Reference, RegionalProvider, SignIn
 from .params import Param, check_json_object
 from .regions import ALIBABA_STS
 from .signing.acs3 import fresh_nonce, timestamp
@@ -83,9 +83,7 @@ class AlibabaSts(VpcProvider):
 
     sign_in: ClassVar = (*AlibabaProvider.sign_in, SignIn("oidc", "OpenID Connect", ("oidc_token",)))
 
-    endpoint = Endpoint(
-        "Base URL of the API.", example="https://sts.cn-hangzhou.aliyuncs.com", required=True, unless="region"
-    )
+    endpoint = replace(RegionalProvider.endpoint, example="https://sts.cn-hangzhou.aliyuncs.com")
     oidc_token = Reference(
         "Token of an OIDC identity provider that the role trusts, such as profile:NAME (OIDCToken in the API).",
         secret=True,
@@ -93,16 +91,12 @@ class AlibabaSts(VpcProvider):
     )
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | Secret:
-        """Return the access key, or the OIDC token."""
         key: AccessKey | Secret = secrets["oidc_token"] if self.oidc_token else super().credential(secrets)
         return key
 
-    @cached_property
+    @property
     def documented(self) -> Documented | None:
-        """The call `POST /`, with all parameters in the query.
-
-        None with an OIDC token, because the unsigned call needs no proxy.
-        """
+        """The signed call. None with an OIDC token, because the unsigned call needs no proxy."""
         if self.oidc_token:
             return None
         query = tuple(name for name in self.params if name != "OIDCProviderArn")
@@ -115,36 +109,34 @@ class AlibabaSts(VpcProvider):
         OIDC token, or if Policy is invalid.
         """
         check_json_object("Policy", call.params.get("Policy"), _LONGEST_POLICY)
-        query = [(name, str(value)) for name, value in call.params.items()]
         if isinstance(call.credential, Secret):
             _allow(call, without=("ExternalId", "SourceIdentity"), because="A call with an OIDC token does not take")
             if "OIDCProviderArn" not in call.params:
                 raise ParameterError(
                     "Parameter OIDCProviderArn is missing.", hint="Give the ARN of the OIDC token's identity provider."
                 )
-            return (yield self._anonymous(call, query, call.credential))
+            return (yield self._anonymous(call, call.credential))
         _allow(call, without=("OIDCProviderArn",), because="A call without an OIDC token does not take")
-        return (yield self.request(call, "POST", "/", query))
+        return (yield self.request(call, call.params))
 
-    def _anonymous(self, call: Call, query: list[tuple[str, str]], token: Secret) -> httpx.Request:
+    def _anonymous(self, call: Call, token: Secret) -> httpx.Request:
         """Return the unsigned request. The OIDC token authorises it; the API takes the token only in the URL."""
-        common = {
+        query = {
             "Action": _OIDC_ACTION,
             "Version": self.version,
             "Format": "json",
             "Timestamp": timestamp(utc(call.clock.now())),
             "SignatureNonce": fresh_nonce(),
+            **{name: str(value) for name, value in call.params.items()},
+            "OIDCToken": token.reveal(),
         }
-        url = httpx.URL(f"{self.base()}/?{canonical_query([*common.items(), *query, ('OIDCToken', token.reveal())])}")
-        named = {"x-acs-action": _OIDC_ACTION, "x-acs-version": self.version}
-        headers = {"host": url.netloc.decode("ascii"), "Accept": "application/json", **COMMON_HEADERS, **named}
-        return bodiless("POST", url, headers)
+        headers = {**COMMON_HEADERS, "Accept": "application/json", **self.named(_OIDC_ACTION)}
+        return httpx.Request("POST", f"{self.base()}/?{canonical_query(query.items())}", headers=headers)
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the temporary access key."""
         asked = call.clock.now()
         response, body, told = yield from self.answered(call, "Credentials")
-        values = key_of(response, told, self.token_fields)
+        values = {name: token_of(response, told, name) for name in self.token_fields}
         ends = time_of(response, told, "Expiration")
         if ends.timestamp() <= call.clock.now():
             raise unusable(response, "The API returned a key that has expired already.", body)

@@ -7,11 +7,10 @@ the rest of the body, because it may contain a token.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,11 +34,12 @@ from ..errors import (
 
 __all__ = [
     "Meaning",
+    "as_number",
     "check_bearer",
+    "claims_of",
     "is_token",
     "json_object",
     "jwt_expiry",
-    "key_of",
     "life_of",
     "list_of",
     "malformed",
@@ -223,11 +223,6 @@ def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> st
     return value
 
 
-def key_of(response: httpx.Response, body: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
-    """Return the values of a temporary access key by name. Raises `ResponseError` if a value is missing or invalid."""
-    return {name: token_of(response, body, name) for name in names}
-
-
 def time_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> datetime:
     """Return a field that must be a time in ISO 8601; without a zone it is UTC. Raises `ResponseError` if it is not."""
     text = text_of(response, body, name)
@@ -259,17 +254,25 @@ def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> f
     value = body.get(name)
     if isinstance(value, str):
         value = value.strip()
-        if _NUMBER.fullmatch(value):
-            value = float(value)
     if value is None or value == "":
         return None
+    number = as_number(value)
+    if number is None:
+        raise malformed(response, f"has no number in {name!r}", body)
+    return number
+
+
+def as_number(value: object) -> float | None:
+    """Return a number, which may also be written as a string; None for any other value."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         # Integers in JSON have no limit, but times do.
         with suppress(OverflowError):
             number = float(value)
             if math.isfinite(number):
                 return number
-    raise malformed(response, f"has no number in {name!r}", body)
+    return None
 
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
@@ -365,19 +368,23 @@ _BY_STATUS = {
 }
 
 
+def claims_of(value: str) -> dict[str, Any]:
+    """Return the claims of a JWT without checking its signature; {} if the string is not a JWT."""
+    try:
+        _, payload, _ = value.split(".")
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
 def jwt_expiry(value: str) -> float | None:
     """Return the `exp` of a JWT in seconds since the epoch; None if the value is not a JWT or has no valid `exp`.
 
     The signature is not checked, because the token is only passed on.
     """
-    parts = value.split(".")
-    if len(parts) != 3:  # noqa: PLR2004 (header, payload, signature)
-        return None
-    try:
-        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        stated = payload.get("exp") if isinstance(payload, dict) else None
-        if isinstance(stated, bool) or not isinstance(stated, int | float):
-            return None
-        return utc(stated).timestamp()
-    except (binascii.Error, ValueError, OverflowError, OSError, RecursionError):
-        return None
+    stated = claims_of(value).get("exp")
+    if isinstance(stated, int | float) and not isinstance(stated, bool):
+        with suppress(OverflowError, ValueError, OSError):
+            return utc(stated).timestamp()
+    return None

@@ -18,8 +18,9 @@ import httpx
 from .._util.loopback import is_loopback
 from .._version import __version__
 from ..clock import Clock, utc
-from ..errors import TokenError
+from ..errors import ApiError, TokenError
 from ..token import Secret, Token
+from .answers import Meaning, json_object, list_of, refusal, text_of, try_json_object
 from .fields import (
     Endpoint,
     Program,
@@ -32,6 +33,7 @@ from .fields import (
 )
 from .login import LoginInUse
 from .params import Param, ParamValue, params_schema
+from .regions import Hosts
 
 __all__ = [
     "COMMON_HEADERS",
@@ -46,11 +48,13 @@ __all__ = [
     "Provider",
     "Reference",
     "Region",
+    "RegionalProvider",
     "Setting",
     "SettingProblem",
     "SignIn",
-    "bodiless",
+    "listed",
     "parsed_url",
+    "raw_request",
 ]
 
 _T = TypeVar("_T")
@@ -163,6 +167,8 @@ class Provider:
     """The parameters of a call, by the vendor's names."""
     create_params: ClassVar[Mapping[str, Param]] = {}
     """Additional parameters of the call that creates a token, if the API has such a call."""
+    meanings: ClassVar[Mapping[str, Meaning]] = {}
+    """The meanings of the API's error codes. Without one, the HTTP status decides which error it is."""
     lists: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The parameters whose values the API can list, each with the parameters that the listing call needs."""
     scheme: ClassVar[str] = "Bearer"
@@ -208,6 +214,9 @@ class Provider:
         or both.
         """
         conditions = {name: cls._required_when(name, setting) for name, setting in cls.settings().items()}
+        params = params_schema(cls.params)
+        for name, listed_by in cls.lists.items():
+            params["properties"][name]["x-listed-by"] = list(listed_by)
         return {
             "settings": {
                 name: {
@@ -219,18 +228,11 @@ class Provider:
             },
             "required": [name for name, needed in conditions.items() if {} in needed],
             "sign_in": [way.schema() for way in cls.sign_in],
-            "params": cls._listed_in(params_schema(cls.params)),
+            "params": params,
             "create_params": params_schema(
                 {**cls.params, **cls.create_params} if cls.create is not Provider.create else {}
             ),
         }
-
-    @classmethod
-    def _listed_in(cls, schema: dict[str, Any]) -> dict[str, Any]:
-        """Add `x-listed-by` to each parameter in `lists`: the parameters that the listing call needs."""
-        for name, needed in cls.lists.items():
-            schema["properties"][name]["x-listed-by"] = list(needed)
-        return schema
 
     @classmethod
     def _ways_of(cls, name: str) -> list[str]:
@@ -264,16 +266,15 @@ class Provider:
 
         Raises `SettingProblem` if the settings choose no way, or more than one.
         """
-        chosen = {way.id: key for way in self.sign_in if (key := self._chooses(way))}
         if not self.sign_in:
             return None
+        chosen = [(way, key) for way in self.sign_in if (key := self._chooses(way))]
         if not chosen:
             first, *others = dict.fromkeys(way.first for way in self.sign_in)
             raise SettingProblem(first, missing=True, alternatives=tuple(others), sign_in=self.sign_in)
-        first, *others = chosen.values()
-        if others:
-            raise SettingProblem(others[0], f"and {first} cannot both be given")
-        return next(way for way in self.sign_in if way.id in chosen)
+        if len(chosen) > 1:
+            raise SettingProblem(chosen[1][1], f"and {chosen[0][1]} cannot both be given")
+        return chosen[0][0]
 
     def _chooses(self, way: SignIn) -> str:
         """Return the name of the setting by which this profile chooses `way`; "" if it does not choose `way`."""
@@ -315,7 +316,7 @@ class Provider:
         """Return the flow that fetches a token."""
         raise NotImplementedError
 
-    @cached_property
+    @property
     def documented(self) -> Documented | None:
         """The call as the vendor documents it; None if the API is not available through the proxy."""
         return None
@@ -330,6 +331,28 @@ class Provider:
     def answer(self, token: Token, now: float) -> dict[str, Any]:
         """Return the response that the API would give for this token at `now`. Called only if `caches` is true."""
         raise TokenError(f"{self.title} does not ask to cache its tokens.", unsent=True)
+
+    def granted(self, call: Call, response: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:
+        """Return the body of a successful response, which has this status. Raises the error for any other response."""
+        if response.status_code != status:
+            raise self.refuse(call, response)
+        return json_object(response)
+
+    def refuse(self, call: Call, response: httpx.Response) -> ApiError:
+        """Return the error for a refused call."""
+        body = try_json_object(response) or {}
+        code, message = self.said(response, body)
+        meanings = self.meanings_of(code, response.status_code)
+        return refusal(response, now=call.clock.now(), body=body, code=code, message=message, meanings=meanings)
+
+    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+        """Return the code and the message of a refusal: `code` and `message` of its body, or of `error` in the body."""
+        told = inner if isinstance(inner := body.get("error"), dict) else body
+        return told.get("code"), told.get("message")
+
+    def meanings_of(self, code: object, status: int) -> Mapping[str, Meaning]:
+        """Return the meanings that apply to a refusal with this code and HTTP status."""
+        return self.meanings
 
     def create(self, call: Call) -> Flow:
         """Return the flow that creates a new token, if the API has such a call. Each call creates another token."""
@@ -388,13 +411,44 @@ class Provider:
         )
 
 
-def bodiless(method: str, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Request:
-    """Return a request without a body; `headers` must include the host.
+class RegionalProvider(Provider):
+    """Base class of providers whose API has known endpoints in regions."""
+
+    hosts: ClassVar[Hosts]
+    """The endpoints of the API by region."""
+
+    endpoint = Endpoint("Base URL of the API.", example="https://api.example.com", required=True, unless="region")
+    region = Region("Region id; selects the API's endpoint there.")
+
+    def check(self) -> None:
+        """Check the settings as `Provider.check` does. Without `endpoint`, the region must have a known endpoint."""
+        super().check()
+        self.base()
+
+    def base(self) -> str:
+        """Return the endpoint, or else the region's endpoint, without a slash at its end."""
+        return super().base() or f"https://{self.host()}"
+
+    def host(self) -> str:
+        """Return the host in the profile's region. Raises `SettingProblem` if no host is known there."""
+        return self.hosts.host(self.region)
+
+
+def listed(response: httpx.Response, body: Mapping[str, Any], field: str, key: str, *labels: str) -> list[Listed]:
+    """Return the entries of the list in the body's `field`. An entry has the id in `key`, and the label in `labels`."""
+    return [
+        Listed(text_of(response, entry, key), ", ".join(str(entry[name]) for name in labels if entry.get(name)))
+        for entry in list_of(response, body, field)
+    ]
+
+
+def raw_request(method: str, url: httpx.URL, headers: Mapping[str, str], body: bytes = b"") -> httpx.Request:
+    """Return a request; `headers` must include the host.
 
     The request is built from a stream, so that httpx does not compute headers for a body. This saves 5 % of the time of
     a call.
     """
-    length = {} if method == "GET" else {"Content-Length": "0"}
-    request = httpx.Request(method, url, headers={**headers, **length}, stream=httpx.ByteStream(b""))
+    length = {} if method == "GET" else {"Content-Length": str(len(body))}
+    request = httpx.Request(method, url, headers={**headers, **length}, stream=httpx.ByteStream(body))
     request.read()
     return request

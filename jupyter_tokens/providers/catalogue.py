@@ -24,7 +24,7 @@ _BUILT_IN = {
     "astra": "jupyter_tokens.providers.astra:Astra",
     "eiam": "jupyter_tokens.providers.eiam:Eiam",
     "pai-dsw": "jupyter_tokens.providers.pai:PaiDsw",
-    "eiam-oauth": "jupyter_tokens.providers.eiam_oauth:EiamOauth",
+    "eiam-oauth": "jupyter_tokens.providers.eiam:EiamOauth",
     "dashscope": "jupyter_tokens.providers.dashscope:DashScope",
     "huawei-iam": "jupyter_tokens.providers.huawei_iam:HuaweiIam",
     "alibaba-sts": "jupyter_tokens.providers.alibaba_sts:AlibabaSts",

@@ -8,7 +8,6 @@ Source of the field names: RFC 6749, section 5.1; Kubernetes, "client-go credent
 from __future__ import annotations
 
 import json
-import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from typing import Any
 from ..clock import utc
 from ..errors import ResponseError, UnusableToken
 from ..token import Secret
-from .answers import is_token, jwt_expiry
+from .answers import as_number, is_token, jwt_expiry
 from .base import Call, Endpoint, Flow, Program, Provider, SettingProblem
 
 __all__ = ["Command"]
@@ -52,7 +51,6 @@ _ACCESS_KEYS = (
 """The names of a temporary access key's three values, in the output of aws and aliyun, and in the vendors' APIs."""
 _ALONE = "Make the program print the token alone, without an expiry: the expiry of a JWT is in the token itself."
 _LOOK = "Run the program in a terminal to see what it prints. Messages must go to standard error."
-_NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
 _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
@@ -207,7 +205,7 @@ class Command(Provider):
         return None if found is None else read(found, body[found])
 
     def _seconds(self, name: str, value: object) -> float | None:
-        number = _number(value)
+        number = as_number(value)
         if number is None:
             raise self._problem(f"an expiry ({name}) that is not a number of seconds", _ALONE)
         # Vault prints lease_duration 0 for a token without expiry.
@@ -217,7 +215,7 @@ class Command(Provider):
         if isinstance(value, dict):
             # As printed by `gcloud auth print-access-token --format=json`.
             value = value.get("datetime")
-        number = _number(value)
+        number = as_number(value)
         if number is not None:
             return number
         with suppress(ValueError, OverflowError, OSError, TypeError):
@@ -230,15 +228,3 @@ class Command(Provider):
 
     def _problem(self, what: str, hint: str) -> ResponseError:
         return ResponseError(f"{self._program} printed {what}.", hint=hint, unsent=True)
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Self, overload
 from urllib.parse import urlsplit
@@ -132,6 +132,7 @@ class SettingProblem(ValueError):
         self.sign_in = sign_in
 
 
+@dataclass(eq=False, kw_only=True)
 class Field(ABC):
     """Base class of all types of settings.
 
@@ -155,26 +156,16 @@ class Field(ABC):
     """The type, as JSON schema."""
     is_text: ClassVar[bool] = True
     """Whether `from_text` can read a value of this type."""
-    secret: bool = False
-    """Whether the value is a secret. Other users must not be able to read a file that contains the secret itself."""
 
-    def __init__(
-        self,
-        help: str,  # noqa: A002 (traitlets and argparse use this name)
-        *,
-        label: str = "",
-        example: str = "",
-        required: bool = False,
-        unless: str = "",
-        advanced: bool = False,
-    ) -> None:
-        self.help = help
-        self.label = label
-        self.example = example
-        self.required = required
-        self.unless = unless
-        self.advanced = advanced
-        self.name = ""
+    help: str = field(kw_only=False)
+    label: str = ""
+    example: str = ""
+    required: bool = False
+    unless: str = ""
+    advanced: bool = False
+    secret: bool = field(default=False, init=False)
+    """Whether the value is a secret. Other users must not be able to read a file that contains the secret itself."""
+    name: str = field(default="", init=False)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -202,6 +193,7 @@ class Field(ABC):
         }
 
 
+@dataclass(eq=False, kw_only=True)
 class Setting(Field):
     """A setting whose value is a string.
 
@@ -217,21 +209,8 @@ class Setting(Field):
 
     type_schema: ClassVar = {"type": "string"}
 
-    def __init__(
-        self,
-        help: str,  # noqa: A002 (see `Field`)
-        *,
-        label: str = "",
-        example: str = "",
-        choices: tuple[str, ...] = (),
-        default: str = "",
-        required: bool = False,
-        unless: str = "",
-        advanced: bool = False,
-    ) -> None:
-        super().__init__(help, label=label, example=example, required=required, unless=unless, advanced=advanced)
-        self.choices = choices
-        self.default = default
+    choices: tuple[str, ...] = ()
+    default: str = ""
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -309,6 +288,7 @@ class Variable(Setting):
         return env_of_text(text)
 
 
+@dataclass(eq=False, kw_only=True)
 class Reference(Setting):
     """A setting whose value may be a secret reference, such as `keyring:…`.
 
@@ -318,32 +298,23 @@ class Reference(Setting):
         Whether the value is a secret. Other users must not be able to read a file that contains the secret itself.
     """
 
-    def __init__(
-        self,
-        help: str,  # noqa: A002 (see `Field`)
-        *,
-        secret: bool,
-        label: str = "",
-        example: str = "",
-        required: bool = False,
-        advanced: bool = False,
-    ) -> None:
-        super().__init__(help, label=label, example=example, required=required, advanced=advanced)
-        self.secret = secret
+    # Required: without `field()`, the default would be that of `Field`.
+    secret: bool = field()
 
     def schema(self) -> dict[str, Any]:
         """Return the setting as JSON schema. A secret is `writeOnly`: it can be set, but never read back."""
         return {**super().schema(), **({"writeOnly": True} if self.secret else {})}
 
 
+@dataclass(eq=False, kw_only=True)
 class Program(Reference):
     """A program and its arguments, run as for a `command:` reference; `Provider.credential` gets its output."""
 
-    def __init__(self, help: str, *, label: str = "", example: str = "", required: bool = False) -> None:  # noqa: A002 (see `Field`)
-        # The command is not a secret; its output is.
-        super().__init__(help, secret=False, label=label, example=example, required=required)
+    # The command is not a secret; its output is.
+    secret: bool = field(default=False, init=False)
 
 
+@dataclass(eq=False, kw_only=True)
 class Number(Field):
     """A number above 0.
 
@@ -357,10 +328,9 @@ class Number(Field):
 
     type_schema: ClassVar = {"type": "number", "exclusiveMinimum": 0}
 
-    def __init__(self, help: str, *, label: str, unit: str, maximum: int) -> None:  # noqa: A002 (see `Field`)
-        super().__init__(help, label=label, advanced=True)
-        self.unit = unit
-        self.maximum = maximum
+    unit: str
+    maximum: int
+    advanced: bool = True
 
     def check(self, key: str, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= self.maximum:
@@ -376,6 +346,7 @@ class Number(Field):
         return {**super().schema(), "maximum": self.maximum}
 
 
+@dataclass(eq=False, kw_only=True)
 class Switch(Field):
     """True or false.
 
@@ -387,9 +358,8 @@ class Switch(Field):
 
     type_schema: ClassVar = {"type": "boolean"}
 
-    def __init__(self, help: str, *, label: str, read_only: bool = False) -> None:  # noqa: A002 (see `Field`)
-        super().__init__(help, label=label, advanced=True)
-        self.read_only = read_only
+    read_only: bool = False
+    advanced: bool = True
 
     def check(self, key: str, value: object) -> None:
         if not isinstance(value, bool):

@@ -1,18 +1,22 @@
-"""Reads the error responses of Huawei Cloud and T Cloud, and the response to a login at their IAM."""
+"""Base class of providers of Huawei Cloud and T Cloud, which reads their error responses and logins to their IAM."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import httpx
 
-from ..errors import ApiError, Throttled, Unauthorized
+from ..clock import utc
+from ..errors import Throttled, Unauthorized
 from ..token import Secret
-from .answers import Meaning, json_object, malformed, object_of, refusal, text_of, token_of, try_json_object
-from .base import Call
-from .credentials.huawei import IamToken, expiry_of
+from .answers import Meaning, json_object, object_of, time_of, token_of
+from .base import COMMON_HEADERS, Call, RegionalProvider, parsed_url, raw_request
+from .credentials.huawei import IamToken
+from .signing.canonical import AccessKey
+from .signing.sdk_hmac import signed_headers, timestamp
 
-__all__ = ["IAM_MEANINGS", "iam_token", "refuse"]
+__all__ = ["IAM_MEANINGS", "HuaweiProvider", "iam_token"]
 
 # Source: IAM, "Error Codes"; API Gateway, "Error Codes". IAM's other codes say no more than the HTTP status.
 IAM_MEANINGS = {
@@ -28,32 +32,28 @@ IAM_MEANINGS = {
 IAM_MEANINGS |= {code.replace("APIGW.", "APIG."): meaning for code, meaning in IAM_MEANINGS.items()}
 
 
-def refuse(
-    call: Call,
-    response: httpx.Response,
-    meanings: Mapping[str, Meaning],
-    status_of: Mapping[str, int] | None = None,
-) -> ApiError:
-    """Return the error for a refused call, from any form of the vendor's error responses.
+class HuaweiProvider(RegionalProvider):
+    """Base class of providers that call an API of Huawei Cloud, or its IAM."""
 
-    `status_of` limits codes to a status: if such a code comes with another error status, `meanings` is not used, and
-    the status alone decides which error it is.
-    """
-    body = try_json_object(response) or {}
-    inner = body.get("error")
-    # IAM wraps its errors in `error`; the other APIs write error_message or error_msg at the top level.
-    told = inner if isinstance(inner, dict) else body
-    code = told.get("error_code", told.get("code"))
-    status = response.status_code
-    other = status >= httpx.codes.BAD_REQUEST and (status_of or {}).get(str(code), status) != status
-    return refusal(
-        response,
-        now=call.clock.now(),
-        body=body,
-        code=code,
-        message=told.get("error_message") or told.get("error_msg") or told.get("message"),
-        meanings={} if other else meanings,
-    )
+    meanings: ClassVar = IAM_MEANINGS
+
+    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+        # IAM wraps its errors in `error`; the other APIs write error_message or error_msg at the top level.
+        told = inner if isinstance(inner := body.get("error"), dict) else body
+        message = told.get("error_message") or told.get("error_msg") or told.get("message")
+        return told.get("error_code", told.get("code")), message
+
+    def signed(
+        self, call: Call, key: AccessKey, method: str, target: str, body: bytes = b"", *, project: str = ""
+    ) -> httpx.Request:
+        """Return a request, signed with an access key. `target` is the path and query."""
+        url = parsed_url(self.base() + target)
+        path, _, query = url.raw_path.decode("ascii").partition("?")
+        given = {"host": url.netloc.decode("ascii"), "content-type": "application/json"}
+        if project:
+            given["x-project-id"] = project
+        signature = signed_headers((method, path, query), given, body, key, date=timestamp(utc(call.clock.now())))
+        return raw_request(method, url, {**COMMON_HEADERS, "Accept": "application/json", **given, **signature}, body)
 
 
 def iam_token(response: httpx.Response) -> IamToken:
@@ -62,9 +62,5 @@ def iam_token(response: httpx.Response) -> IamToken:
     Raises `ResponseError` if the value or the expiry is missing or invalid.
     """
     value = token_of(response, response.headers, "X-Subject-Token")
-    body = json_object(response)
-    try:
-        expires = expiry_of(text_of(response, object_of(response, body, "token"), "expires_at"))
-    except (ValueError, OverflowError):
-        raise malformed(response, "from IAM has no time in 'expires_at'", body) from None
-    return IamToken(Secret(value), expires)
+    told = object_of(response, json_object(response), "token")
+    return IamToken(Secret(value), time_of(response, told, "expires_at").timestamp())

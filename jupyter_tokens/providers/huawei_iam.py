@@ -13,18 +13,18 @@ from typing import Any, ClassVar
 
 import httpx
 
+from ..clock import utc
 from ..errors import ParameterError
 from ..token import Secret
-from .answers import json_object, moment_of, object_of, request_id_of, unusable
-from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Region, SignIn
+from .answers import object_of, request_id_of, unusable
+from .base import COMMON_HEADERS, Call, Flow, Reference, Region, RegionalProvider, SignIn
 from .credentials.huawei import IamLogin, password_identity, token_request
-from .huawei import IAM_MEANINGS, iam_token, refuse
+from .huawei import HuaweiProvider, iam_token
 from .params import Param
 from .regions import IAM
 
 __all__ = ["HuaweiIam"]
 
-_HOSTS = replace(IAM, setting="endpoint")
 # With the catalog of all services, a token can be longer than some servers accept in a header.
 _NO_CATALOG = "?nocatalog=true"
 _SCOPES = {
@@ -44,7 +44,7 @@ class _IdToken:
     value: Secret
 
 
-class HuaweiIam(Provider):
+class HuaweiIam(HuaweiProvider):
     """Calls `POST /v3/auth/tokens`, or `POST /v3.0/OS-AUTH/id-token/tokens` with an id_token.
 
     The calls are not available through the proxy, because the credential is in their body.
@@ -53,6 +53,7 @@ class HuaweiIam(Provider):
     id = "huawei-iam"
     title = "Huawei Cloud IAM"
     documentation = "IAM: Obtaining a User Token Through Password Authentication"
+    hosts = IAM
     header = "X-Auth-Token"
     scheme = ""
     params: ClassVar = {
@@ -68,8 +69,8 @@ class HuaweiIam(Provider):
         SignIn("id-token", "OpenID Connect", ("id_token", "idp_id")),
     )
 
-    endpoint = Endpoint(
-        "Base URL of IAM.", example="https://iam.cn-north-4.myhuaweicloud.com", required=True, unless="region"
+    endpoint = replace(
+        RegionalProvider.endpoint, help="Base URL of IAM.", example="https://iam.cn-north-4.myhuaweicloud.com"
     )
     region = Region(
         "Region id, such as cn-north-4 or eu-de; selects IAM's public endpoint there.", example="cn-north-4"
@@ -81,18 +82,7 @@ class HuaweiIam(Provider):
     id_token = Reference("id_token of an OpenID Connect identity provider.", secret=True, label="ID token")
     idp_id = Reference("Id of the identity provider in IAM.", secret=False, label="Identity provider ID")
 
-    def check(self) -> None:
-        """Check the settings as `Provider.check` does. Without `endpoint`, the region must have a known endpoint."""
-        super().check()
-        if not self.endpoint:
-            _HOSTS.host(self.region)
-
-    def base(self) -> str:
-        """Return the endpoint, or the region's public endpoint, without a slash at its end."""
-        return super().base() or f"https://{_HOSTS.host(self.region)}"
-
     def credential(self, secrets: Mapping[str, Secret]) -> IamLogin | _IdToken | Secret:
-        """Return the IAM token, id_token or password login, depending on the way to sign in."""
         if "auth_token" in secrets:
             return secrets["auth_token"]
         if "id_token" in secrets:
@@ -104,10 +94,8 @@ class HuaweiIam(Provider):
         """Log in to get the IAM token. A refused login is not repeated: IAM locks an account after a few refusals."""
         asked = call.clock.now()
         response = yield self._request(call.credential, _scope(call.params))
-        if response.status_code != httpx.codes.CREATED:
-            raise refuse(call, response, IAM_MEANINGS)
+        body = self.granted(call, response, httpx.codes.CREATED)
         token = iam_token(response)
-        body = json_object(response)
         told = object_of(response, body, "token")
         request_id = request_id_of(response, body)
         if token.expires <= call.clock.now():
@@ -116,7 +104,7 @@ class HuaweiIam(Provider):
             call,
             token.value.reveal(),
             asked,
-            expires_at=moment_of(response, body, token.expires),
+            expires_at=utc(token.expires),
             metadata={**{name: told[name] for name in _METADATA if name in told}, "request_id": request_id},
         )
 

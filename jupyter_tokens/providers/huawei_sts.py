@@ -10,22 +10,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import httpx
 
-from ..clock import utc
 from ..errors import Forbidden, NotFound, ParameterError, Unauthorized
 from ..token import Secret
-from .answers import Meaning, json_object, key_of, object_of, request_id_of, time_of, unusable
-from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Reference, Region, Setting, SignIn, parsed_url
+from .answers import Meaning, object_of, request_id_of, time_of, token_of, unusable
+from .base import COMMON_HEADERS, Call, Endpoint, Flow, Reference, Region, Setting, SignIn
 from .credentials.huawei import access_key, chain
-from .huawei import IAM_MEANINGS, refuse
+from .huawei import IAM_MEANINGS, HuaweiProvider
 from .params import Param, check_json_object
 from .regions import HUAWEI_STS, IAM
 from .signing.canonical import AccessKey
-from .signing.sdk_hmac import signed_headers, timestamp
 
 __all__ = ["HuaweiSts"]
 
@@ -35,7 +32,6 @@ _MEANINGS = {
     "PAP5.0001": Meaning(Forbidden, "Ask for the action sts:agencies:assume on the agency, which has to trust you."),
     "IAM.1108": Meaning(Unauthorized, "The temporary key has expired: get a new one."),
 }
-_IAM = replace(IAM, setting="endpoint")
 _ASSUME, _WITH_OIDC = "/v5/agencies/assume", "/v5/agencies/assume-with-oidc"
 _SECURITY_TOKENS = "/v3.0/OS-CREDENTIAL/securitytokens"
 _LONGEST_LIFE, _LONGEST_CHAINED, _MOST_IDS, _LONGEST_POLICY = 43200, 3600, 20, 4096
@@ -58,7 +54,7 @@ _METADATA = ("assumed_agency", "source_identity")
 _IAM_FIELDS = ("access", "secret", "securitytoken")
 
 
-class HuaweiSts(Provider):
+class HuaweiSts(HuaweiProvider):
     """Calls `POST /v5/agencies/assume`, `…/assume-with-oidc`, or `POST /v3.0/OS-CREDENTIAL/securitytokens`.
 
     The values of the key always have the names that STS uses. The calls are not available through the proxy, because
@@ -68,6 +64,7 @@ class HuaweiSts(Provider):
     id = "huawei-sts"
     title = "Huawei Cloud STS"
     documentation = "IAM 5: AssumeAgency"
+    meanings: ClassVar = _MEANINGS
     token_fields = ("access_key_id", "secret_access_key", "security_token")
     sdks: ClassVar = {"huawei": ""}
     params: ClassVar = {
@@ -149,22 +146,18 @@ class HuaweiSts(Provider):
     auth_token = Reference("An IAM token (X-Auth-Token), such as profile:NAME of a huawei-iam profile.", secret=True)
     credentials = Setting("'chain': find the access key as Huawei Cloud's SDK does.", choices=("", "chain"))
 
-    def check(self) -> None:
-        """Check the settings as `Provider.check` does. Without `endpoint`, the region must have a known endpoint."""
-        super().check()
-        self.base()
-
     def base(self) -> str:
         """Return the endpoint, or the region's public endpoint, without a slash at its end.
 
         With an IAM token, Keystone's `/v3` at the end of a given endpoint is removed too.
         """
-        if not self.endpoint:
-            return f"https://{(_IAM if self.auth_token else HUAWEI_STS).host(self.region)}"
         return super().base().removesuffix("/v3") if self.auth_token else super().base()
 
+    def host(self) -> str:
+        """Return the region's host of STS; with an IAM token, its host of IAM."""
+        return (IAM if self.auth_token else HUAWEI_STS).host(self.region)
+
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | Secret:
-        """Return the access key, id_token or IAM token, depending on the way to sign in."""
         if self.credentials:
             return chain()
         if "access_key" in secrets:
@@ -172,31 +165,29 @@ class HuaweiSts(Provider):
         return secrets["auth_token" if self.auth_token else "id_token"]
 
     def retrieve(self, call: Call) -> Flow:
-        """Fetch the temporary access key."""
         asked = call.clock.now()
         path = _SECURITY_TOKENS if self.auth_token else _WITH_OIDC if self.id_token else _ASSUME
         _check(call, path)
         response = yield self._request(call, path)
         of_iam = path == _SECURITY_TOKENS
-        if response.status_code != (httpx.codes.CREATED if of_iam else httpx.codes.OK):
-            raise refuse(call, response, _MEANINGS)
-        body = json_object(response)
+        body = self.granted(call, response, httpx.codes.CREATED if of_iam else httpx.codes.OK)
         told = object_of(response, body, "credential" if of_iam else "credentials")
-        values = key_of(response, told, _IAM_FIELDS if of_iam else self.token_fields)
+        names = _IAM_FIELDS if of_iam else self.token_fields
+        values = {field: token_of(response, told, name) for field, name in zip(self.token_fields, names, strict=True)}
         ends = time_of(response, told, "expires_at" if of_iam else "expiration")
         if ends.timestamp() <= call.clock.now():
             raise unusable(response, "The API returned a key that has expired already.", body)
         metadata = {name: body[name] for name in _METADATA if name in body}
         return self.issued(
             call,
-            dict(zip(self.token_fields, values.values(), strict=True)),
+            values,
             asked,
             expires_at=ends,
             metadata={**metadata, "request_id": request_id_of(response, body)},
         )
 
     def _request(self, call: Call, path: str) -> httpx.Request:
-        url, credential = parsed_url(self.base() + path), call.credential
+        url, credential = self.base() + path, call.credential
         headers = {**COMMON_HEADERS, "Accept": "application/json"}
         if path == _SECURITY_TOKENS:
             headers["X-Auth-Token"] = credential.reveal()
@@ -206,12 +197,7 @@ class HuaweiSts(Provider):
             body["tags"] = [dict(zip(("key", "value"), tag.split("=", 1), strict=True)) for tag in body["tags"]]
         if path == _WITH_OIDC:
             return httpx.Request("POST", url, headers=headers, json={**body, "id_token": credential.reveal()})
-        content = json.dumps(body).encode()
-        signed = {"host": url.netloc.decode("ascii"), "content-type": "application/json"}
-        target = ("POST", url.raw_path.decode("ascii"), ())
-        signature = signed_headers(target, signed, content, credential, date=timestamp(utc(call.clock.now())))
-        headers |= {"Host": signed["host"], "Content-Type": signed["content-type"], **signature}
-        return httpx.Request("POST", url, headers=headers, content=content)
+        return self.signed(call, credential, "POST", path, json.dumps(body).encode())
 
 
 def _security_tokens(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,6 @@ Source: RFC 8414 and OpenID Connect Discovery 1.0, section 4 (metadata); OpenID 
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +23,6 @@ __all__ = [
     "Server",
     "check_claims",
     "check_time",
-    "claims_of",
     "discover",
     "verified",
 ]
@@ -126,16 +123,6 @@ class _MetadataEndpoint(Endpoint):
 
 METADATA_ENDPOINT = _MetadataEndpoint("")
 """Checks the URLs in a server's metadata and responses."""
-
-
-def claims_of(id_token: str) -> dict[str, Any]:
-    """Return the claims of an id_token without checking its signature; {} if the string is not a JWT."""
-    try:
-        payload = id_token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (ValueError, IndexError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
 
 
 def verified(id_token: str, server: Server, client_id: str, now: float) -> Driven[dict[str, Any]]:

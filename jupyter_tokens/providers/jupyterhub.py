@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import httpx
@@ -16,7 +17,7 @@ import httpx
 from ..clock import utc
 from ..errors import ConfigurationError, Forbidden, LoginNeeded
 from ..token import Secret
-from .answers import Meaning, json_object, jwt_expiry, refusal, token_of, try_json_object
+from .answers import Meaning, jwt_expiry, token_of
 from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Setting, parsed_url
 from .fields import is_url
 
@@ -47,6 +48,7 @@ class JupyterHub(Provider):
     id = "jupyterhub"
     title = "JupyterHub: the token of your login"
     documentation = "JupyterHub: authentication state"
+    meanings: ClassVar = _MEANINGS
 
     endpoint = Endpoint(
         "Base URL of the API that the token is for; nothing is sent there to get the token.", advanced=True
@@ -80,6 +82,9 @@ class JupyterHub(Provider):
     def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
         """Return None: the hub already gives each process the same token."""
 
+    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+        return str(response.status_code), body.get("message")
+
     def retrieve(self, call: Call) -> Flow:
         """Read the token. A JWT expires at its `exp`; any other token is read again after `REFRESH_SECONDS`.
 
@@ -89,13 +94,7 @@ class JupyterHub(Provider):
         asked = call.clock.now()
         headers = {**COMMON_HEADERS, "Accept": "application/json", "Authorization": f"token {server.token.reveal()}"}
         response = yield httpx.Request("GET", parsed_url(server.url), headers=headers)
-        if response.status_code != httpx.codes.OK:
-            body = try_json_object(response) or {}
-            status = response.status_code
-            raise refusal(
-                response, now=asked, body=body, code=str(status), message=body.get("message"), meanings=_MEANINGS
-            )
-        body = json_object(response)
+        body = self.granted(call, response)
         if "auth_state" not in body:
             raise Forbidden("The hub does not let this server read the login.", hint=_MEANINGS["403"].hint)
         state = body["auth_state"]

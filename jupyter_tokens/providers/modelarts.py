@@ -9,34 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
 from typing import Any, ClassVar
 
 import httpx
 
 from .._util.loopback import is_loopback
 from ..clock import utc
-from ..errors import (
-    ApiError,
-    Forbidden,
-    InvalidRequest,
-    NotFound,
-    SecretError,
-    Unauthorized,
-)
+from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, SecretError, Unauthorized
 from ..token import Secret, Token
-from .answers import (
-    Meaning,
-    json_object,
-    list_of,
-    moment_of,
-    number_of,
-    request_id_of,
-    text_of,
-    token_of,
-    unusable,
-)
+from .answers import Meaning, json_object, moment_of, number_of, request_id_of, token_of, unusable
 from .base import (
     COMMON_HEADERS,
     Call,
@@ -46,21 +29,20 @@ from .base import (
     Exchange,
     Flow,
     Listed,
-    Provider,
     Reference,
     Region,
+    RegionalProvider,
     Setting,
     SignIn,
-    bodiless,
+    listed,
 )
 from .credentials import openstack
-from .credentials.huawei import IamLogin, Login, access_key, chain, login_request
+from .credentials.huawei import IamLogin, IamToken, access_key, chain, login_request
 from .fields import is_url, parsed_url
-from .huawei import IAM_MEANINGS, iam_token, refuse
+from .huawei import IAM_MEANINGS, HuaweiProvider, iam_token
 from .params import Param
 from .regions import IAM, MODELARTS
 from .signing.canonical import AccessKey, percent_encode
-from .signing.sdk_hmac import signed_headers, timestamp
 
 __all__ = ["ModelArts"]
 
@@ -107,12 +89,14 @@ _CLOSED = {
 _log = logging.getLogger(__name__)
 
 
-class ModelArts(Provider):
+class ModelArts(HuaweiProvider):
     """Calls `GET /v1/{project_id}/notebooks/{instance_id}` or the older `…/demanager/instances/{instance_id}/token`."""
 
     id = "modelarts"
     title = "Huawei Cloud ModelArts"
     documentation = "ModelArts: Querying Details of a Notebook Instance"
+    hosts = MODELARTS
+    meanings: ClassVar = _MEANINGS
     # The instance is a Jupyter server, which accepts its token under this scheme.
     scheme = "token"
     params: ClassVar = {
@@ -135,12 +119,7 @@ class ModelArts(Provider):
 
     lists: ClassVar = {"instance_id": ("project_id",)}
 
-    endpoint = Endpoint(
-        "Base URL of the API.",
-        example="https://modelarts.cn-north-4.myhuaweicloud.com",
-        required=True,
-        unless="region",
-    )
+    endpoint = replace(RegionalProvider.endpoint, example="https://modelarts.cn-north-4.myhuaweicloud.com")
     region = Region(
         "Region id, such as cn-north-4 or eu-de; selects the API's public endpoint there.", example="cn-north-4"
     )
@@ -178,19 +157,13 @@ class ModelArts(Provider):
         self._worked = "notebooks"
 
     def check(self) -> None:
-        """Check the settings as `Provider.check` does. Without `endpoint`, the region must have a known endpoint.
-
-        The same applies to `iam_endpoint`, if the profile gives `username`.
-        """
+        """Check the settings as `RegionalProvider.check` does; also `iam_endpoint`, if the profile gives `username`."""
         super().check()
-        if not self.endpoint:
-            MODELARTS.host(self.region)
-        if self.username and not self.iam_endpoint:
-            IAM.host(self.region)
+        if self.username:
+            self._iam()
 
-    def base(self) -> str:
-        """Return the endpoint, or the region's public endpoint, without a slash at its end."""
-        return super().base() or f"https://{MODELARTS.host(self.region)}"
+    def _iam(self) -> str:
+        return self.iam_endpoint or f"https://{IAM.host(self.region, setting='iam_endpoint')}"
 
     def credential(self, secrets: Mapping[str, Secret]) -> AccessKey | IamLogin | Secret:
         """Return the access key, IAM token or login, depending on the way to sign in.
@@ -211,16 +184,14 @@ class ModelArts(Provider):
             self._place(login)
         else:
             login = IamLogin(
-                self.iam_endpoint or f"https://{IAM.host(self.region)}",
+                self._iam(),
                 secrets["username"].reveal(),
                 secrets["password"],
                 secrets["domain_name"].reveal(),
             )
-        old = self._login
-        if old is not None and old.same_as(login):
-            return old
-        self._login = login
-        return login
+        if self._login is None or not self._login.same_as(login):
+            self._login = login
+        return self._login
 
     def _place(self, login: IamLogin) -> None:
         """Set the endpoint of an OpenStack login to `iam_endpoint`, if the profile gives it.
@@ -245,7 +216,7 @@ class ModelArts(Provider):
             hint="Correct auth_url, or give iam_endpoint in the profile.",
         )
 
-    @cached_property
+    @property
     def documented(self) -> Documented:
         """The call that the setting `api` selects; with `auto`, both calls."""
         path, *others = _PATHS.values() if self.api == "auto" else (_PATHS[self.api],)
@@ -287,16 +258,7 @@ class ModelArts(Provider):
         The API's response also contains the notebooks' tokens, which are not used.
         """
         response = yield from self._ask(call, _LIST)
-        if response.status_code != httpx.codes.OK:
-            raise refuse(call, response, _MEANINGS, _STATUS_OF)
-        entries = list_of(response, json_object(response), "data")
-        return [
-            Listed(
-                text_of(response, entry, "id"),
-                ", ".join(str(entry[key]) for key in ("name", "status") if entry.get(key)),
-            )
-            for entry in entries
-        ]
+        return listed(response, self.granted(call, response), "data", "id", "name", "status")
 
     def _apis(self) -> tuple[str, ...]:
         """Return the names of the APIs in the order in which to try them."""
@@ -321,23 +283,19 @@ class ModelArts(Provider):
 
     def _request(self, call: Call, path: str, credential: AccessKey | Secret) -> httpx.Request:
         ids = {name: percent_encode(str(value)) for name, value in call.params.items()}
+        target = path.format_map(ids)
+        if isinstance(credential, AccessKey):
+            return self.signed(call, credential, "GET", target, project=ids["project_id"])
         headers = {**COMMON_HEADERS, "Accept": "application/json", "Content-Type": "application/json"}
-        url = parsed_url(self.base() + path.format_map(ids))
-        if isinstance(credential, Secret):
-            return httpx.Request("GET", url, headers={**headers, "X-Auth-Token": credential.reveal()})
-        project = ids["project_id"]
-        signed = {"host": url.netloc.decode("ascii"), "content-type": "application/json", "x-project-id": project}
-        path, _, query = url.raw_path.decode("ascii").partition("?")
-        target = ("GET", path, query)
-        signature = signed_headers(target, signed, b"", credential, date=timestamp(utc(call.clock.now())))
-        return bodiless("GET", url, {**headers, "Host": signed["host"], "X-Project-Id": project, **signature})
+        headers["X-Auth-Token"] = credential.reveal()
+        return httpx.Request("GET", parsed_url(self.base() + target), headers=headers)
 
-    def _log_in(self, call: Call, login: IamLogin) -> Login:
+    def _log_in(self, call: Call, login: IamLogin) -> Driven[IamToken]:
         project = str(call.params["project_id"])
         login.tokens.pop(project, None)
         response = yield login_request(login, project, COMMON_HEADERS)
         if response.status_code != httpx.codes.CREATED:
-            error = refuse(call, response, IAM_MEANINGS)
+            error = self.refuse(call, response)
             error.message = f"IAM: {error.message}"
             raise error
         token = login.tokens[project] = iam_token(response)
@@ -349,7 +307,11 @@ class ModelArts(Provider):
             body = json_object(response)
             if "token" in body or "error_code" not in body:
                 return None
-        return refuse(call, response, _MEANINGS, _STATUS_OF)
+        return self.refuse(call, response)
+
+    def meanings_of(self, code: object, status: int) -> Mapping[str, Meaning]:
+        other = status >= httpx.codes.BAD_REQUEST and _STATUS_OF.get(str(code), status) != status
+        return {} if other else self.meanings
 
     def _token(self, call: Call, asked: float, response: httpx.Response) -> Token:
         body = json_object(response)

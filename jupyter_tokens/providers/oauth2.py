@@ -30,14 +30,12 @@ from ..token import Secret, Token
 from .answers import (
     Meaning,
     check_bearer,
-    json_object,
+    claims_of,
     jwt_expiry,
     life_of,
     moment_of,
-    refusal,
     request_id_of,
     token_of,
-    try_json_object,
     unusable,
 )
 from .base import (
@@ -54,7 +52,7 @@ from .base import (
     parsed_url,
 )
 from .credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, basic
-from .issuer import Server, claims_of, discover, verified
+from .issuer import Server, discover, verified
 from .login import Login, needed
 from .params import Param
 from .presets import Issuer, Preset, preset_of
@@ -108,8 +106,6 @@ class TokenEndpoint(Provider):
 
     default_life: ClassVar[float | None] = None
     """Life of a token in seconds if the response has no `expires_in`; None if that life is not known."""
-    meanings: ClassVar[Mapping[str, Meaning]]
-    """The meanings of the server's error codes."""
     life_hint: ClassVar[str]
     """The hint of the error for a token that has already expired when it arrives."""
     without_id_hint: ClassVar[str]
@@ -135,14 +131,16 @@ class TokenEndpoint(Provider):
         response = yield self.request(call)
         return self.read(call, response, self.granted(call, response), asked)
 
-    def granted(self, call: Call, response: httpx.Response) -> dict[str, Any]:
-        """Return the body of a successful response. Raises the error for a refusal."""
-        if response.status_code != httpx.codes.OK:
-            raise self._refuse(call, response)
-        body = json_object(response)
+    def granted(self, call: Call, response: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:
+        body = super().granted(call, response, status)
+        # Some servers also send refusals with status 200.
         if ACCESS_TOKEN not in body and ("error" in body or "error_code" in body):
-            raise self._refuse(call, response)
+            raise self.refuse(call, response)
         return body
+
+    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+        # The second name of each pair is Huawei Cloud's.
+        return body.get("error", body.get("error_code")), body.get("error_description", body.get("error_msg"))
 
     def read(self, call: Call, response: httpx.Response, body: Mapping[str, Any], asked: float) -> Token:
         """Return the token of a successful response; `asked` is when the call began, in seconds since the epoch."""
@@ -186,18 +184,6 @@ class TokenEndpoint(Provider):
         if ends and min(ends) <= utc(asked):
             raise unusable(response, "The server returned a token that has expired already.", body, hint=self.life_hint)
         return min(ends, default=None)
-
-    def _refuse(self, call: Call, response: httpx.Response) -> ApiError:
-        body = try_json_object(response) or {}
-        return refusal(
-            response,
-            now=call.clock.now(),
-            body=body,
-            # The second name of each pair is Huawei Cloud's.
-            code=body.get("error", body.get("error_code")),
-            message=body.get("error_description", body.get("error_msg")),
-            meanings=self.meanings,
-        )
 
 
 class OAuth2(TokenEndpoint):

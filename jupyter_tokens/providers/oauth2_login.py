@@ -18,10 +18,10 @@ import httpx
 
 from ..errors import ConfigurationError, Forbidden
 from ..token import Secret
-from .answers import malformed, number_of, plain, text_of, try_json_object
+from .answers import claims_of, malformed, number_of, plain, text_of, try_json_object
 from .base import Call, Driven
 from .fields import SettingProblem
-from .issuer import METADATA_ENDPOINT, Server, check_claims, check_time, claims_of, verified
+from .issuer import METADATA_ENDPOINT, Server, check_claims, check_time, verified
 from .login import Login, needed
 from .oauth2 import ID_TOKEN, OAuth2, texts
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, ClassVar
 
 import httpx
@@ -62,10 +61,9 @@ class OneAccess(TokenEndpoint):
     )
 
     def credential(self, secrets: Mapping[str, Secret]) -> tuple[str, Secret]:
-        """Return the client id and secret."""
         return secrets["client_id"].reveal(), secrets["client_secret"]
 
-    @cached_property
+    @property
     def documented(self) -> Documented:
         """The call `POST /api/v2/tenant/token`, with the grant client_credentials."""
         return Documented("POST", _PATH, fixed={"grant_type": _GRANT}, dropped=("client_id", "client_secret"))

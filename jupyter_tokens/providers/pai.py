@@ -7,16 +7,14 @@ the instance.
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, ClassVar
-
-import httpx
 
 from ..clock import utc
 from ..errors import ParameterError
 from .alibaba import VpcProvider
-from .answers import json_object, jwt_expiry, malformed, request_id_of, token_of, unusable
-from .base import Call, Documented, Driven, Endpoint, Exchange, Flow, Listed
+from .answers import jwt_expiry, request_id_of, token_of, unusable
+from .base import Call, Driven, Flow, Listed, RegionalProvider
 from .params import Param
 from .regions import PAI_DLC, PAI_DSW
 
@@ -27,19 +25,9 @@ class _Pai(VpcProvider):
     """Calls `GET {path}` with all parameters in the query; `ExpireTime` is the life of the token in seconds."""
 
     action = "GetToken"
-    path: ClassVar[str]
-    """The path of the call."""
+    method = "GET"
     default_life: ClassVar[int | None]
     """Life of a token without `ExpireTime`, in seconds; None if it is not documented."""
-
-    @cached_property
-    def documented(self) -> Documented:
-        """The call `GET {path}`, with all parameters in the query."""
-        return Documented("GET", self.path, query=tuple(self.params), headers=self.named())
-
-    def exchange(self, call: Call) -> Exchange:
-        """Make the call and return the API's own response."""
-        return (yield self.request(call, "GET", self.path, [(name, str(value)) for name, value in call.params.items()]))
 
     def retrieve(self, call: Call) -> Flow:
         """Fetch the token. It expires after `ExpireTime` or `default_life`, or at its own `exp` if that is earlier."""
@@ -50,14 +38,7 @@ class _Pai(VpcProvider):
         except (OverflowError, ValueError, OSError):
             raise ParameterError("Parameter ExpireTime is too large.") from None
         response = yield from self.exchange(call)
-        if response.status_code != httpx.codes.OK:
-            raise self.refuse(call, response)
-        body = json_object(response)
-        if body.get("Success", True) is not True:
-            # PAI-DSW also sends refusals with status 200.
-            if not body.get("Code"):
-                raise malformed(response, "reports a failure without a reason", body)
-            raise self.refuse(call, response)
+        body = self.granted(call, response)
         value = token_of(response, body, "Token")
         stated = jwt_expiry(value)
         if stated is not None and (ends is None or stated < ends.timestamp()):
@@ -88,6 +69,8 @@ class PaiDlc(_Pai):
         "TokenSettings.EnableLogDownloadJob": Param("Let the token download logs.", type="boolean"),
     }
 
+    endpoint = replace(RegionalProvider.endpoint, example="https://pai-dlc.cn-hangzhou.aliyuncs.com")
+
 
 class PaiDsw(_Pai):
     """Fetches a token of a notebook instance, by `GET /api/v2/tokens`."""
@@ -112,12 +95,8 @@ class PaiDsw(_Pai):
 
     lists: ClassVar = {"InstanceId": ()}
 
-    endpoint = Endpoint(
-        "Base URL of the API.", example="https://pai-dsw.cn-hangzhou.aliyuncs.com", required=True, unless="region"
-    )
+    endpoint = replace(RegionalProvider.endpoint, example="https://pai-dsw.cn-hangzhou.aliyuncs.com")
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """Return the flow that lists the ids of the instances."""
-        request = self.request(call, "GET", "/api/v2/instances", [("PageSize", "100")], action="ListInstances")
-        columns = ("InstanceId", "InstanceName", "Status")
-        return self.listed(call, request, "Instances", columns, ram_action="paidsw:ListInstances")
+        fields = ("Instances", "InstanceId", "InstanceName", "Status")
+        return self.listed(call, {"PageSize": 100}, "ListInstances", *fields, path="/api/v2/instances")

@@ -30,8 +30,6 @@ class Hosts:
     ----------
     api : str
         The display name of the API.
-    setting : str
-        The setting that a profile has to give for a region that is not in the table; errors name it.
     public, vpc : str
         The documented form of the public host and of the host within a VPC, with `{region}` in place of the region;
         `vpc` is "" if the vendor documents no host within a VPC.
@@ -46,21 +44,23 @@ class Hosts:
     vpc: str = ""
     regions: frozenset[str] = frozenset()
     others: Mapping[str, str] = field(default_factory=dict)
-    setting: str = "endpoint"
 
-    def host(self, region: str, *, vpc: bool = False) -> str:
-        """Return the host in a region. Raises `SettingProblem` if no host is known there."""
+    def host(self, region: str, *, vpc: bool = False, setting: str = "endpoint") -> str:
+        """Return the host in a region.
+
+        Raises `SettingProblem` if no host is known there. The error names the setting that the profile has to give.
+        """
         if region in self.others:
             if vpc:
                 raise SettingProblem(
                     "network",
-                    f"cannot be vpc: no VPC endpoint of {self.api} is known in this region; set {self.setting} instead",
+                    f"cannot be vpc: no VPC endpoint of {self.api} is known in this region; set {setting} instead",
                 )
             return self.others[region]
         if self.regions and region not in self.regions:
             near = difflib.get_close_matches(region, [*sorted(self.regions), *self.others], 1)
             meant = f" (did you mean {near[0]}?)" if near else ""
-            raise SettingProblem("region", f"has no known endpoint of {self.api}{meant}: give {self.setting}")
+            raise SettingProblem("region", f"has no known endpoint of {self.api}{meant}: give {setting}")
         return (self.vpc if vpc else self.public).format(region=region)
 
 
@@ -148,7 +148,6 @@ IAM = Hosts(
         **{region: f"iam.{region}.otc.t-systems.com" for region in _TCLOUD},
         "eu-ch2": "iam-pub.eu-ch2.sc.otc.t-systems.com",
     },
-    setting="iam_endpoint",
 )
 
 # Source: sts_region.py of the official SDK, huaweicloudsdksts 3.1.219. T Cloud documents no STS.

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from .._util.loopback import is_loopback
 from ..clock import Clock
-from ..config.profiles import is_loopback
 from ..config.secrets import tell_seen
 from ..errors import (
     ConfigurationError,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from hypothesis import strategies as st
 
 from jupyter_tokens.config.secrets import SecretRef
-from jupyter_tokens.errors import SecretError
+from jupyter_tokens.errors import ResponseError, SecretError
+from jupyter_tokens.providers.answers import time_of
 from jupyter_tokens.providers.credentials import huawei, openstack
-from jupyter_tokens.providers.credentials.huawei import IamLogin, expiry_of
+from jupyter_tokens.providers.credentials.huawei import IamLogin
 from jupyter_tokens.providers.signing.canonical import AccessKey
 from jupyter_tokens.token import Secret
 
@@ -238,7 +240,7 @@ def test_alibabas_file_of_any_content(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatc
 
 def test_the_end_of_an_iam_token(fuzz: Fuzz) -> None:
     def check(text: str) -> None:
-        with suppress(ValueError, OverflowError):
-            assert isinstance(expiry_of(text), float)
+        with typed(ResponseError):
+            assert time_of(response(201, b"")(), {"expires_at": text}, "expires_at").tzinfo is UTC
 
     fuzz(check, TEXTS | st.sampled_from(AWKWARD), times=60)

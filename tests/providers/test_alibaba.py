@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -19,18 +19,18 @@ from jupyter_tokens.errors import (
 )
 from jupyter_tokens.providers import alibaba
 from jupyter_tokens.providers.signing.acs3 import authorization
-from jupyter_tokens.providers.signing.canonical import EMPTY_SHA256, AccessKey
+from jupyter_tokens.providers.signing.canonical import AccessKey, sha256
 from jupyter_tokens.token import Secret
 
-from ..doubles import answer, drive
-from .conftest import Prepare
+from ..doubles import answer
+from .conftest import Prepare, refuse_settings
 
 PAI = {"provider": "pai-dlc", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "secret"}
 EIAM = {**PAI, "provider": "eiam"}
 IDS = {"InstanceId": "i", "ApplicationId": "a", "ApplicationTokenId": "t"}
 SCOPED = {"InstanceId": "i", "ApplicationId": "a", "Audience": "https://example.com", "ScopeValues": ["a", "b c"]}
 ROLE = {"RoleArn": "acs:ram::1234567890123456:role/adminrole", "RoleSessionName": "alice"}
-APIS = {
+APIS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "pai-dlc": (PAI, {}),
     "eiam": (EIAM, IDS),
     "pai-dsw": ({**PAI, "provider": "pai-dsw"}, {"InstanceId": "dsw-1", "Audience": "a b"}),
@@ -85,10 +85,7 @@ def test_documented_errors_are_mapped(
     body = {"RequestId": "rid", "HostId": "h", "Code": code, "Message": "It is so.", "Recommend": "https://x"}
     if lower:
         body = {"requestId": "rid", "code": code, "message": "It is so."}
-    provider, call = prepared(settings, params)
-    with pytest.raises(ApiError) as caught:
-        drive(provider.retrieve(call), answer(status, body))
-    error = caught.value
+    error = prepared.refused(ApiError, settings, params, answer(status, body))
     assert (type(error), error.code, error.message, error.request_id) == (kind, code, "It is so.", "rid")
     assert (error.status, error.retryable, error.retry_after) == (status, retryable, None)
     assert "{" not in error.hint
@@ -98,11 +95,9 @@ def test_documented_errors_are_mapped(
 def test_throttling_tells_milliseconds_in_a_header_of_its_own(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object]
 ) -> None:
-    provider, call = prepared(settings, params)
     throttled = answer(400, {"Code": "Throttling.User", "Message": "m"}, x_acs_retry_after="1500")
-    with pytest.raises(Throttled) as caught:
-        drive(provider.retrieve(call), throttled)
-    assert caught.value.retry_after == 1.5
+    error = prepared.refused(Throttled, settings, params, throttled)
+    assert error.retry_after == 1.5
 
 
 @pytest.mark.parametrize(
@@ -116,11 +111,10 @@ def test_throttling_tells_milliseconds_in_a_header_of_its_own(
     ],
 )
 def test_a_missing_permission_is_named(prepared: Prepare, name: str, action: str) -> None:
-    provider, call = prepared(*APIS[name])
     body = {"Code": "Forbidden.RAM", "Message": "m", "AccessDeniedDetail": {"AuthAction": action}}
-    with pytest.raises(Forbidden) as caught:
-        drive(provider.retrieve(call), answer(403, body))
-    assert action in caught.value.hint
+    settings, params = APIS[name]
+    error = prepared.refused(Forbidden, settings, params, answer(403, body))
+    assert action in error.hint
 
 
 @every_api
@@ -128,10 +122,8 @@ def test_a_missing_permission_is_named(prepared: Prepare, name: str, action: str
 def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object], body: str
 ) -> None:
-    provider, call = prepared(settings, params)
-    with pytest.raises(ServiceUnavailable) as caught:
-        drive(provider.retrieve(call), answer(503, body, x_acs_request_id="rid"))
-    assert (caught.value.request_id, caught.value.retryable) == ("rid", True)
+    error = prepared.refused(ServiceUnavailable, settings, params, answer(503, body, x_acs_request_id="rid"))
+    assert (error.request_id, error.retryable) == ("rid", True)
 
 
 @every_api
@@ -140,12 +132,11 @@ def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(
 def test_what_is_sent_is_what_was_signed(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object], base: dict[str, str], sts: dict[str, str]
 ) -> None:
-    provider, call = prepared({**settings, **base, **sts}, params)
-    request = next(provider.retrieve(call))
+    request = prepared.request({**settings, **base, **sts}, params)
     headers = request.headers
     assert headers["host"] == request.url.netloc.decode()
     assert headers["x-acs-date"] == "2026-01-15T08:30:00Z"
-    assert headers["x-acs-content-sha256"] == EMPTY_SHA256
+    assert headers["x-acs-content-sha256"] == sha256(b"")
     assert headers.get("x-acs-security-token") == sts.get("security_token")
     names = headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
     assert set(names) == {name for name in headers if name.startswith("x-acs-")} | {"host"}
@@ -155,7 +146,7 @@ def test_what_is_sent_is_what_was_signed(
         path,
         parse_qsl(query, keep_blank_values=True),
         {name: headers[name] for name in names},
-        EMPTY_SHA256,
+        sha256(b""),
         key_id="AKID",
         key_secret="secret",
     )
@@ -167,8 +158,7 @@ def test_what_is_sent_is_what_was_signed(
 def test_every_request_has_a_nonce_of_its_own(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object]
 ) -> None:
-    provider, call = prepared(settings, params)
-    nonces = {next(provider.retrieve(call)).headers["x-acs-signature-nonce"] for _ in range(20)}
+    nonces = {prepared.request(settings, params).headers["x-acs-signature-nonce"] for _ in range(20)}
     assert len(nonces) == 20
 
 
@@ -188,9 +178,7 @@ def test_every_request_has_a_nonce_of_its_own(
 def test_settings_that_do_not_go_together(
     settings: dict[str, str], params: dict[str, object], change: dict[str, str], words: str
 ) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        Profiles.of({"mine": {**settings, **change}})["mine"]
-    assert words in caught.value.message
+    assert words in refuse_settings({**settings, **change}).message
 
 
 def test_the_chain_is_asked_only_where_a_profile_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -20,8 +19,8 @@ from jupyter_tokens.errors import (
     UnusableToken,
 )
 
-from ..doubles import CANARY, NOW, answer, drive, vector
-from .conftest import Prepare
+from ..doubles import CANARY, NOW, answer, vector
+from .conftest import Prepare, refuse_params, refuse_settings
 
 SETTINGS = {"provider": "alibaba-sts", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "s"}
 OIDC = {"provider": "alibaba-sts", "region": "cn-hangzhou", "oidc_token": "eyJ.e30.c2ln"}
@@ -42,8 +41,9 @@ def good(**changes: object) -> httpx.Response:
 @pytest.mark.parametrize("name", ["sts_assumerole_basic", "sts_assumerole_policy_special"])
 def test_the_signed_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
     recorded = vector(name)
-    provider, call = prepared(SETTINGS, dict(recorded["request"]["query_decoded"]))
-    (request,), token = drive(provider.retrieve(call), answer(200, recorded["sdk_result"]["body"]))
+    (request,), token = prepared.fetch(
+        SETTINGS, dict(recorded["request"]["query_decoded"]), answer(200, recorded["sdk_result"]["body"])
+    )
     theirs = dict(recorded["request"]["headers"])
     assert (request.method, request.url.path, request.content) == ("POST", "/", b"")
     assert sorted(request.url.params.multi_items()) == sorted(map(tuple, recorded["request"]["query_decoded"]))
@@ -64,8 +64,7 @@ def test_the_anonymous_call_is_the_recorded_one(prepared: Prepare) -> None:
     query = dict(recorded["request"]["query_decoded"])
     settings = {**OIDC, "oidc_token": query.pop("OIDCToken")}
     params = {name: query[name] for name in ("RoleArn", "RoleSessionName", "DurationSeconds", "OIDCProviderArn")}
-    provider, call = prepared(settings, params)
-    (request,), token = drive(provider.retrieve(call), answer(200, recorded["sdk_result"]["body"]))
+    (request,), token = prepared.fetch(settings, params, answer(200, recorded["sdk_result"]["body"]))
     ours, theirs = dict(request.url.params), dict(recorded["request"]["query_decoded"])
     assert len(ours.pop("SignatureNonce")) >= 16
     del theirs["SignatureNonce"]
@@ -77,8 +76,7 @@ def test_the_anonymous_call_is_the_recorded_one(prepared: Prepare) -> None:
 
 
 def test_a_temporary_key_can_assume_a_role_too(prepared: Prepare) -> None:
-    provider, call = prepared({**SETTINGS, "security_token": "first"}, ROLE)
-    (request,), _ = drive(provider.retrieve(call), good())
+    (request,), _ = prepared.fetch({**SETTINGS, "security_token": "first"}, ROLE, good())
     assert request.headers["x-acs-security-token"] == "first"
     assert "x-acs-security-token" in request.headers["Authorization"]
 
@@ -86,25 +84,19 @@ def test_a_temporary_key_can_assume_a_role_too(prepared: Prepare) -> None:
 @pytest.mark.parametrize("name", ["AccessKeyId", "AccessKeySecret", "SecurityToken"])
 @pytest.mark.parametrize("value", ["", None, "a b", 5])
 def test_half_a_key_is_none(prepared: Prepare, name: str, value: object) -> None:
-    provider, call = prepared(SETTINGS, ROLE)
-    with pytest.raises(ResponseError, match=name) as caught:
-        drive(provider.retrieve(call), good(**{name: value}))
-    assert caught.value.request_id == "rid"
-    assert CANARY not in str(caught.value)
+    error = prepared.refused(ResponseError, SETTINGS, ROLE, good(**{name: value}), match=name)
+    assert error.request_id == "rid"
+    assert CANARY not in str(error)
 
 
 @pytest.mark.parametrize("written", ["", None, "soon", 5, "2026-13-01T00:00:00Z"])
 def test_the_end_has_to_be_known(prepared: Prepare, written: object) -> None:
-    provider, call = prepared(SETTINGS, ROLE)
-    with pytest.raises(ResponseError, match="Expiration"):
-        drive(provider.retrieve(call), good(Expiration=written))
+    prepared.refused(ResponseError, SETTINGS, ROLE, good(Expiration=written), match="Expiration")
 
 
 def test_a_key_that_has_ended_is_not_handed_out(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, ROLE)
-    with pytest.raises(UnusableToken) as caught:
-        drive(provider.retrieve(call), good(Expiration="2026-01-15T08:30:00Z"))
-    assert (caught.value.request_id, caught.value.hint) == ("rid", "Check this machine's clock.")
+    error = prepared.refused(UnusableToken, SETTINGS, ROLE, good(Expiration="2026-01-15T08:30:00Z"))
+    assert (error.request_id, error.hint) == ("rid", "Check this machine's clock.")
 
 
 @pytest.mark.parametrize(
@@ -124,10 +116,9 @@ def test_a_key_that_has_ended_is_not_handed_out(prepared: Prepare) -> None:
     ],
 )
 def test_each_code_says_what_to_do(prepared: Prepare, status: int, code: str, kind: type[ApiError], hint: str) -> None:
-    provider, call = prepared(SETTINGS, ROLE)
-    with pytest.raises(ApiError) as caught:
-        drive(provider.retrieve(call), answer(status, {"RequestId": "rid", "Code": code, "Message": "It is so."}))
-    error = caught.value
+    error = prepared.refused(
+        ApiError, SETTINGS, ROLE, answer(status, {"RequestId": "rid", "Code": code, "Message": "It is so."})
+    )
     assert (type(error), error.code, error.request_id) == (kind, code, "rid")
     assert hint in error.hint
 
@@ -149,9 +140,7 @@ def test_each_code_says_what_to_do(prepared: Prepare, status: int, code: str, ki
     ],
 )
 def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: str) -> None:
-    with pytest.raises(ParameterError, match=words) as caught:
-        Profiles.of({"mine": SETTINGS})["mine"].call_params(params)
-    assert caught.value.unsent
+    refuse_params(SETTINGS, params, words)
 
 
 @pytest.mark.parametrize(
@@ -169,15 +158,11 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: 
 def test_parameters_that_do_not_fit_never_become_a_call(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object], words: str
 ) -> None:
-    provider, call = prepared(settings, params)
-    with pytest.raises(ParameterError, match=words) as caught:
-        drive(provider.retrieve(call))
-    assert caught.value.unsent
+    prepared.refused(ParameterError, settings, params, match=words)
 
 
 def test_an_oidc_token_and_an_access_key_exclude_each_other() -> None:
-    with pytest.raises(ConfigurationError, match="cannot both be given"):
-        Profiles.of({"mine": {**SETTINGS, "oidc_token": "env:X"}})["mine"]
+    refuse_settings({**SETTINGS, "oidc_token": "env:X"}, "cannot both be given")
 
 
 ENV = {"AccessKeyId": "AK_ID", "AccessKeySecret": "AK_SECRET", "SecurityToken": "STS_TOKEN"}
@@ -202,14 +187,12 @@ def test_a_profile_names_a_variable_for_each_value() -> None:
     ],
 )
 def test_a_variable_too_few_or_too_many_is_refused(env: object, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
-        Profiles.of({"mine": {**SETTINGS, "env": env}})["mine"]
+    refuse_settings({**SETTINGS, "env": env}, words)
 
 
 def test_a_token_of_one_value_has_one_variable() -> None:
     settings = {"provider": "static", "token": "env:X", "env": {"AccessKeyId": "A"}}
-    with pytest.raises(ConfigurationError, match="single value"):
-        Profiles.of({"mine": settings})["mine"]
+    refuse_settings(settings, "single value")
 
 
 def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:

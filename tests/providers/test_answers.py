@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import (
     ApiError,
     Forbidden,
@@ -108,6 +109,20 @@ def test_a_field_that_is_no_object(value: object) -> None:
     with pytest.raises(ResponseError, match="has no field 'a' with an object"):
         answers.object_of(answer(200), {"a": value}, "a")
     assert answers.object_of(answer(200), {"a": {"b": 1}}, "a") == {"b": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-01-15T08:30:00.000000Z", "2026-01-15T08:30:00Z", "2026-01-15T08:30:00", "2026-01-15T10:30:00+02:00"],
+)
+def test_a_time_is_utc_unless_it_says_otherwise(text: str) -> None:
+    assert answers.time_of(answer(200), {"expires_at": text}, "expires_at") == utc(NOW)
+
+
+@pytest.mark.parametrize("value", ["soon", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+23:00", "", None, 5])
+def test_a_field_that_is_no_time(value: object) -> None:
+    with pytest.raises(ResponseError, match="'expires_at'"):
+        answers.time_of(answer(200), {"expires_at": value}, "expires_at")
 
 
 @pytest.mark.parametrize("value", ["a b", "a\nb", "é", "\x7f", "a\r\nX-Header: b"])

@@ -7,10 +7,8 @@ import json
 import pytest
 
 from jupyter_tokens.clock import utc
-from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -22,7 +20,7 @@ from jupyter_tokens.errors import (
 )
 
 from ..doubles import CANARY, NOW, answer, drive, vector
-from .conftest import Prepare
+from .conftest import Prepare, refuse_params, refuse_settings
 
 SETTINGS = {"provider": "astra", "endpoint": "https://astra.example.com", "api_token": "ASTRATOKEN"}
 IDS = {
@@ -43,8 +41,7 @@ MEDIA = {"content_type": "application/astra-token+json"}
 
 
 def test_retrieve_yields_the_resource_and_no_value(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, IDS)
-    (request,), token = drive(provider.retrieve(call), answer(200, {**RESOURCE, "token": CANARY}, **MEDIA))
+    (request,), token = prepared.fetch(SETTINGS, IDS, answer(200, {**RESOURCE, "token": CANARY}, **MEDIA))
     assert request.method == "GET"
     assert request.url.raw_path.decode() == vector("astra_get_token")["request"]["target"]
     assert request.headers["authorization"] == "Bearer ASTRATOKEN"
@@ -70,24 +67,18 @@ def test_create_is_the_recorded_call_and_yields_the_value(prepared: Prepare) -> 
 
 
 def test_ids_are_percent_encoded(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {"account_id": "a b", "user_id": "u?", "token_id": "t#%"})
-    path = next(provider.retrieve(call)).url.raw_path.decode()
+    path = prepared.request(SETTINGS, {"account_id": "a b", "user_id": "u?", "token_id": "t#%"}).url.raw_path.decode()
     assert path == "/accounts/a%20b/core/v1/users/u%3F/tokens/t%23%25"
 
 
 @pytest.mark.parametrize("name", IDS)
 @pytest.mark.parametrize("value", ["", "a/b", "..", 5])
 def test_wrong_ids_never_become_a_call(name: str, value: object) -> None:
-    with pytest.raises(ParameterError, match=name) as caught:
-        Profiles.of({"mine": SETTINGS})["mine"].call_params({**IDS, name: value})
-    assert caught.value.unsent
+    refuse_params(SETTINGS, {**IDS, name: value}, name)
 
 
 def test_retrieve_needs_a_token_id(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, OWNER)
-    with pytest.raises(ParameterError, match="token_id is missing") as caught:
-        next(provider.retrieve(call))
-    assert caught.value.unsent
+    prepared.refused(ParameterError, SETTINGS, OWNER, match="token_id is missing")
 
 
 @pytest.mark.parametrize("length", [0, 64])
@@ -143,7 +134,6 @@ def test_documented_problems_are_mapped(
 
 
 def test_invalid_parameters_are_named(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, IDS)
     problem = {
         "type": "https://astra.netapp.io/problems/5",
         "title": "Invalid query parameters",
@@ -151,17 +141,16 @@ def test_invalid_parameters_are_named(prepared: Prepare) -> None:
         "status": "400",
         "invalidParams": [{"name": "include", "reason": "no such field"}, "odd", *[{"name": "x", "reason": "y"}] * 9],
     }
-    with pytest.raises(InvalidRequest, match=r"include: no such field\. x: y\.") as caught:
-        drive(provider.retrieve(call), answer(400, problem))
-    assert caught.value.message.count("x: y.") == 3
+    error = prepared.refused(
+        InvalidRequest, SETTINGS, IDS, answer(400, problem), match=r"include: no such field\. x: y\."
+    )
+    assert error.message.count("x: y.") == 3
 
 
 @pytest.mark.parametrize("body", ["<html/>", "", "[]", '{"title": 5, "detail": null, "type": []}'])
 def test_a_refusal_that_is_no_problem_document(prepared: Prepare, body: str) -> None:
-    provider, call = prepared(SETTINGS, IDS)
-    with pytest.raises(ServiceUnavailable) as caught:
-        drive(provider.retrieve(call), answer(503, body, retry_after="2"))
-    assert (caught.value.code, caught.value.retryable, caught.value.retry_after) == (None, True, 2.0)
+    error = prepared.refused(ServiceUnavailable, SETTINGS, IDS, answer(503, body, retry_after="2"))
+    assert (error.code, error.retryable, error.retry_after) == (None, True, 2.0)
 
 
 @pytest.mark.parametrize("change", [{"type": "application/astra-tokens"}, {"type": 5}, {"id": ""}, {"id": None}])
@@ -184,8 +173,7 @@ def test_a_new_token_without_its_value(prepared: Prepare) -> None:
 
 @pytest.mark.parametrize("key", ["endpoint", "api_token"])
 def test_settings_that_are_needed(key: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"key '{key}' is missing"):
-        Profiles.of({"mine": {**SETTINGS, key: ""}})["mine"]
+    refuse_settings({**SETTINGS, key: ""}, f"key '{key}' is missing")
 
 
 def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:

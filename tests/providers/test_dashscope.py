@@ -6,13 +6,10 @@ import httpx
 import pytest
 
 from jupyter_tokens.clock import utc
-from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
-    ParameterError,
     ResponseError,
     ServiceUnavailable,
     Throttled,
@@ -20,8 +17,8 @@ from jupyter_tokens.errors import (
     UnusableToken,
 )
 
-from ..doubles import CANARY, NOW, Clock, answer, drive, vector
-from .conftest import Prepare
+from ..doubles import CANARY, NOW, Clock, answer, vector
+from .conftest import Prepare, refuse_params, refuse_settings
 
 SETTINGS = {"provider": "dashscope", "region": "cn-beijing", "api_key": "sk-test"}
 
@@ -32,8 +29,9 @@ def good(value: str = CANARY, ends: object = int(NOW) + 60, **headers: str) -> h
 
 def test_the_call_is_the_documented_one(prepared: Prepare) -> None:
     recorded = vector("dashscope_temporary_key")["request"]
-    provider, call = prepared(SETTINGS, {"expire_in_seconds": "1800"})
-    (request,), token = drive(provider.retrieve(call), good("st-test", int(NOW) + 1800, x_request_id="rid"))
+    (request,), token = prepared.fetch(
+        SETTINGS, {"expire_in_seconds": "1800"}, good("st-test", int(NOW) + 1800, x_request_id="rid")
+    )
     assert (request.method, request.url.raw_path.decode()) == (recorded["method"], recorded["target"])
     assert request.headers["authorization"] == dict(recorded["headers"])["Authorization"]
     assert (request.content, "content-type" in request.headers) == (b"", False)
@@ -44,9 +42,8 @@ def test_the_call_is_the_documented_one(prepared: Prepare) -> None:
 
 def test_the_documented_answer_is_read(prepared: Prepare, clock: Clock) -> None:
     clock.wall = 1744080369 - 60
-    provider, call = prepared(SETTINGS, {})
     recorded = answer(200, vector("dashscope_temporary_key")["response"]["body_text"], content_type="application/json")
-    (request,), token = drive(provider.retrieve(call), recorded)
+    (request,), token = prepared.fetch(SETTINGS, {}, recorded)
     assert request.url.query == b""
     assert (token.reveal(), token.expires_at) == ("st-test", utc(1744080369))
 
@@ -64,24 +61,19 @@ def test_the_documented_answer_is_read(prepared: Prepare, clock: Clock) -> None:
 def test_the_end_is_what_the_answer_says_and_no_later_than_what_was_asked_for(
     prepared: Prepare, params: dict[str, object], ends: object, left: float
 ) -> None:
-    provider, call = prepared(SETTINGS, params)
-    assert drive(provider.retrieve(call), good(ends=ends))[1].expires_at == utc(NOW + left)
+    assert prepared.fetch(SETTINGS, params, good(ends=ends))[1].expires_at == utc(NOW + left)
 
 
 def test_a_key_that_has_ended_is_not_handed_out(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(UnusableToken) as caught:
-        drive(provider.retrieve(call), good(ends=NOW, x_request_id="rid"))
-    assert (caught.value.request_id, caught.value.status) == ("rid", 200)
+    error = prepared.refused(UnusableToken, SETTINGS, {}, good(ends=NOW, x_request_id="rid"))
+    assert (error.request_id, error.status) == ("rid", 200)
 
 
 @pytest.mark.parametrize("given", [{}, {"token": ""}, {"token": "a b"}, {"token": CANARY, "expires_at": "soon"}])
 def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: dict[str, object]) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ResponseError) as caught:
-        drive(provider.retrieve(call), answer(200, {"request_id": "rid", **given}))
-    assert caught.value.request_id == "rid"
-    assert CANARY not in str(caught.value)
+    error = prepared.refused(ResponseError, SETTINGS, {}, answer(200, {"request_id": "rid", **given}))
+    assert error.request_id == "rid"
+    assert CANARY not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -102,19 +94,14 @@ def test_errors_in_both_forms(
 ) -> None:
     said = {"code": code, "message": "It is so."}
     body = {"request_id": "rid", **({"error": said} if inner else said)}
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ApiError) as caught:
-        drive(provider.retrieve(call), answer(status, body))
-    error = caught.value
+    error = prepared.refused(ApiError, SETTINGS, {}, answer(status, body))
     assert (type(error), error.code, error.message, error.request_id) == (kind, code, "It is so.", "rid")
     assert (error.status, error.retryable) == (status, retryable)
 
 
 @pytest.mark.parametrize("body", ["<html>", "", "[]", '{"error": "no"}'])
 def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(prepared: Prepare, body: str) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(Unauthorized):
-        drive(provider.retrieve(call), answer(401, body))
+    prepared.refused(Unauthorized, SETTINGS, {}, answer(401, body))
 
 
 @pytest.mark.parametrize(
@@ -127,9 +114,7 @@ def test_a_refusal_that_is_no_error_document_is_judged_by_its_status(prepared: P
     ],
 )
 def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: str) -> None:
-    with pytest.raises(ParameterError, match=words) as caught:
-        Profiles.of({"mine": SETTINGS})["mine"].call_params(params)
-    assert caught.value.unsent
+    refuse_params(SETTINGS, params, words)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +128,7 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: 
     ],
 )
 def test_where_it_is(prepared: Prepare, changes: dict[str, str], base: str) -> None:
-    provider, call = prepared({**SETTINGS, **changes}, {})
-    assert str(next(provider.retrieve(call)).url) == f"{base}/api/v1/tokens"
+    assert str(prepared.request({**SETTINGS, **changes}, {}).url) == f"{base}/api/v1/tokens"
 
 
 @pytest.mark.parametrize(
@@ -160,9 +144,7 @@ def test_where_it_is(prepared: Prepare, changes: dict[str, str], base: str) -> N
     ],
 )
 def test_settings_that_do_not_go_together(changes: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        Profiles.of({"mine": {**SETTINGS, **changes}})["mine"]
-    assert words in caught.value.message
+    assert words in refuse_settings({**SETTINGS, **changes}).message
 
 
 def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:

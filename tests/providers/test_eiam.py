@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from jupyter_tokens.clock import utc
-from jupyter_tokens.config.profiles import Profiles
-from jupyter_tokens.errors import ParameterError, ResponseError, UnusableToken
+from jupyter_tokens.errors import ResponseError, UnusableToken
 
-from ..doubles import CANARY, NOW, answer, drive, vector
-from .conftest import Prepare
+from ..doubles import CANARY, NOW, answer, vector
+from .conftest import Prepare, refuse_params
 
 SETTINGS = {"provider": "eiam", "region": "eu-central-1", "access_key_id": "AKID", "access_key_secret": "s"}
 IDS = {
@@ -33,8 +32,7 @@ def body(**changes: object) -> dict[str, object]:
 
 
 def test_the_application_token(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, IDS)
-    (request,), token = drive(provider.retrieve(call), answer(200, body()))
+    (request,), token = prepared.fetch(SETTINGS, IDS, answer(200, body()))
     assert request.method == "POST"
     assert request.url.copy_with(query=None) == "https://eiam.eu-central-1.aliyuncs.com/"
     assert request.headers["x-acs-action"] == "ObtainApplicationToken"
@@ -48,15 +46,13 @@ def test_the_application_token(prepared: Prepare) -> None:
 
 
 def test_the_query_is_the_recorded_one(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, IDS)
-    sent = next(provider.retrieve(call)).url.raw_path.decode()
+    sent = prepared.request(SETTINGS, IDS).url.raw_path.decode()
     assert sent == vector("eiam_obtain_basic")["request"]["target"]
 
 
 @pytest.mark.parametrize("end", [..., None, 0])
 def test_a_token_without_an_end(prepared: Prepare, end: object) -> None:
-    provider, call = prepared(SETTINGS, IDS)
-    assert drive(provider.retrieve(call), answer(200, body(ExpirationTime=end)))[1].expires_at is None
+    assert prepared.fetch(SETTINGS, IDS, answer(200, body(ExpirationTime=end)))[1].expires_at is None
 
 
 @pytest.mark.parametrize(
@@ -69,11 +65,9 @@ def test_a_token_without_an_end(prepared: Prepare, end: object) -> None:
     ],
 )
 def test_an_unusable_token_is_not_handed_out(prepared: Prepare, changes: dict[str, object], words: str) -> None:
-    provider, call = prepared(SETTINGS, IDS)
-    with pytest.raises(UnusableToken, match=words) as caught:
-        drive(provider.retrieve(call), answer(200, body(**changes)))
-    assert (caught.value.request_id, caught.value.status) == ("rid", 200)
-    assert CANARY not in str(caught.value) + repr(caught.value)
+    error = prepared.refused(UnusableToken, SETTINGS, IDS, answer(200, body(**changes)), match=words)
+    assert (error.request_id, error.status) == ("rid", 200)
+    assert CANARY not in str(error) + repr(error)
 
 
 @pytest.mark.parametrize(
@@ -95,21 +89,17 @@ def test_an_unusable_token_is_not_handed_out(prepared: Prepare, changes: dict[st
     ],
 )
 def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: dict[str, object]) -> None:
-    provider, call = prepared(SETTINGS, IDS)
-    with pytest.raises(ResponseError) as caught:
-        drive(provider.retrieve(call), answer(200, given))
-    assert (caught.value.status, caught.value.retryable) == (200, False)
-    assert "content type application/json" in caught.value.message
-    assert CANARY not in str(caught.value) + repr(caught.value)
-    assert caught.value.request_id == "rid"
+    error = prepared.refused(ResponseError, SETTINGS, IDS, answer(200, given))
+    assert (error.status, error.retryable) == (200, False)
+    assert "content type application/json" in error.message
+    assert CANARY not in str(error) + repr(error)
+    assert error.request_id == "rid"
 
 
 @pytest.mark.parametrize("missing", IDS)
 @pytest.mark.parametrize("value", [None, "", "a/b", ".."])
 def test_wrong_ids_never_become_a_call(missing: str, value: object) -> None:
-    with pytest.raises(ParameterError, match=missing) as caught:
-        Profiles.of({"mine": SETTINGS})["mine"].call_params({**IDS, missing: value})
-    assert caught.value.unsent
+    refuse_params(SETTINGS, {**IDS, missing: value}, missing)
 
 
 def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:

@@ -7,11 +7,10 @@ from urllib.parse import parse_qsl
 import pytest
 
 from jupyter_tokens.clock import utc
-from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import InvalidRequest, ParameterError, ResponseError, UnusableToken
 
-from ..doubles import CANARY, NOW, answer, drive, vector
-from .conftest import Prepare
+from ..doubles import CANARY, NOW, answer, vector
+from .conftest import Prepare, refuse_params
 
 SETTINGS = {"provider": "eiam-oauth", "region": "eu-central-1", "access_key_id": "AKID", "access_key_secret": "s"}
 PARAMS = {
@@ -51,8 +50,7 @@ def test_the_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
     if "SubjectToken" in query:
         params["SubjectTokenType"] = query["SubjectTokenType"]
         settings["subject_token"] = query["SubjectToken"]
-    provider, call = prepared(settings, params)
-    (request,), token = drive(provider.retrieve(call), answer(200, recorded["sdk_result"]["body"]))
+    (request,), token = prepared.fetch(settings, params, answer(200, recorded["sdk_result"]["body"]))
     # The SDK writes + for a space, and signs %20 as it is sent here.
     assert request.url.raw_path.decode() == asked["target"].replace("+", "%20")
     assert request.method == asked["method"]
@@ -65,8 +63,7 @@ def test_the_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
 
 
 def test_what_a_token_says(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, PARAMS)
-    (request,), token = drive(provider.retrieve(call), answer(200, body()))
+    (request,), token = prepared.fetch(SETTINGS, PARAMS, answer(200, body()))
     assert request.url.copy_with(query=None) == "https://eiam.eu-central-1.aliyuncs.com/"
     assert token.headers() == {"Authorization": f"Bearer {CANARY}"}
     assert (token.expires_at, token.obtained_at) == (utc(NOW + 1200), utc(NOW))
@@ -75,8 +72,7 @@ def test_what_a_token_says(prepared: Prepare) -> None:
 
 @pytest.mark.parametrize("written", [[f"s{n}" for n in range(1, 12)], " ".join(f"s{n}" for n in range(1, 12))])
 def test_each_scope_has_a_name_of_its_own_whichever_way_they_are_given(prepared: Prepare, written: object) -> None:
-    provider, call = prepared(SETTINGS, {**PARAMS, "ScopeValues": written})
-    query = next(provider.retrieve(call)).url.query.decode()
+    query = prepared.request(SETTINGS, {**PARAMS, "ScopeValues": written}).url.query.decode()
     names = [name for name, _ in parse_qsl(query) if name.startswith("ScopeValues")]
     # As the signature wants them: by text.
     assert names == [f"ScopeValues.{n}" for n in (1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9)]
@@ -96,17 +92,14 @@ def test_each_scope_has_a_name_of_its_own_whichever_way_they_are_given(prepared:
 def test_the_end_is_the_earlier_one_of_two_that_are_told(
     prepared: Prepare, changes: dict[str, object], left: float | None
 ) -> None:
-    provider, call = prepared(SETTINGS, PARAMS)
-    _, token = drive(provider.retrieve(call), answer(200, body(**changes)))
+    _, token = prepared.fetch(SETTINGS, PARAMS, answer(200, body(**changes)))
     assert token.expires_at == (None if left is None else utc(NOW + left))
 
 
 @pytest.mark.parametrize("changes", [{"ExpiresAt": NOW}, {"ExpiresIn": 0}])
 def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare, changes: dict[str, object]) -> None:
-    provider, call = prepared(SETTINGS, PARAMS)
-    with pytest.raises(UnusableToken) as caught:
-        drive(provider.retrieve(call), answer(200, body(**changes)))
-    assert (caught.value.request_id, caught.value.status) == ("rid", 200)
+    error = prepared.refused(UnusableToken, SETTINGS, PARAMS, answer(200, body(**changes)))
+    assert (error.request_id, error.status) == ("rid", 200)
 
 
 @pytest.mark.parametrize(
@@ -122,11 +115,9 @@ def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare, changes: di
     ],
 )
 def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: dict[str, object]) -> None:
-    provider, call = prepared(SETTINGS, PARAMS)
-    with pytest.raises(ResponseError) as caught:
-        drive(provider.retrieve(call), answer(200, given))
-    assert caught.value.request_id == "rid"
-    assert CANARY not in str(caught.value)
+    error = prepared.refused(ResponseError, SETTINGS, PARAMS, answer(200, given))
+    assert error.request_id == "rid"
+    assert CANARY not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +134,7 @@ def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: dict[str,
     ],
 )
 def test_wrong_parameters_never_become_a_call(changes: dict[str, object], words: str) -> None:
-    with pytest.raises(ParameterError, match=words) as caught:
-        Profiles.of({"mine": SETTINGS})["mine"].call_params({**PARAMS, **changes})
-    assert caught.value.unsent
+    refuse_params(SETTINGS, {**PARAMS, **changes}, words)
 
 
 @pytest.mark.parametrize(
@@ -159,10 +148,7 @@ def test_wrong_parameters_never_become_a_call(changes: dict[str, object], words:
 def test_a_token_exchange_that_lacks_a_part_is_not_sent(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object], words: str
 ) -> None:
-    provider, call = prepared({**SETTINGS, **settings}, params)
-    with pytest.raises(ParameterError, match=words) as caught:
-        next(provider.retrieve(call))
-    assert caught.value.unsent
+    prepared.refused(ParameterError, {**SETTINGS, **settings}, params, match=words)
 
 
 def test_the_subject_token_goes_out_for_a_token_exchange_alone(prepared: Prepare) -> None:
@@ -174,11 +160,9 @@ def test_the_subject_token_goes_out_for_a_token_exchange_alone(prepared: Prepare
 
 
 def test_a_scope_that_is_not_granted_is_judged_by_its_status(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, PARAMS)
     refused = answer(400, {"RequestId": "rid", "Code": "Scope.NotGranted", "Message": "Not granted."})
-    with pytest.raises(InvalidRequest) as caught:
-        drive(provider.retrieve(call), refused)
-    assert (caught.value.code, caught.value.request_id) == ("Scope.NotGranted", "rid")
+    error = prepared.refused(InvalidRequest, SETTINGS, PARAMS, refused)
+    assert (error.code, error.request_id) == ("Scope.NotGranted", "rid")
 
 
 def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:

@@ -11,7 +11,6 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -23,8 +22,8 @@ from jupyter_tokens.errors import (
     UnusableToken,
 )
 
-from ..doubles import CANARY, NOW, answer, drive, vector
-from .conftest import Prepare
+from ..doubles import CANARY, NOW, answer, vector
+from .conftest import Prepare, refuse_settings
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 PLACE = {"provider": "huawei-iam", "region": "cn-north-4"}
@@ -46,9 +45,8 @@ def test_the_login_by_password_is_the_recorded_one(prepared: Prepare) -> None:
     recorded = vector("hw_iam_token_password_project_id")
     user = json.loads(recorded["request"]["body_text"])["auth"]["identity"]["password"]["user"]
     who = {"username": user["name"], "password": user["password"], "domain_name": user["domain"]["name"]}
-    provider, call = prepared({**LOGIN, **who}, {"project_id": PROJECT})
     told = recorded["sdk_result"]["body"]["token"]
-    (request,), token = drive(provider.retrieve(call), good("MIIabc", **told))
+    (request,), token = prepared.fetch({**LOGIN, **who}, {"project_id": PROJECT}, good("MIIabc", **told))
     assert request.url.host == "iam.cn-north-4.myhuaweicloud.com"
     assert (request.method, request.url.raw_path.decode()) == ("POST", recorded["request"]["target"])
     assert json.loads(request.content) == json.loads(recorded["request"]["body_text"])
@@ -63,8 +61,7 @@ def test_the_login_by_password_is_the_recorded_one(prepared: Prepare) -> None:
 
 def test_the_call_by_token_is_the_recorded_one(prepared: Prepare) -> None:
     recorded = vector("otc_iam_token_by_token")["request"]
-    provider, call = prepared(BY_TOKEN, {"project_id": PROJECT})
-    (request,), token = drive(provider.retrieve(call), good())
+    (request,), token = prepared.fetch(BY_TOKEN, {"project_id": PROJECT}, good())
     assert request.url.host == "iam.eu-de.otc.t-systems.com"
     assert request.url.path == recorded["target"]
     assert json.loads(request.content) == json.loads(recorded["body_text"])
@@ -74,8 +71,7 @@ def test_the_call_by_token_is_the_recorded_one(prepared: Prepare) -> None:
 
 def test_the_call_by_id_token_is_the_recorded_one(prepared: Prepare) -> None:
     recorded = vector("hw_iam_token_by_id_token")["request"]
-    provider, call = prepared(BY_ID_TOKEN, {})
-    (request,), token = drive(provider.retrieve(call), good())
+    (request,), token = prepared.fetch(BY_ID_TOKEN, {}, good())
     assert (request.method, request.url.raw_path.decode()) == ("POST", recorded["target"])
     assert json.loads(request.content) == json.loads(recorded["body_text"])
     assert request.headers["x-idp-id"] == dict(recorded["headers"])["X-Idp-Id"]
@@ -84,8 +80,7 @@ def test_the_call_by_id_token_is_the_recorded_one(prepared: Prepare) -> None:
 
 @every_way
 def test_the_token_goes_into_a_header_of_its_own(prepared: Prepare, settings: dict[str, str]) -> None:
-    provider, call = prepared(settings, {})
-    assert drive(provider.retrieve(call), good())[1].headers() == {"X-Auth-Token": CANARY}
+    assert prepared.fetch(settings, {}, good())[1].headers() == {"X-Auth-Token": CANARY}
 
 
 @every_way
@@ -100,23 +95,21 @@ def test_the_token_goes_into_a_header_of_its_own(prepared: Prepare, settings: di
     ],
 )
 def test_every_scope(prepared: Prepare, settings: dict[str, str], params: dict[str, str], scope: object) -> None:
-    provider, call = prepared(settings, params)
-    assert json.loads(next(provider.retrieve(call)).content)["auth"].get("scope") == scope
+    assert json.loads(prepared.request(settings, params).content)["auth"].get("scope") == scope
 
 
 @every_way
 def test_a_token_has_one_scope(prepared: Prepare, settings: dict[str, str]) -> None:
-    provider, call = prepared(settings, {"project_id": "p", "domain_id": "d"})
-    with pytest.raises(ParameterError, match="project_id and domain_id cannot both be given") as caught:
-        next(provider.retrieve(call))
-    assert caught.value.unsent
+    prepared.refused(
+        ParameterError,
+        settings,
+        {"project_id": "p", "domain_id": "d"},
+        match="project_id and domain_id cannot both be given",
+    )
 
 
 def test_an_empty_scope_is_not_sent(prepared: Prepare) -> None:
-    provider, call = prepared(LOGIN, {"domain_name": " "})
-    with pytest.raises(ParameterError, match="domain_name must not be empty") as caught:
-        next(provider.retrieve(call))
-    assert caught.value.unsent
+    prepared.refused(ParameterError, LOGIN, {"domain_name": " "}, match="domain_name must not be empty")
 
 
 @pytest.mark.parametrize("params", [{"project_id": 5}, {"project": "p"}])
@@ -130,8 +123,10 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object]) -> None
 def test_the_endpoint_is_found_whichever_way_it_is_written(
     prepared: Prepare, settings: dict[str, str], target: str, end: str
 ) -> None:
-    provider, call = prepared({**settings, "region": "", "endpoint": f"https://iam.example.com{end}"}, {})
-    assert str(next(provider.retrieve(call)).url) == f"https://iam.example.com{target}"
+    assert (
+        str(prepared.request({**settings, "region": "", "endpoint": f"https://iam.example.com{end}"}, {}).url)
+        == f"https://iam.example.com{target}"
+    )
 
 
 @every_way
@@ -164,21 +159,16 @@ def test_errors_in_both_forms(
 ) -> None:
     inner = {"error": {"code": code, "message": "It is so.", "title": "T"}}
     body = inner if form == "error" else {"error_code": code, "error_msg": "It is so."}
-    provider, call = prepared(settings, {})
-    with pytest.raises(ApiError) as caught:
-        drive(provider.retrieve(call), answer(status, body, x_request_id="rid"))
-    error = caught.value
+    error = prepared.refused(ApiError, settings, {}, answer(status, body, x_request_id="rid"))
     assert (type(error), error.code, error.message, error.request_id) == (kind, code, "It is so.", "rid")
     assert (error.status, error.retryable) == (status, retryable)
 
 
 def test_a_locked_account_is_said_to_be_locked(prepared: Prepare) -> None:
-    provider, call = prepared(LOGIN, {})
     locked = answer(401, {"error_code": "IAM.0061", "error_msg": "locked"})
     # The flow asks for no second answer: a login that was refused is not made again.
-    with pytest.raises(Unauthorized) as caught:
-        drive(provider.retrieve(call), locked)
-    assert "15 minutes" in caught.value.hint
+    error = prepared.refused(Unauthorized, LOGIN, {}, locked)
+    assert "15 minutes" in error.hint
 
 
 @pytest.mark.parametrize(
@@ -196,17 +186,13 @@ def test_a_locked_account_is_said_to_be_locked(prepared: Prepare) -> None:
     ids=range(8),
 )
 def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: httpx.Response) -> None:
-    provider, call = prepared(LOGIN, {})
-    with pytest.raises(ResponseError) as caught:
-        drive(provider.retrieve(call), given)
-    assert CANARY not in str(caught.value)
+    error = prepared.refused(ResponseError, LOGIN, {}, given)
+    assert CANARY not in str(error)
 
 
 def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare) -> None:
-    provider, call = prepared(LOGIN, {})
-    with pytest.raises(UnusableToken) as caught:
-        drive(provider.retrieve(call), good(expires_at="2026-01-15T08:30:00.000000Z"))
-    assert (caught.value.request_id, caught.value.status) == ("rid", 201)
+    error = prepared.refused(UnusableToken, LOGIN, {}, good(expires_at="2026-01-15T08:30:00.000000Z"))
+    assert (error.request_id, error.status) == ("rid", 201)
 
 
 @pytest.mark.parametrize(
@@ -223,10 +209,9 @@ def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare) -> None:
     ],
 )
 def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        Profiles.of({"mine": settings})["mine"]
-    assert words in caught.value.message
-    assert "iam_endpoint" not in caught.value.message
+    message = refuse_settings(settings).message
+    assert words in message
+    assert "iam_endpoint" not in message
 
 
 def test_the_proxy_takes_no_login(prepared: Prepare) -> None:

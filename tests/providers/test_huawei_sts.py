@@ -9,10 +9,8 @@ import httpx
 import pytest
 
 from jupyter_tokens.clock import utc
-from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -25,7 +23,7 @@ from jupyter_tokens.errors import (
 )
 
 from ..doubles import CANARY, NOW, answer, drive, vector
-from .conftest import Prepare
+from .conftest import Prepare, refuse_params, refuse_settings
 
 PLACE = {"provider": "huawei-sts", "region": "cn-north-4"}
 KEY = {**PLACE, "access_key": "AK", "secret_key": "sk"}
@@ -85,8 +83,9 @@ def test_the_call_by_id_token_is_the_recorded_one_and_unsigned(prepared: Prepare
     recorded = vector("hw_sts_assume_agency_oidc_core")
     body = sent(recorded) | {"agency_session_name": "alice"}
     settings = {**OIDC, "id_token": body["id_token"]}
-    provider, call = prepared(settings, {name: value for name, value in body.items() if name != "id_token"})
-    (request,), token = drive(provider.retrieve(call), good(settings))
+    (request,), token = prepared.fetch(
+        settings, {name: value for name, value in body.items() if name != "id_token"}, good(settings)
+    )
     assert (request.method, request.url.path) == ("POST", recorded["request"]["target"])
     assert json.loads(request.content) == body
     assert "authorization" not in request.headers
@@ -95,8 +94,7 @@ def test_the_call_by_id_token_is_the_recorded_one_and_unsigned(prepared: Prepare
 
 def test_the_call_by_token_is_the_recorded_one(prepared: Prepare) -> None:
     recorded = vector("otc_securitytokens_by_token")["request"]
-    provider, call = prepared(TOKEN, {"duration_seconds": 900})
-    (request,), token = drive(provider.retrieve(call), good(TOKEN))
+    (request,), token = prepared.fetch(TOKEN, {"duration_seconds": 900}, good(TOKEN))
     assert (request.method, request.url.path) == ("POST", recorded["target"])
     assert request.url.host == "iam.eu-de.otc.t-systems.com"
     # The recorded SDK misspells the one name in it.
@@ -112,8 +110,7 @@ def test_the_call_by_token_is_the_recorded_one(prepared: Prepare) -> None:
 def test_by_an_agency_with_a_policy(prepared: Prepare) -> None:
     policy = {"Version": "1.1", "Statement": []}
     named = {"agency_name": "ag", "domain_name": "dom", "session_user": "alice", "policy": json.dumps(policy)}
-    provider, call = prepared(TOKEN, named)
-    (request,), _ = drive(provider.retrieve(call), good(TOKEN))
+    (request,), _ = prepared.fetch(TOKEN, named, good(TOKEN))
     role = {"agency_name": "ag", "domain_name": "dom", "session_user": {"name": "alice"}}
     identity = {"methods": ["assume_role"], "assume_role": role, "policy": policy}
     assert json.loads(request.content) == {"auth": {"identity": identity}}
@@ -131,8 +128,7 @@ def test_every_parameter_of_an_agency_is_sent(prepared: Prepare) -> None:
         "tags": ["team=a=b"],
         "transitive_tag_keys": ["team"],
     }
-    provider, call = prepared(KEY, {**AGENCY, **more})
-    (request,), _ = drive(provider.retrieve(call), good(KEY))
+    (request,), _ = prepared.fetch(KEY, {**AGENCY, **more}, good(KEY))
     assert json.loads(request.content) == {**AGENCY, **more, "tags": [{"key": "team", "value": "a=b"}]}
 
 
@@ -142,11 +138,9 @@ def test_every_parameter_of_an_agency_is_sent(prepared: Prepare) -> None:
 def test_half_a_key_is_none(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object], name: str, value: object
 ) -> None:
-    provider, call = prepared(settings, params)
-    with pytest.raises(ResponseError) as caught:
-        drive(provider.retrieve(call), good(settings, **{name: value}))
-    assert caught.value.request_id == "rid"
-    assert CANARY not in str(caught.value)
+    error = prepared.refused(ResponseError, settings, params, good(settings, **{name: value}))
+    assert error.request_id == "rid"
+    assert CANARY not in str(error)
 
 
 @every_way
@@ -154,19 +148,15 @@ def test_half_a_key_is_none(
 def test_the_end_has_to_be_known(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object], written: object
 ) -> None:
-    provider, call = prepared(settings, params)
-    with pytest.raises(ResponseError):
-        drive(provider.retrieve(call), good(settings, end=written))
+    prepared.refused(ResponseError, settings, params, good(settings, end=written))
 
 
 @every_way
 def test_a_key_that_has_ended_is_not_handed_out(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object]
 ) -> None:
-    provider, call = prepared(settings, params)
-    with pytest.raises(UnusableToken) as caught:
-        drive(provider.retrieve(call), good(settings, end="2026-01-15T08:30:00Z"))
-    assert (caught.value.request_id, caught.value.hint) == ("rid", "Check this machine's clock.")
+    error = prepared.refused(UnusableToken, settings, params, good(settings, end="2026-01-15T08:30:00Z"))
+    assert (error.request_id, error.hint) == ("rid", "Check this machine's clock.")
 
 
 @every_way
@@ -199,10 +189,9 @@ def test_each_code_says_what_to_do(
 ) -> None:
     inner = {"error": {"code": code, "message": "It is so.", "title": "T"}}
     denied = {"error_code": code, "error_msg": "It is so.", "encoded_authorization_message": CANARY}
-    provider, call = prepared(settings, params)
-    with pytest.raises(ApiError) as caught:
-        drive(provider.retrieve(call), answer(status, inner if form == "error" else denied, x_request_id="rid"))
-    error = caught.value
+    error = prepared.refused(
+        ApiError, settings, params, answer(status, inner if form == "error" else denied, x_request_id="rid")
+    )
     assert (type(error), error.code, error.message, error.request_id) == (kind, code, "It is so.", "rid")
     assert hint in error.hint
     assert CANARY not in str(error)
@@ -226,9 +215,7 @@ def test_each_code_says_what_to_do(
     ],
 )
 def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: str) -> None:
-    with pytest.raises(ParameterError, match=words) as caught:
-        Profiles.of({"mine": KEY})["mine"].call_params(params)
-    assert caught.value.unsent
+    refuse_params(KEY, params, words)
 
 
 @pytest.mark.parametrize(
@@ -259,10 +246,7 @@ def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: 
 def test_parameters_that_do_not_fit_never_become_a_call(
     prepared: Prepare, settings: dict[str, str], params: dict[str, object], words: str
 ) -> None:
-    provider, call = prepared(settings, params)
-    with pytest.raises(ParameterError, match=words) as caught:
-        drive(provider.retrieve(call))
-    assert caught.value.unsent
+    prepared.refused(ParameterError, settings, params, match=words)
 
 
 @pytest.mark.parametrize(
@@ -278,22 +262,22 @@ def test_parameters_that_do_not_fit_never_become_a_call(
     ],
 )
 def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        Profiles.of({"mine": settings})["mine"]
-    assert words in caught.value.message + caught.value.hint
+    error = refuse_settings(settings)
+    assert words in error.message + error.hint
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v3", "/v3/"])
 def test_the_endpoint_of_iam_is_found_whichever_way_it_is_written(prepared: Prepare, end: str) -> None:
-    provider, call = prepared({**TOKEN, "region": "", "endpoint": f"https://iam.example.com{end}"}, {})
-    assert str(next(provider.retrieve(call)).url) == "https://iam.example.com/v3.0/OS-CREDENTIAL/securitytokens"
+    assert (
+        str(prepared.request({**TOKEN, "region": "", "endpoint": f"https://iam.example.com{end}"}, {}).url)
+        == "https://iam.example.com/v3.0/OS-CREDENTIAL/securitytokens"
+    )
 
 
 def test_the_chain_of_the_sdk_signs_too(prepared: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "AKCHAIN")
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", CANARY)
-    provider, call = prepared({**PLACE, "credentials": "chain"}, AGENCY)
-    assert "Access=AKCHAIN," in next(provider.retrieve(call)).headers["authorization"]
+    assert "Access=AKCHAIN," in prepared.request({**PLACE, "credentials": "chain"}, AGENCY).headers["authorization"]
 
 
 def test_the_proxy_takes_no_body_of_json(prepared: Prepare) -> None:

@@ -12,7 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from jupyter_tokens.errors import ConfigurationError, ResponseError
-from jupyter_tokens.providers.issuer import Server, check_claims, check_time, claims_of, discover, verified
+from jupyter_tokens.providers.answers import claims_of
+from jupyter_tokens.providers.issuer import Server, check_claims, check_time, discover, verified
 
 from ..doubles import NOW, answer
 

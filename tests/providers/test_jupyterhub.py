@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import jwt
 import pytest
 
@@ -14,7 +13,8 @@ from jupyter_tokens.errors import ConfigurationError, Forbidden, LoginNeeded, Re
 from jupyter_tokens.providers.jupyterhub import REFRESH_SECONDS
 from jupyter_tokens.token import Token
 
-from ..doubles import CANARY, NOW
+from ..doubles import CANARY, NOW, answer
+from .conftest import Prepare
 
 URL = "http://hub:8081/hub/api"
 STATE = {
@@ -39,19 +39,12 @@ Ask = Callable[..., Token]
 
 
 @pytest.fixture
-def ask(prepared: Callable[..., Any]) -> Ask:
-    def ask(answer: Any, status: int = 200, **settings: str) -> Token:
-        provider, call = prepared({"provider": "jupyterhub", **settings}, {})
-        flow = provider.retrieve(call)
-        request = next(flow)
+def ask(prepared: Prepare) -> Ask:
+    def ask(given: Any, status: int = 200, **settings: str) -> Token:
+        (request,), token = prepared.fetch({"provider": "jupyterhub", **settings}, {}, answer(status, given))
         assert (request.method, str(request.url)) == ("GET", f"{URL}/users/alice%40acme")
         assert request.headers["Authorization"] == f"token {CANARY}-server"
-        try:
-            flow.send(httpx.Response(status, json=answer, request=request))
-        except StopIteration as stopped:
-            token: Token = stopped.value
-            return token
-        raise AssertionError("a second request")
+        return token
 
     return ask
 
@@ -69,7 +62,7 @@ def test_a_jwt_says_when_it_ends(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "kind", "hint"),
+    ("status", "given", "kind", "hint"),
     [
         (200, {**USER, "auth_state": None}, LoginNeeded, "enable_auth_state"),
         (200, {**USER, "auth_state": {**STATE, "access_token": None}}, LoginNeeded, "enable_auth_state"),
@@ -93,9 +86,9 @@ def test_a_jwt_says_when_it_ends(ask: Ask) -> None:
         (503, {"status": 503, "message": "busy"}, TokenError, "later"),
     ],
 )
-def test_what_the_hub_may_say_instead(ask: Ask, status: int, answer: Any, kind: type[TokenError], hint: str) -> None:
+def test_what_the_hub_may_say_instead(ask: Ask, status: int, given: Any, kind: type[TokenError], hint: str) -> None:
     with pytest.raises(kind) as caught:
-        ask(answer, status)
+        ask(given, status)
     assert hint in caught.value.hint
     assert CANARY not in str(caught.value) + repr(caught.value.to_dict())
 

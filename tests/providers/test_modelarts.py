@@ -16,11 +16,9 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
     NotFound,
-    ParameterError,
     ResponseError,
     SecretError,
     ServiceUnavailable,
@@ -29,7 +27,7 @@ from jupyter_tokens.errors import (
     Unauthorized,
     UnusableToken,
 )
-from jupyter_tokens.providers.signing.canonical import EMPTY_SHA256
+from jupyter_tokens.providers.signing.canonical import sha256
 from jupyter_tokens.providers.signing.sdk_hmac import authorization
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sandbox.modelarts import FROZEN, INSTANCE, LEASE_SECONDS, LEASED, NOT_RUNNING, OLD_INSTANCE
@@ -38,7 +36,7 @@ from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Secret, Token
 
 from ..doubles import CANARY, NOW, Clock, answer, drive, vector
-from .conftest import Prepare
+from .conftest import Prepare, refuse_params, refuse_settings
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 IDS = {"project_id": PROJECT, "instance_id": "6fa459ea-ee8a-3ca4-894e-db77e160355e"}
@@ -75,8 +73,9 @@ def logged_in(value: str = CANARY, expires: object = "2026-01-16T08:30:00.000000
 def test_with_a_given_token_the_call_is_the_recorded_one(prepared: Prepare, api: str, name: str) -> None:
     recorded = vector(name)["request"]
     instance = recorded["path"].removesuffix("/token").rpartition("/")[2]
-    provider, call = prepared({**GIVEN, "api": api}, {"project_id": PROJECT, "instance_id": instance})
-    (request,), token = drive(provider.retrieve(call), answer(200, GOOD, x_request_id="rid"))
+    (request,), token = prepared.fetch(
+        {**GIVEN, "api": api}, {"project_id": PROJECT, "instance_id": instance}, answer(200, GOOD, x_request_id="rid")
+    )
     assert request.method == recorded["method"]
     assert request.url.host == "modelarts.eu-de.otc.t-systems.com"
     assert request.url.path == recorded["path"]
@@ -95,8 +94,7 @@ def test_with_a_key_the_call_is_the_recorded_one(prepared: Prepare, name: str) -
     api = "demanager" if "demanager" in target else "notebooks"
     instance = target.removesuffix("/token").rpartition("/")[2]
     ids = {"project_id": keys["project_id"], "instance_id": instance}
-    provider, call = prepared({**KEY, **settings, "api": api}, ids)
-    request = next(provider.retrieve(call))
+    request = prepared.request({**KEY, **settings, "api": api}, ids)
     assert request.url.raw_path.decode() == target
     theirs = {name.lower(): value for name, value in recorded["request"]["headers"]}
     ours = {name: theirs[name] for name in ("x-project-id", "x-sdk-date", "x-security-token") if name in theirs}
@@ -109,8 +107,7 @@ def test_with_a_key_the_call_is_the_recorded_one(prepared: Prepare, name: str) -
 def test_with_a_key_what_is_sent_is_what_was_signed(
     *, prepared: Prepare, temporary: dict[str, str], base: dict[str, str], api: str
 ) -> None:
-    provider, call = prepared({**KEY, **temporary, **base, "api": api}, IDS)
-    (request,), token = drive(provider.retrieve(call), good())
+    (request,), token = prepared.fetch({**KEY, **temporary, **base, "api": api}, IDS, good())
     headers = request.headers
     assert token.reveal() == GOOD["token"]
     assert (headers["x-project-id"], headers["x-sdk-date"]) == (PROJECT, "20260115T083000Z")
@@ -124,7 +121,7 @@ def test_with_a_key_what_is_sent_is_what_was_signed(
         request.url.raw_path.decode(),
         [],
         {name: headers[name] for name in names},
-        EMPTY_SHA256,
+        sha256(b""),
         key_id="AKID",
         key_secret="sk",
     )
@@ -139,12 +136,10 @@ def test_with_a_key_what_is_sent_is_what_was_signed(
     ],
 )
 def test_ids_are_percent_encoded(prepared: Prepare, api: str, path: bytes) -> None:
-    provider, call = prepared({**KEY, "api": api}, {"project_id": "p?q", "instance_id": "{i} #%"})
-    assert next(provider.retrieve(call)).url.raw_path == path
+    assert prepared.request({**KEY, "api": api}, {"project_id": "p?q", "instance_id": "{i} #%"}).url.raw_path == path
 
 
 def test_the_notebooks_url_and_status_are_metadata_without_the_token(prepared: Prepare) -> None:
-    provider, call = prepared({**GIVEN, "api": "notebooks"}, IDS)
     body = {
         **GOOD,
         "id": "1",
@@ -153,7 +148,7 @@ def test_the_notebooks_url_and_status_are_metadata_without_the_token(prepared: P
         "url": f"https://nb/lab?token={GOOD['token']}#x",
         "secret": CANARY,
     }
-    (request,), token = drive(provider.retrieve(call), answer(200, body))
+    (request,), token = prepared.fetch({**GIVEN, "api": "notebooks"}, IDS, answer(200, body))
     assert request.url.path == f"/v1/{PROJECT}/notebooks/{IDS['instance_id']}"
     assert (token.metadata["url"], token.metadata["status"]) == ("https://nb/lab", "RUNNING")
     assert GOOD["token"] not in repr(token.metadata)
@@ -204,36 +199,28 @@ def test_demanager_is_called_where_notebooks_has_no_such_instance_and_is_remembe
 
 
 def test_each_profile_remembers_for_itself(prepared: Prepare) -> None:
-    provider, call = prepared(KEY, IDS)
-    drive(provider.retrieve(call), answer(404, NO_API), good())
+    prepared.fetch(KEY, IDS, answer(404, NO_API), good())
     other, other_call = prepared(KEY, IDS)
     assert paths(drive(other.retrieve(other_call), answer(200, NOTEBOOK))[0]) == ["notebooks"]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 429, 500, 503])
 def test_any_other_refusal_is_the_answer(prepared: Prepare, status: int) -> None:
-    provider, call = prepared(KEY, IDS)
-    with pytest.raises(ApiError) as caught:
-        drive(provider.retrieve(call), answer(status, {"error_code": "X", "error_msg": "No."}))
-    assert (caught.value.status, caught.value.message) == (status, "No.")
+    error = prepared.refused(ApiError, KEY, IDS, answer(status, {"error_code": "X", "error_msg": "No."}))
+    assert (error.status, error.message) == (status, "No.")
 
 
 @every_api
 def test_an_explicit_call_is_the_only_one(prepared: Prepare, api: str) -> None:
-    provider, call = prepared({**KEY, "api": api}, IDS)
     for missing in (answer(404, NO_API), answer(400, NO_INSTANCE)):
-        with pytest.raises(NotFound):
-            drive(provider.retrieve(call), missing)
+        prepared.refused(NotFound, {**KEY, "api": api}, IDS, missing)
 
 
 def test_where_neither_has_the_instance_the_error_says_what_each_answered(prepared: Prepare) -> None:
-    provider, call = prepared(KEY, IDS)
     second = answer(
         400, {"error_message": "The instance does not exist.", "error_code": "ModelArts.6309"}, x_request_id="rid-2"
     )
-    with pytest.raises(NotFound) as caught:
-        drive(provider.retrieve(call), answer(404, NO_API), second)
-    error = caught.value
+    error = prepared.refused(NotFound, KEY, IDS, answer(404, NO_API), second)
     assert (error.code, error.status, error.request_id) == ("APIGW.0101", 404, "rid-1")
     assert error.message == (
         "notebooks: The API does not exist. "
@@ -243,28 +230,22 @@ def test_where_neither_has_the_instance_the_error_says_what_each_answered(prepar
 
 
 def test_where_demanager_has_the_instance_and_refuses_it_its_code_and_hint_count(prepared: Prepare) -> None:
-    provider, call = prepared(KEY, IDS)
     stopped = answer(
         400, {"error_msg": "The instance is not running.", "error_code": "ModelArts.6327"}, x_request_id="rid-2"
     )
-    with pytest.raises(InvalidRequest) as caught:
-        drive(provider.retrieve(call), answer(404, NO_API), stopped)
-    error = caught.value
+    error = prepared.refused(InvalidRequest, KEY, IDS, answer(404, NO_API), stopped)
     assert (error.code, error.request_id, error.hint) == ("ModelArts.6327", "rid-2", "Start the instance.")
     assert error.message.startswith("demanager: The instance is not running. notebooks (HTTP 404, code APIGW.0101, ")
     assert "rid-1" in error.message
 
 
 def test_a_busy_demanager_is_tried_again(prepared: Prepare) -> None:
-    provider, call = prepared(KEY, IDS)
-    with pytest.raises(ServiceUnavailable) as caught:
-        drive(provider.retrieve(call), answer(404, NO_API), answer(503, "", retry_after="4"))
-    assert (caught.value.retryable, caught.value.retry_after) == (True, 4.0)
+    error = prepared.refused(ServiceUnavailable, KEY, IDS, answer(404, NO_API), answer(503, "", retry_after="4"))
+    assert (error.retryable, error.retry_after) == (True, 4.0)
 
 
 def test_one_login_is_enough_for_both_calls(prepared: Prepare) -> None:
-    provider, call = prepared(LOGIN, IDS)
-    requests, _ = drive(provider.retrieve(call), logged_in("first"), answer(404, NO_API), good())
+    requests, _ = prepared.fetch(LOGIN, IDS, logged_in("first"), answer(404, NO_API), good())
     assert [request.headers.get("x-auth-token") for request in requests] == [None, "first", "first"]
 
 
@@ -296,8 +277,7 @@ def test_an_explicit_call_is_the_only_path_of_the_proxy(prepared: Prepare, api: 
     "status", ["RUNNING", "INIT", "CREATING", "STARTING", "SNAPSHOTTING", "UNHEARD_OF", 5, ["x"], None]
 )
 def test_a_notebook_that_runs_or_will_run_soon_has_its_token(prepared: Prepare, status: object) -> None:
-    provider, call = prepared(KEY, IDS)
-    _, token = drive(provider.retrieve(call), answer(200, {**NOTEBOOK, "status": status}))
+    _, token = prepared.fetch(KEY, IDS, answer(200, {**NOTEBOOK, "status": status}))
     assert token.reveal() == NOTEBOOK["token"]
     assert token.metadata["status"] == status
 
@@ -315,12 +295,10 @@ def test_a_notebook_that_runs_or_will_run_soon_has_its_token(prepared: Prepare, 
 def test_the_token_of_a_notebook_that_cannot_be_opened_is_not_handed_out(
     prepared: Prepare, status: str, hint: str
 ) -> None:
-    provider, call = prepared(KEY, IDS)
     body = {**NOTEBOOK, "token": CANARY, "status": status}
-    with pytest.raises(UnusableToken, match=status) as caught:
-        drive(provider.retrieve(call), answer(200, body, x_request_id="rid"))
-    assert (caught.value.hint, caught.value.request_id, caught.value.status) == (hint, "rid", 200)
-    assert CANARY not in str(caught.value)
+    error = prepared.refused(UnusableToken, KEY, IDS, answer(200, body, x_request_id="rid"), match=status)
+    assert (error.hint, error.request_id, error.status) == (hint, "rid", 200)
+    assert CANARY not in str(error)
 
 
 LEASE = {
@@ -350,21 +328,17 @@ LEASE = {
     ],
 )
 def test_a_timed_lease_is_the_limit_of_the_tokens_life(prepared: Prepare, lease: object, left: float | None) -> None:
-    provider, call = prepared(KEY, IDS)
-    _, token = drive(provider.retrieve(call), answer(200, {**NOTEBOOK, "lease": lease}))
+    _, token = prepared.fetch(KEY, IDS, answer(200, {**NOTEBOOK, "lease": lease}))
     assert token.expires_at == (None if left is None else utc(NOW + left))
 
 
 @pytest.mark.parametrize("wrong", [{"create_at": "soon"}, {"duration": True}, {"duration": 10**30}])
 def test_a_lease_that_is_not_as_documented(prepared: Prepare, wrong: dict[str, object]) -> None:
-    provider, call = prepared(KEY, IDS)
-    with pytest.raises(ResponseError):
-        drive(provider.retrieve(call), answer(200, {**NOTEBOOK, "lease": {**LEASE, **wrong}}))
+    prepared.refused(ResponseError, KEY, IDS, answer(200, {**NOTEBOOK, "lease": {**LEASE, **wrong}}))
 
 
 def test_a_login_and_then_the_call(prepared: Prepare) -> None:
-    provider, call = prepared(LOGIN, IDS)
-    (login, request), token = drive(provider.retrieve(call), logged_in(), good())
+    (login, request), token = prepared.fetch(LOGIN, IDS, logged_in(), good())
     assert (login.method, str(login.url)) == ("POST", "https://iam.eu-de.otc.t-systems.com/v3/auth/tokens")
     assert json.loads(login.content)["auth"]["scope"] == {"project": {"id": PROJECT}}
     assert request.headers["x-auth-token"] == CANARY
@@ -404,9 +378,7 @@ def test_a_second_401_is_an_error(prepared: Prepare) -> None:
 
 
 def test_a_401_on_a_fresh_login_is_an_error_at_once(prepared: Prepare) -> None:
-    provider, call = prepared(LOGIN, IDS)
-    with pytest.raises(Unauthorized):
-        drive(provider.retrieve(call), logged_in(), answer(401, {"error_code": "ModelArts.0203"}))
+    prepared.refused(Unauthorized, LOGIN, IDS, logged_in(), answer(401, {"error_code": "ModelArts.0203"}))
 
 
 def test_a_kept_login_is_forgotten_when_the_new_one_is_refused(prepared: Prepare) -> None:
@@ -427,8 +399,10 @@ def test_a_login_lasts_as_long_as_user_and_password(prepared: Prepare) -> None:
 
 
 def test_iam_may_be_elsewhere(prepared: Prepare) -> None:
-    provider, call = prepared({**LOGIN, "iam_endpoint": "https://iam.example.com/v3"}, IDS)
-    assert str(next(provider.retrieve(call)).url) == "https://iam.example.com/v3/auth/tokens"
+    assert (
+        str(prepared.request({**LOGIN, "iam_endpoint": "https://iam.example.com/v3"}, IDS).url)
+        == "https://iam.example.com/v3/auth/tokens"
+    )
 
 
 @pytest.mark.parametrize(
@@ -487,11 +461,8 @@ ERRORS: list[tuple[int, str, type[ApiError], bool]] = [
 def test_documented_errors_in_both_spellings(
     *, prepared: Prepare, status: int, code: str, kind: type[ApiError], retryable: bool, spelling: str, api: str
 ) -> None:
-    provider, call = prepared({**KEY, "api": api}, IDS)
     body = {spelling: "It is so.", "error_code": code, "request_id": "rid"}
-    with pytest.raises(ApiError) as caught:
-        drive(provider.retrieve(call), answer(status, body, retry_after="3"))
-    error = caught.value
+    error = prepared.refused(ApiError, {**KEY, "api": api}, IDS, answer(status, body, retry_after="3"))
     assert (type(error), error.code, error.status, error.request_id) == (kind, code, status, "rid")
     assert (error.message, error.retryable, error.retry_after) == ("It is so.", retryable, 3.0)
     assert error.hint or code in {"APIGW.9999", "Unheard.Of", "ModelArts.0206"}
@@ -502,30 +473,23 @@ def test_documented_errors_in_both_spellings(
     [(401, Unauthorized, False), (403, Forbidden, False), (503, ServiceUnavailable, True)],
 )
 def test_iams_own_errors_are_nested(prepared: Prepare, status: int, kind: type[ApiError], retryable: bool) -> None:
-    provider, call = prepared(LOGIN, IDS)
     body = {"error": {"code": status, "message": "The username or password is wrong.", "title": "Unauthorized"}}
-    with pytest.raises(kind) as caught:
-        drive(provider.retrieve(call), answer(status, body, x_openstack_request_id="rid"))
-    error = caught.value
+    error = prepared.refused(kind, LOGIN, IDS, answer(status, body, x_openstack_request_id="rid"))
     assert error.message == "IAM: The username or password is wrong."
     assert (error.code, error.request_id, error.retryable) == (str(status), "rid", retryable)
 
 
 @pytest.mark.parametrize("body", ["<html/>", "", "[]", '{"error": "x"}', '{"error_msg": 5}'])
 def test_a_refusal_without_a_document(prepared: Prepare, body: str) -> None:
-    provider, call = prepared(KEY, IDS)
-    with pytest.raises(ServiceUnavailable) as caught:
-        drive(provider.retrieve(call), answer(503, body))
-    assert (caught.value.code, caught.value.retryable) == (None, True)
+    error = prepared.refused(ServiceUnavailable, KEY, IDS, answer(503, body))
+    assert (error.code, error.retryable) == (None, True)
 
 
 @pytest.mark.parametrize("body", [{}, {"token": ""}, {"token": None}, {"token": [CANARY]}, {"token": f"{CANARY}\n"}])
 def test_an_answer_without_a_token(prepared: Prepare, body: dict[str, object]) -> None:
-    provider, call = prepared(KEY, IDS)
-    with pytest.raises(ResponseError) as caught:
-        drive(provider.retrieve(call), answer(200, body, x_request_id="rid"))
-    assert (caught.value.request_id, caught.value.status) == ("rid", 200)
-    assert CANARY not in str(caught.value) + repr(caught.value)
+    error = prepared.refused(ResponseError, KEY, IDS, answer(200, body, x_request_id="rid"))
+    assert (error.request_id, error.status) == ("rid", 200)
+    assert CANARY not in str(error) + repr(error)
 
 
 @pytest.mark.parametrize(
@@ -547,16 +511,13 @@ def test_an_answer_without_a_token(prepared: Prepare, body: dict[str, object]) -
     ],
 )
 def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        Profiles.of({"mine": settings})["mine"]
-    assert words in caught.value.message
+    assert words in refuse_settings(settings).message
 
 
 def test_the_chain_signs_with_what_it_finds(prepared: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "CHAINED")
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", CANARY)
-    provider, call = prepared(CHAIN, IDS)
-    (request,), _ = drive(provider.retrieve(call), good())
+    (request,), _ = prepared.fetch(CHAIN, IDS, good())
     assert "Access=CHAINED," in request.headers["authorization"]
 
 
@@ -594,15 +555,15 @@ def test_a_login_as_openstacks_tools_do(prepared: Prepare, openstack: Callable[.
 @ignoring
 def test_a_profiles_own_iam_goes_before_openstacks(prepared: Prepare, openstack: Callable[..., None]) -> None:
     openstack(AUTH_URL="http://nowhere.example.com")
-    provider, call = prepared({**OPENSTACK, "iam_endpoint": "https://iam.mine.example"}, IDS)
-    assert next(provider.retrieve(call)).url.host == "iam.mine.example"
+    assert (
+        prepared.request({**OPENSTACK, "iam_endpoint": "https://iam.mine.example"}, IDS).url.host == "iam.mine.example"
+    )
 
 
 @ignoring
 def test_a_token_that_openstack_has(prepared: Prepare, openstack: Callable[..., None]) -> None:
     openstack(AUTH_TYPE="v3token", TOKEN=CANARY)
-    provider, call = prepared(OPENSTACK, IDS)
-    (request,), _ = drive(provider.retrieve(call), good())
+    (request,), _ = prepared.fetch(OPENSTACK, IDS, good())
     assert request.headers["x-auth-token"] == CANARY
 
 
@@ -651,9 +612,7 @@ def test_no_place_for_a_password(
 @pytest.mark.parametrize("name", IDS)
 @pytest.mark.parametrize("value", [None, "", "a/b", "..", "a\n"])
 def test_wrong_ids_never_become_a_call(name: str, value: object) -> None:
-    with pytest.raises(ParameterError, match=name) as caught:
-        Profiles.of({"mine": KEY})["mine"].call_params({**IDS, name: value})
-    assert caught.value.unsent
+    refuse_params(KEY, {**IDS, name: value}, name)
 
 
 # On the sandbox, over a real socket

@@ -20,7 +20,6 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
     ResponseError,
@@ -36,9 +35,9 @@ from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 
-from ..doubles import CANARY, NOW, answer, drive, told
+from ..doubles import CANARY, NOW, answer, told
 from .authorization_server import LIFE, Client, Served, serving
-from .conftest import Prepare
+from .conftest import Prepare, refuse_settings
 
 URL = "https://login.example.com/oauth/token/"
 SETTINGS = {"provider": "oauth2", "endpoint": URL, "client_id": "me", "client_secret": "s3cr:et/+ é%"}
@@ -195,8 +194,7 @@ def test_a_real_server_refuses(
 
 
 def test_basic_is_form_encoded_before_it_is_joined(prepared: Prepare) -> None:
-    provider, call = prepared({**SETTINGS, "client_id": "a:b"}, {"scope": "x y"})
-    (request,), _ = drive(provider.retrieve(call), answer(200, GOOD))
+    (request,), _ = prepared.fetch({**SETTINGS, "client_id": "a:b"}, {"scope": "x y"}, answer(200, GOOD))
     assert (request.method, str(request.url)) == ("POST", URL)
     assert (
         base64.b64decode(request.headers["authorization"].removeprefix("Basic "))
@@ -207,8 +205,7 @@ def test_basic_is_form_encoded_before_it_is_joined(prepared: Prepare) -> None:
 
 
 def test_form_has_no_authorization(prepared: Prepare) -> None:
-    provider, call = prepared({**SETTINGS, "auth_method": "form"}, {})
-    request = next(provider.retrieve(call))
+    request = prepared.request({**SETTINGS, "auth_method": "form"}, {})
     assert "authorization" not in request.headers
     assert form(request) == {
         "grant_type": "client_credentials",
@@ -240,8 +237,7 @@ def test_an_assertion_that_another_library_verifies(prepared: Prepare, algorithm
 
 
 def test_an_assertion_for_another_audience_and_without_kid(prepared: Prepare) -> None:
-    provider, call = prepared({**SIGNED, "assertion_audience": "https://login.example.com"}, {})
-    sent = form(next(provider.retrieve(call)))["client_assertion"]
+    sent = form(prepared.request({**SIGNED, "assertion_audience": "https://login.example.com"}, {}))["client_assertion"]
     read = jwt.decode(sent, import_key(public(KEYS["RS"])), algorithms=["RS256"])
     assert read.claims["aud"] == "https://login.example.com"
     assert "kid" not in read.header
@@ -259,12 +255,9 @@ def test_an_assertion_for_another_audience_and_without_kid(prepared: Prepare) ->
     ids=["no PEM", "broken", "encrypted", "other algorithm", "other kind"],
 )
 def test_a_key_that_cannot_sign_is_never_quoted(prepared: Prepare, change: dict[str, str]) -> None:
-    provider, call = prepared({**SIGNED, **change}, {})
-    with pytest.raises(SecretError, match="private_key is not a key that") as caught:
-        next(provider.retrieve(call))
-    assert caught.value.unsent
-    assert caught.value.__context__ is None
-    seen = told(caught.value)
+    error = prepared.refused(SecretError, {**SIGNED, **change}, {}, match="private_key is not a key that")
+    assert error.__context__ is None
+    seen = told(error)
     assert CANARY not in seen
     assert "-----BEGIN" not in seen
 
@@ -274,10 +267,8 @@ def test_without_the_library_the_extra_is_named(
     prepared: Prepare, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    provider, call = prepared(SIGNED, {})
-    with pytest.raises(SecretError, match="PyJWT and cryptography") as caught:
-        next(provider.retrieve(call))
-    assert "[oauth2]" in caught.value.hint
+    error = prepared.refused(SecretError, SIGNED, {}, match="PyJWT and cryptography")
+    assert "[oauth2]" in error.hint
 
 
 # The answer
@@ -295,33 +286,33 @@ LIVES = [
 
 @pytest.mark.parametrize(("given", "life"), LIVES)
 def test_life(prepared: Prepare, given: object, life: float | None) -> None:
-    provider, call = prepared(SETTINGS, {})
-    _, token = drive(provider.retrieve(call), answer(200, body(expires_in=given)))
+    _, token = prepared.fetch(SETTINGS, {}, answer(200, body(expires_in=given)))
     assert token.expires_at == (None if life is None else utc(NOW + life))
     assert token.obtained_at == utc(NOW)
 
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER", "Bearer ", "BearerToken", "", " ", None, ...])
 def test_a_bearer_token_in_any_case(prepared: Prepare, kind: object) -> None:
-    provider, call = prepared(SETTINGS, {})
-    _, token = drive(provider.retrieve(call), answer(200, body(token_type=kind, scope=...)))
+    _, token = prepared.fetch(SETTINGS, {}, answer(200, body(token_type=kind, scope=...)))
     assert (token.reveal(), token.metadata) == (CANARY, {"token_type": "Bearer"})
 
 
 @pytest.mark.parametrize("kind", ["DPoP", "mac", "Bearer, DPoP", "N_A", 5, False, ["Bearer"]])
 def test_a_token_of_another_type_is_not_used(prepared: Prepare, kind: object) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ResponseError, match="only Bearer tokens can be used") as caught:
-        drive(provider.retrieve(call), answer(200, body(token_type=kind), x_request_id="rid"))
-    assert caught.value.request_id == "rid"
-    assert CANARY not in str(caught.value)
+    error = prepared.refused(
+        ResponseError,
+        SETTINGS,
+        {},
+        answer(200, body(token_type=kind), x_request_id="rid"),
+        match="only Bearer tokens can be used",
+    )
+    assert error.request_id == "rid"
+    assert CANARY not in str(error)
 
 
 @pytest.mark.parametrize("life", [0, -1, "0", "0.0", -0.5])
 def test_a_token_that_has_expired_is_not_handed_out(prepared: Prepare, life: object) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(UnusableToken, match="expired already"):
-        drive(provider.retrieve(call), answer(200, body(expires_in=life)))
+    prepared.refused(UnusableToken, SETTINGS, {}, answer(200, body(expires_in=life)), match="expired already")
 
 
 @pytest.mark.parametrize(
@@ -345,10 +336,8 @@ def test_a_token_that_has_expired_is_not_handed_out(prepared: Prepare, life: obj
     ],
 )
 def test_an_answer_that_is_not_as_the_rfc_has_it(prepared: Prepare, given: Any) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ResponseError) as caught:
-        drive(provider.retrieve(call), answer(200, given))
-    assert "c4n4ry" not in str(caught.value) + repr(caught.value)
+    error = prepared.refused(ResponseError, SETTINGS, {}, answer(200, given))
+    assert "c4n4ry" not in str(error) + repr(error)
 
 
 # Which of the two tokens
@@ -366,8 +355,9 @@ def test_an_id_token_ends_at_its_exp_or_with_the_answer_whichever_is_earlier(
     prepared: Prepare, expires_in: object, exp: int | None, life: int | None
 ) -> None:
     value = id_token(**({} if exp is None else {"exp": int(NOW) + exp}))
-    provider, call = prepared({**SETTINGS, "token": "id_token"}, {"scope": "openid"})
-    _, token = drive(provider.retrieve(call), answer(200, body(expires_in=expires_in, id_token=value)))
+    _, token = prepared.fetch(
+        {**SETTINGS, "token": "id_token"}, {"scope": "openid"}, answer(200, body(expires_in=expires_in, id_token=value))
+    )
     assert token.reveal() == value
     assert token.expires_at == (None if life is None else utc(NOW + life))
     assert token.metadata["access_token"].reveal() == CANARY
@@ -376,15 +366,14 @@ def test_an_id_token_ends_at_its_exp_or_with_the_answer_whichever_is_earlier(
 
 def test_an_access_tokens_own_exp_is_not_read(prepared: Prepare) -> None:
     # RFC 6749, 1.4: it is opaque to the client.
-    provider, call = prepared(SETTINGS, {})
-    _, token = drive(provider.retrieve(call), answer(200, body(access_token=id_token(exp=int(NOW) + 1))))
+    _, token = prepared.fetch(SETTINGS, {}, answer(200, body(access_token=id_token(exp=int(NOW) + 1))))
     assert token.expires_at == utc(NOW + 3600)
 
 
 def test_an_id_token_that_has_expired_is_not_handed_out(prepared: Prepare) -> None:
-    provider, call = prepared({**SETTINGS, "token": "id_token"}, {})
-    with pytest.raises(UnusableToken):
-        drive(provider.retrieve(call), answer(200, body(id_token=id_token(exp=int(NOW)))))
+    prepared.refused(
+        UnusableToken, {**SETTINGS, "token": "id_token"}, {}, answer(200, body(id_token=id_token(exp=int(NOW))))
+    )
 
 
 def test_a_real_server_without_id_tokens(fetch: Callable[..., Token]) -> None:
@@ -415,21 +404,16 @@ ERRORS: list[tuple[int, str, type[ApiError], bool]] = [
 def test_errors_keep_their_code(
     *, prepared: Prepare, status: int, code: str, kind: type[ApiError], retryable: bool
 ) -> None:
-    provider, call = prepared(SETTINGS, {})
     refused = {"error": code, "error_description": "It is so", "error_uri": "https://x"}
-    with pytest.raises(ApiError) as caught:
-        drive(provider.retrieve(call), answer(status, refused, retry_after="7"))
-    error = caught.value
+    error = prepared.refused(ApiError, SETTINGS, {}, answer(status, refused, retry_after="7"))
     assert (type(error), error.code, error.status) == (kind, code, status)
     assert (error.message, error.retryable, error.retry_after) == ("It is so.", retryable, 7.0)
 
 
 @pytest.mark.parametrize("given", ["<html>", "", "[]", json.dumps({"error": {"code": 5}})])
 def test_a_refusal_without_a_document_is_judged_by_its_status(prepared: Prepare, given: str) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ServiceUnavailable) as caught:
-        drive(provider.retrieve(call), answer(502, given))
-    assert (caught.value.code, caught.value.retryable) == (None, True)
+    error = prepared.refused(ServiceUnavailable, SETTINGS, {}, answer(502, given))
+    assert (error.code, error.retryable) == (None, True)
 
 
 def test_what_a_vendors_own_endpoint_has_to_bring(prepared: Prepare) -> None:
@@ -466,9 +450,7 @@ def test_what_a_vendors_own_endpoint_has_to_bring(prepared: Prepare) -> None:
     ],
 )
 def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        Profiles.of({"mine": settings})["mine"]
-    assert words in caught.value.message
+    assert words in refuse_settings(settings).message
 
 
 def test_the_proxy_does_not_know_it() -> None:

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ApiError, ConfigurationError, Forbidden, LoginNeeded, ParameterError, ResponseError
 from jupyter_tokens.providers.login import Login
 from jupyter_tokens.providers.oauth2_login import (
@@ -23,7 +22,7 @@ from jupyter_tokens.providers.oauth2_login import (
 from jupyter_tokens.token import Secret
 
 from ..doubles import NOW, answer
-from .conftest import Prepare
+from .conftest import Prepare, refuse_settings
 from .test_issuer import ISSUER, METADATA, run
 from .test_oauth2 import GOOD, SETTINGS, URL
 
@@ -79,9 +78,7 @@ class Used:
     ],
 )
 def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        Profiles.of({"mine": settings})["mine"]
-    assert words in caught.value.message
+    assert words in refuse_settings(settings).message
 
 
 def test_a_server_without_the_endpoint_that_a_login_needs(prepared: Prepare) -> None:

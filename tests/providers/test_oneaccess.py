@@ -12,10 +12,8 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
-    ConfigurationError,
     Forbidden,
     InvalidRequest,
-    ParameterError,
     ResponseError,
     ServiceUnavailable,
     Throttled,
@@ -28,7 +26,7 @@ from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Secret
 
 from ..doubles import CANARY, NOW, answer, drive, vector
-from .conftest import Prepare
+from .conftest import Prepare, refuse_params, refuse_settings
 
 SETTINGS = {
     "provider": "oneaccess",
@@ -44,8 +42,7 @@ def body(**changes: object) -> dict[str, object]:
 
 
 def test_the_form_is_the_recorded_one(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {})
-    (request,), token = drive(provider.retrieve(call), answer(200, body()))
+    (request,), token = prepared.fetch(SETTINGS, {}, answer(200, body()))
     recorded = vector("oneaccess_token_form")["request"]
     assert (request.method, str(request.url)) == ("POST", "https://acme.example.com/api/v2/tenant/token")
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
@@ -59,8 +56,7 @@ def test_the_form_is_the_recorded_one(prepared: Prepare) -> None:
 
 def test_basic_is_the_recorded_one(prepared: Prepare) -> None:
     settings = {**SETTINGS, "auth_method": "basic", "client_secret": "plainsecret"}
-    provider, call = prepared(settings, {})
-    (request,), _ = drive(provider.retrieve(call), answer(200, body()))
+    (request,), _ = prepared.fetch(settings, {}, answer(200, body()))
     recorded = vector("oneaccess_token_basic_query")["request"]
     assert (request.method, request.url.raw_path.decode()) == (recorded["method"], recorded["target"])
     assert request.headers["authorization"] == dict(recorded["headers"])["Authorization"]
@@ -68,8 +64,7 @@ def test_basic_is_the_recorded_one(prepared: Prepare) -> None:
 
 
 def test_the_id_token_is_as_opaque_as_the_token(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {})
-    _, token = drive(provider.retrieve(call), answer(200, body(id_token=CANARY)))
+    _, token = prepared.fetch(SETTINGS, {}, answer(200, body(id_token=CANARY)))
     assert CANARY not in repr(token.metadata)
     assert isinstance(token.metadata["id_token"], Secret)
     assert token.metadata["id_token"].reveal() == CANARY
@@ -80,8 +75,7 @@ ID_TOKEN = {**SETTINGS, "token": "id_token"}
 
 
 def test_the_id_token_is_the_token_where_the_profile_says_so(prepared: Prepare) -> None:
-    provider, call = prepared(ID_TOKEN, {})
-    _, token = drive(provider.retrieve(call), answer(200, body(access_token="another", id_token=CANARY)))
+    _, token = prepared.fetch(ID_TOKEN, {}, answer(200, body(access_token="another", id_token=CANARY)))
     assert token.reveal() == CANARY
     assert token.headers() == {"Authorization": f"Bearer {CANARY}"}
     assert token.expires_at == utc(NOW + 1719)
@@ -92,13 +86,13 @@ def test_the_id_token_is_the_token_where_the_profile_says_so(prepared: Prepare) 
 
 @pytest.mark.parametrize("missing", [..., None, ""])
 def test_an_answer_without_the_id_token_says_what_to_do(prepared: Prepare, missing: object) -> None:
-    provider, call = prepared(ID_TOKEN, {})
-    with pytest.raises(ResponseError, match="no id_token") as caught:
-        drive(provider.retrieve(call), answer(200, body(id_token=missing, request_id="rid")))
-    assert "API Authentication" in caught.value.hint
-    assert "access_token" in caught.value.hint
-    assert (caught.value.status, caught.value.request_id) == (200, "rid")
-    assert CANARY not in str(caught.value)
+    error = prepared.refused(
+        ResponseError, ID_TOKEN, {}, answer(200, body(id_token=missing, request_id="rid")), match="no id_token"
+    )
+    assert "API Authentication" in error.hint
+    assert "access_token" in error.hint
+    assert (error.status, error.request_id) == (200, "rid")
+    assert CANARY not in str(error)
 
 
 @pytest.mark.parametrize("wrong", [5, ["x"], f"{CANARY}\r\nX: y"])
@@ -122,13 +116,11 @@ def test_the_vendors_answer_is_the_same_whichever_token_is_used(prepared: Prepar
 
 
 def test_the_choices_of_token_are_checked() -> None:
-    with pytest.raises(ConfigurationError, match="key 'token' must be one of access_token, id_token"):
-        Profiles.of({"mine": {**SETTINGS, "token": "refresh_token"}})["mine"]
+    refuse_settings({**SETTINGS, "token": "refresh_token"}, "key 'token' must be one of access_token, id_token")
 
 
 def test_only_what_is_text_is_told(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {})
-    _, token = drive(provider.retrieve(call), answer(200, body(scope=5, id_token=...)))
+    _, token = prepared.fetch(SETTINGS, {}, answer(200, body(scope=5, id_token=...)))
     assert token.metadata == {"token_type": "Bearer"}
 
 
@@ -136,25 +128,21 @@ def test_only_what_is_text_is_told(prepared: Prepare) -> None:
     ("given", "life"), [(60, 60), (0.5, 0.5), ("1719", 1719), ("60.0", 60), (..., 1800), (None, 1800)]
 )
 def test_life(prepared: Prepare, given: object, life: float) -> None:
-    provider, call = prepared(SETTINGS, {})
-    _, token = drive(provider.retrieve(call), answer(200, body(expires_in=given)))
+    _, token = prepared.fetch(SETTINGS, {}, answer(200, body(expires_in=given)))
     assert token.expires_at is not None
     assert token.expires_at - token.obtained_at == timedelta(seconds=life)
 
 
 @pytest.mark.parametrize("life", [0, -1])
 def test_a_token_that_has_expired_is_not_handed_out(prepared: Prepare, life: int) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(UnusableToken) as caught:
-        drive(provider.retrieve(call), answer(200, body(expires_in=life, request_id="rid")))
-    assert (caught.value.request_id, caught.value.status) == ("rid", 200)
-    assert CANARY not in str(caught.value)
+    error = prepared.refused(UnusableToken, SETTINGS, {}, answer(200, body(expires_in=life, request_id="rid")))
+    assert (error.request_id, error.status) == ("rid", 200)
+    assert CANARY not in str(error)
 
 
 @pytest.mark.parametrize("kind", ["bearer", "BEARER", "Bearer ", "", None, ...])
 def test_the_type_may_be_written_in_any_case_or_left_out(prepared: Prepare, kind: object) -> None:
-    provider, call = prepared(SETTINGS, {})
-    assert drive(provider.retrieve(call), answer(200, body(token_type=kind)))[1].reveal() == CANARY
+    assert prepared.fetch(SETTINGS, {}, answer(200, body(token_type=kind)))[1].reveal() == CANARY
 
 
 @pytest.mark.parametrize(
@@ -173,11 +161,9 @@ def test_the_type_may_be_written_in_any_case_or_left_out(prepared: Prepare, kind
     ],
 )
 def test_an_answer_that_is_not_as_documented(prepared: Prepare, given: dict[str, object]) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ResponseError) as caught:
-        drive(provider.retrieve(call), answer(200, given, x_request_id="rid"))
-    assert (caught.value.status, caught.value.request_id) == (200, "rid")
-    assert CANARY not in str(caught.value) + repr(caught.value)
+    error = prepared.refused(ResponseError, SETTINGS, {}, answer(200, given, x_request_id="rid"))
+    assert (error.status, error.request_id) == (200, "rid")
+    assert CANARY not in str(error) + repr(error)
 
 
 ERRORS: list[tuple[int, dict[str, object], type[ApiError], str, str]] = [
@@ -200,10 +186,7 @@ ERRORS: list[tuple[int, dict[str, object], type[ApiError], str, str]] = [
 def test_documented_errors_in_both_forms(
     *, prepared: Prepare, status: int, given: object, kind: type[ApiError], code: str, message: str
 ) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ApiError) as caught:
-        drive(provider.retrieve(call), answer(status, given, x_request_id="rid", retry_after="5"))
-    error = caught.value
+    error = prepared.refused(ApiError, SETTINGS, {}, answer(status, given, x_request_id="rid", retry_after="5"))
     assert (type(error), error.code, error.status, error.request_id) == (kind, code, status, "rid")
     assert error.message.startswith(message)
     assert error.retryable is (kind in {Throttled, ServiceUnavailable})
@@ -211,10 +194,8 @@ def test_documented_errors_in_both_forms(
 
 
 def test_a_refusal_without_a_document(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ServiceUnavailable) as caught:
-        drive(provider.retrieve(call), answer(502, "<html>"))
-    assert (caught.value.code, caught.value.retryable) == (None, True)
+    error = prepared.refused(ServiceUnavailable, SETTINGS, {}, answer(502, "<html>"))
+    assert (error.code, error.retryable) == (None, True)
 
 
 @pytest.mark.parametrize("key", ["endpoint", "client_id", "client_secret"])
@@ -224,8 +205,7 @@ def test_settings_that_are_needed(key: str) -> None:
 
 
 def test_there_are_no_parameters() -> None:
-    with pytest.raises(ParameterError, match="not a parameter"):
-        Profiles.of({"mine": SETTINGS})["mine"].call_params({"scope": "x"})
+    refuse_params(SETTINGS, {"scope": "x"}, "not a parameter")
 
 
 def test_the_sandboxs_two_tokens_open_two_apis(sandbox: Sandbox, tmp_path: Path) -> None:

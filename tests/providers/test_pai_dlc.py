@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_tokens.clock import utc
-from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import ParameterError, ResponseError, UnusableToken
 from jupyter_tokens.providers.answers import jwt_expiry
 
-from ..doubles import CANARY, NOW, answer, drive, told, vector
-from .conftest import Prepare
+from ..doubles import CANARY, NOW, answer, told, vector
+from .conftest import Prepare, refuse_params
 
 SETTINGS = {"provider": "pai-dlc", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "s"}
 ALL = {
@@ -33,8 +32,7 @@ def jwt(payload: object) -> str:
 
 
 def test_without_parameters_the_default_life_counts(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {})
-    (request,), token = drive(provider.retrieve(call), answer(200, {"RequestId": "rid", "Token": "t0k3n"}))
+    (request,), token = prepared.fetch(SETTINGS, {}, answer(200, {"RequestId": "rid", "Token": "t0k3n"}))
     assert (request.method, str(request.url)) == ("GET", "https://pai-dlc.cn-hangzhou.aliyuncs.com/api/v1/tokens")
     assert (request.headers["x-acs-action"], request.headers["x-acs-version"]) == ("GetToken", "2020-12-03")
     assert token.reveal() == "t0k3n"
@@ -45,22 +43,19 @@ def test_without_parameters_the_default_life_counts(prepared: Prepare) -> None:
 
 
 def test_every_parameter_is_sent_by_the_vendors_name(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, ALL)
-    request = next(provider.retrieve(call))
+    request = prepared.request(SETTINGS, ALL)
     sent = dict(request.url.params)
     expected = {**ALL, "TokenSettings.EnableCrossAccountAccess": "True", "TokenSettings.EnableLogDownloadJob": "False"}
     assert sent == expected
 
 
 def test_the_query_is_the_recorded_one(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {key: ALL[key] for key in ("TargetType", "TargetId", "ExpireTime")})
-    request = next(provider.retrieve(call))
+    request = prepared.request(SETTINGS, {key: ALL[key] for key in ("TargetType", "TargetId", "ExpireTime")})
     assert request.url.raw_path.decode() == vector("pai_gettoken_basic")["request"]["target"]
 
 
 def test_ids_are_percent_encoded(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {"TargetId": "a b&c=d?#é~*"})
-    request = next(provider.retrieve(call))
+    request = prepared.request(SETTINGS, {"TargetId": "a b&c=d?#é~*"})
     assert request.url.raw_path.decode().endswith("?TargetId=a%20b%26c%3Dd%3F%23%C3%A9~%2A")
 
 
@@ -78,16 +73,11 @@ def test_ids_are_percent_encoded(prepared: Prepare) -> None:
     ],
 )
 def test_wrong_parameters_never_become_a_call(params: dict[str, object]) -> None:
-    with pytest.raises(ParameterError) as caught:
-        Profiles.of({"mine": SETTINGS})["mine"].call_params(params)
-    assert caught.value.unsent
+    refuse_params(SETTINGS, params)
 
 
 def test_a_life_that_no_calendar_holds_is_refused_before_anything_is_sent(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {"ExpireTime": 10**17})
-    with pytest.raises(ParameterError, match="ExpireTime") as caught:
-        next(provider.retrieve(call))
-    assert caught.value.unsent
+    prepared.refused(ParameterError, SETTINGS, {"ExpireTime": 10**17}, match="ExpireTime")
 
 
 @pytest.mark.parametrize(
@@ -106,37 +96,32 @@ def test_a_life_that_no_calendar_holds_is_refused_before_anything_is_sent(prepar
 def test_expiry_is_the_earlier_of_what_was_asked_and_what_the_token_says(
     prepared: Prepare, params: dict[str, object], value: str, life: float
 ) -> None:
-    provider, call = prepared(SETTINGS, params)
-    _, token = drive(provider.retrieve(call), answer(200, {"Token": value}))
+    _, token = prepared.fetch(SETTINGS, params, answer(200, {"Token": value}))
     assert token.expires_at is not None
     assert token.expires_at - token.obtained_at == timedelta(seconds=life)
 
 
 def test_a_token_that_has_expired_is_not_handed_out(prepared: Prepare) -> None:
-    provider, call = prepared(SETTINGS, {"ExpireTime": 60})
     value = jwt({"exp": NOW, "x": CANARY})
-    with pytest.raises(UnusableToken) as caught:
-        drive(provider.retrieve(call), answer(200, {"Token": value, "RequestId": "rid"}))
-    assert (caught.value.request_id, caught.value.status) == ("rid", 200)
-    assert value not in str(caught.value)
+    error = prepared.refused(
+        UnusableToken, SETTINGS, {"ExpireTime": 60}, answer(200, {"Token": value, "RequestId": "rid"})
+    )
+    assert (error.request_id, error.status) == ("rid", 200)
+    assert value not in str(error)
 
 
 @pytest.mark.parametrize("body", [{}, {"Token": ""}, {"Token": 5}, {"Token": [CANARY]}, {"Token": f"{CANARY} x"}])
 def test_an_answer_without_a_token(prepared: Prepare, body: dict[str, object]) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ResponseError, match="Token") as caught:
-        drive(provider.retrieve(call), answer(200, {**body, "RequestId": "rid"}))
-    assert (caught.value.request_id, caught.value.status) == ("rid", 200)
-    assert CANARY not in str(caught.value) + repr(caught.value)
+    error = prepared.refused(ResponseError, SETTINGS, {}, answer(200, {**body, "RequestId": "rid"}), match="Token")
+    assert (error.request_id, error.status) == ("rid", 200)
+    assert CANARY not in str(error) + repr(error)
 
 
 @pytest.mark.parametrize("body", ["", "<html/>", '{"Token": "t0'])
 def test_an_answer_that_is_no_json(prepared: Prepare, body: str) -> None:
-    provider, call = prepared(SETTINGS, {})
-    with pytest.raises(ResponseError) as caught:
-        drive(provider.retrieve(call), answer(200, body, x_acs_request_id="rid"))
-    assert caught.value.request_id == "rid"
-    assert "t0" not in told(caught.value).split("Error(")[-1]
+    error = prepared.refused(ResponseError, SETTINGS, {}, answer(200, body, x_acs_request_id="rid"))
+    assert error.request_id == "rid"
+    assert "t0" not in told(error).split("Error(")[-1]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 
 import httpx
@@ -14,21 +12,17 @@ from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     ApiError,
     InvalidRequest,
-    ParameterError,
     ResponseError,
     ServiceUnavailable,
     UnusableToken,
 )
 
 from ..doubles import CANARY, NOW, answer, drive, vector
-from .conftest import Prepare
+from .conftest import Prepare, refuse_params
+from .test_pai_dlc import jwt
 
 SETTINGS = {"provider": "pai-dsw", "region": "cn-hangzhou", "access_key_id": "AKID", "access_key_secret": "s"}
 ID = {"InstanceId": "dsw-730abcdefghij"}
-
-
-def jwt(**claims: object) -> str:
-    return "e30." + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=") + ".sig"
 
 
 def good(value: str = CANARY, **changes: object) -> httpx.Response:
@@ -38,8 +32,9 @@ def good(value: str = CANARY, **changes: object) -> httpx.Response:
 @pytest.mark.parametrize("name", ["dsw_gettoken_basic", "dsw_gettoken_view_thirdparty"])
 def test_the_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
     recorded = vector(name)
-    provider, call = prepared(SETTINGS, dict(recorded["request"]["query_decoded"]))
-    (request,), token = drive(provider.retrieve(call), answer(200, recorded["sdk_result"]["body"]))
+    (request,), token = prepared.fetch(
+        SETTINGS, dict(recorded["request"]["query_decoded"]), answer(200, recorded["sdk_result"]["body"])
+    )
     theirs = dict(recorded["request"]["headers"])
     assert (request.method, request.url.raw_path.decode()) == ("GET", recorded["request"]["target"])
     assert request.url.host == "pai-dsw.cn-hangzhou.aliyuncs.com"
@@ -55,26 +50,23 @@ def test_the_call_is_the_recorded_one(prepared: Prepare, name: str) -> None:
     ("params", "value", "left"),
     [
         ({}, "opaque", None),
-        ({}, jwt(exp=NOW + 30), 30),
+        ({}, jwt({"exp": NOW + 30}), 30),
         ({"ExpireTime": 60}, "opaque", 60),
-        ({"ExpireTime": 60}, jwt(exp=NOW + 30), 30),
-        ({"ExpireTime": 60}, jwt(exp=NOW + 90), 60),
+        ({"ExpireTime": 60}, jwt({"exp": NOW + 30}), 30),
+        ({"ExpireTime": 60}, jwt({"exp": NOW + 90}), 60),
     ],
 )
 def test_the_end_is_unknown_unless_the_call_or_the_token_says_it(
     prepared: Prepare, params: dict[str, object], value: str, left: float | None
 ) -> None:
-    provider, call = prepared(SETTINGS, {**ID, **params})
-    _, token = drive(provider.retrieve(call), good(value))
+    _, token = prepared.fetch(SETTINGS, {**ID, **params}, good(value))
     assert token.expires_at == (None if left is None else utc(NOW + left))
 
 
 @pytest.mark.parametrize("params", [{}, {"ExpireTime": 60}])
 def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare, params: dict[str, int]) -> None:
-    provider, call = prepared(SETTINGS, {**ID, **params})
-    with pytest.raises(UnusableToken) as caught:
-        drive(provider.retrieve(call), good(jwt(exp=NOW)))
-    assert (caught.value.request_id, caught.value.hint) == ("rid", "Check this machine's clock.")
+    error = prepared.refused(UnusableToken, SETTINGS, {**ID, **params}, good(jwt({"exp": NOW})))
+    assert (error.request_id, error.hint) == ("rid", "Check this machine's clock.")
 
 
 @pytest.mark.parametrize(
@@ -88,10 +80,7 @@ def test_a_token_that_has_ended_is_not_handed_out(prepared: Prepare, params: dic
 def test_a_refusal_with_the_status_of_a_success(
     prepared: Prepare, code: str, kind: type[ApiError], *, retryable: bool
 ) -> None:
-    provider, call = prepared(SETTINGS, ID)
-    with pytest.raises(ApiError) as caught:
-        drive(provider.retrieve(call), good(Success=False, Code=code, Message="It is so."))
-    error = caught.value
+    error = prepared.refused(ApiError, SETTINGS, ID, good(Success=False, Code=code, Message="It is so."))
     assert (type(error), error.code, error.message, error.request_id) == (kind, code, "It is so.", "rid")
     assert (error.status, error.retryable) == (200, retryable)
 
@@ -101,11 +90,9 @@ def test_a_refusal_with_the_status_of_a_success(
     [{"Success": False}, {"Success": "true"}, {"Success": None}, {"Token": ""}, {"Token": None}, {"Token": "a b"}],
 )
 def test_an_answer_that_is_not_as_documented(prepared: Prepare, wrong: dict[str, Any]) -> None:
-    provider, call = prepared(SETTINGS, ID)
-    with pytest.raises(ResponseError) as caught:
-        drive(provider.retrieve(call), good(**wrong))
-    assert caught.value.request_id == "rid"
-    assert CANARY not in str(caught.value)
+    error = prepared.refused(ResponseError, SETTINGS, ID, good(**wrong))
+    assert error.request_id == "rid"
+    assert CANARY not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -120,9 +107,7 @@ def test_an_answer_that_is_not_as_documented(prepared: Prepare, wrong: dict[str,
     ],
 )
 def test_wrong_parameters_never_become_a_call(params: dict[str, object], words: str) -> None:
-    with pytest.raises(ParameterError, match=words) as caught:
-        Profiles.of({"mine": SETTINGS})["mine"].call_params(params)
-    assert caught.value.unsent
+    refuse_params(SETTINGS, params, words)
 
 
 def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:

@@ -95,7 +95,7 @@ def test_hosts_that_the_documents_name(hosts: Hosts, region: str, host: str) -> 
         (EIAM, "mars", "region: has no known endpoint of EIAM: give endpoint"),
         (MODELARTS, "eu-dee", r"\(did you mean eu-de\?\)"),
         (MODELARTS, "eu-ch2", "of ModelArts.*: give endpoint"),
-        (IAM, "cn-southwest-3", "of IAM.*: give iam_endpoint"),
+        (IAM, "cn-southwest-3", "of IAM.*: give endpoint"),
         (DASHSCOPE, "cn-hangzhou", "of Model Studio.*: give endpoint"),
     ],
 )
@@ -120,7 +120,10 @@ def test_a_profile_within_a_vpc() -> None:
         ({"provider": "eiam", **KEY, "region": "cn-beijing"}, "key 'region' has no known endpoint of EIAM"),
         ({"provider": "eiam", **KEY, "region": "cn-hangzhou", "network": "vpc"}, "key 'network' is not a setting"),
         ({**LOGIN, "region": "eu-ch2"}, "key 'region' has no known endpoint of ModelArts"),
-        ({**LOGIN, "region": "cn-southwest-3"}, "key 'region' has no known endpoint of IAM"),
+        (
+            {**LOGIN, "region": "cn-southwest-3"},
+            "key 'region' has no known endpoint of IAM (did you mean cn-southwest-2?): give iam_endpoint",
+        ),
     ],
 )
 def test_profiles_whose_place_is_not_known(settings: dict[str, str], words: str) -> None:

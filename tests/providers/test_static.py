@@ -9,12 +9,13 @@ import jwt
 import pytest
 
 from jupyter_tokens.config.profiles import Profiles
-from jupyter_tokens.errors import ConfigurationError, SecretError, UnusableToken
+from jupyter_tokens.errors import SecretError, UnusableToken
 from jupyter_tokens.protocol.messages import About
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW, Clock, told
+from .conftest import refuse_settings
 
 LINE = {"provider": "static", "token": "env:MY_KEY"}
 
@@ -112,8 +113,7 @@ def test_a_reference_that_leads_nowhere(clock: Clock) -> None:
     ],
 )
 def test_what_a_profile_must_say(settings: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ConfigurationError, match=complaint):
-        Profiles.of({"mine": {"provider": "static", **settings}})["mine"]
+    refuse_settings({"provider": "static", **settings}, complaint)
 
 
 def test_without_an_endpoint_it_is_not_the_sandbox(key: pytest.MonkeyPatch, clock: Clock) -> None:

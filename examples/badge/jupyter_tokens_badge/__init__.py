@@ -6,33 +6,17 @@ Source: here stands the title of your API's documentation.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
 
-from jupyter_tokens.errors import ApiError, Forbidden, NotFound, Unauthorized
-from jupyter_tokens.providers.answers import (
-    Meaning,
-    json_object,
-    malformed,
-    moment_of,
-    number_of,
-    refusal,
-    token_of,
-    try_json_object,
-)
+from jupyter_tokens.errors import Forbidden, NotFound, Unauthorized
+from jupyter_tokens.providers.answers import Meaning, malformed, moment_of, number_of, token_of
 from jupyter_tokens.providers.base import COMMON_HEADERS, Call, Flow, Provider, Reference, Setting
 from jupyter_tokens.providers.params import Param
 from jupyter_tokens.token import Secret
 
 __all__ = ["Badge"]
-
-# What the API's own codes mean: an exception, and what its user can do.
-_MEANINGS = {
-    "unknown_key": Meaning(Unauthorized, "Check api_key."),
-    "door_closed": Meaning(Forbidden, "Ask the caretaker for this door."),
-    "no_such_door": Meaning(NotFound, "Check door."),
-}
 
 
 class Badge(Provider):
@@ -46,6 +30,12 @@ class Badge(Provider):
     params: ClassVar = {
         "door": Param("Name of the door.", required=True, identifier=True),
         "minutes": Param("How long the badge is to open it.", type="integer", minimum=1),
+    }
+    # What the API's own codes mean: an exception, and what its user can do.
+    meanings: ClassVar = {
+        "unknown_key": Meaning(Unauthorized, "Check api_key."),
+        "door_closed": Meaning(Forbidden, "Ask the caretaker for this door."),
+        "no_such_door": Meaning(NotFound, "Check door."),
     }
 
     api_key = Reference("Key of the badge office.", secret=True, label="API key", required=True)
@@ -64,9 +54,7 @@ class Badge(Provider):
             headers={**COMMON_HEADERS, "X-Api-Key": call.credential.reveal()},
             json={"kind": self.kind, **call.params},
         )
-        if response.status_code != httpx.codes.CREATED:
-            raise self._refuse(call, response)
-        body = json_object(response)
+        body = self.granted(call, response, httpx.codes.CREATED)
         life = number_of(response, body, "valid_for")
         if life is None or life <= 0:
             raise malformed(response, "tells no life of the badge", body)
@@ -78,14 +66,6 @@ class Badge(Provider):
             metadata={"door": call.params["door"]},
         )
 
-    @staticmethod
-    def _refuse(call: Call, response: httpx.Response) -> ApiError:
-        body = try_json_object(response) or {}
-        return refusal(
-            response,
-            now=call.clock.now(),
-            body=body,
-            code=body.get("code"),
-            message=body.get("text"),
-            meanings=_MEANINGS,
-        )
+    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+        """The API's code and message for a refusal; not needed where they are `code` and `message`."""
+        return body.get("code"), body.get("text")

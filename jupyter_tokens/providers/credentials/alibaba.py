@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..._util.text_file import Stamp, stamp
-from ...errors import SecretError
+from ...errors import SecretError, detached_errors
 from ...token import Secret
 from ..signing.canonical import AccessKey
 
@@ -33,6 +33,7 @@ def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
     return AccessKey(secrets["access_key_id"].reveal(), secrets["access_key_secret"], secrets.get("security_token"))
 
 
+@detached_errors()
 def chain() -> AccessKey:
     """Return the first access key of the vendor's chain: environment, OIDC, files, metadata service. Blocks.
 
@@ -59,13 +60,11 @@ def chain() -> AccessKey:
             raise TypeError
     except Exception as caught:
         # The vendor's error is not shown: it may quote the response of a metadata service, including keys.
-        error = SecretError(
+        raise SecretError(
             f"Alibaba Cloud's credential chain found no access key ({type(caught).__name__}).",
             hint=" ".join([*_unreadable(files), _LOOKED.format(cli=files[0], ini=files[1])]),
-        )
-    else:
-        return AccessKey(key, Secret(secret), Secret(token) if token else None)
-    raise error
+        ) from None
+    return AccessKey(key, Secret(secret), Secret(token) if token else None)
 
 
 def _files() -> tuple[str, str]:

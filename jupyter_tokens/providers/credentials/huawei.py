@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import configparser
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,15 @@ import httpx
 from ..._util.text_file import NotText, decode
 from ...clock import Clock
 from ...config.secrets import mode_hint, mode_problem
-from ...errors import SecretError
+from ...errors import SecretError, detached_errors
 from ...token import Secret
 from ..signing.canonical import AccessKey
 
 __all__ = [
     "IamLogin",
     "IamToken",
-    "Login",
     "access_key",
     "chain",
-    "expiry_of",
     "login_request",
     "password_identity",
     "token_request",
@@ -48,6 +45,7 @@ def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
     return AccessKey(secrets["access_key"].reveal(), secrets["secret_key"], secrets.get("security_token"))
 
 
+@detached_errors()
 def chain() -> AccessKey:
     """Return the first access key in the environment or in the credentials file of the official SDK. Blocks.
 
@@ -90,15 +88,14 @@ def _section(file: Path) -> Mapping[str, str]:
     except FileNotFoundError:
         return {}
     except NotText as caught:
-        error = SecretError(f"{file} {caught}.")
+        raise SecretError(f"{file} {caught}.") from None
     except (OSError, configparser.Error) as caught:
         # The parser's message may quote the file.
         why = caught.strerror if isinstance(caught, OSError) else type(caught).__name__
-        error = SecretError(
+        raise SecretError(
             f"{file} cannot be read ({why}).",
             hint=f"The file must be readable, with ak = … and sk = … under [{_SECTION}].",
-        )
-    raise error
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +104,6 @@ class IamToken:
 
     value: Secret
     expires: float
-
-
-Login = Generator[httpx.Request, httpx.Response, IamToken]
-"""The part of a flow that logs in to IAM and returns the IAM token."""
 
 
 @dataclass(slots=True)
@@ -150,12 +143,3 @@ def token_request(endpoint: str, target: str, auth: Mapping[str, Any], headers: 
     """Return a request to IAM for a token. `endpoint` may end in Keystone's `/v3`; `target` is the path and query."""
     base = endpoint.rstrip("/").removesuffix("/v3")
     return httpx.Request("POST", base + target, headers=headers, json={"auth": auth})
-
-
-def expiry_of(text: str) -> float:
-    """Convert Keystone's `expires_at` to seconds since the epoch. A time without a zone is UTC.
-
-    Raises ValueError or OverflowError for an invalid time.
-    """
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ...errors import SecretError
+from ...errors import SecretError, detached_errors
 from ...token import Secret
 
 __all__ = ["ALGORITHMS", "ASSERTION_SECONDS", "ASSERTION_TYPE", "Client", "assertion", "basic"]
@@ -50,6 +50,7 @@ def basic(client: Client) -> str:
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
+@detached_errors()
 def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now: float) -> str:
     """Return a new JWT that authenticates the client once; `now` is in seconds since the epoch.
 
@@ -76,8 +77,7 @@ def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now
         return jwt.encode(claims, client.proof.reveal(), algorithm, headers={"kid": key_id} if key_id else None)
     except Exception as caught:
         # Report only the type of the error: its message and frames may contain parts of the key.
-        error = SecretError(
+        raise SecretError(
             f"private_key is not a key that {algorithm} can sign with ({type(caught).__name__}).",
             hint="Give an unencrypted private key in PEM, and the signing_algorithm that the client is registered for.",
-        )
-    raise error
+        ) from None

@@ -17,6 +17,7 @@ _WHERE = "Check OS_CLOUD, the other OS_* variables, and {files}."
 _FILES = ("clouds.yaml", "clouds.yml", "clouds.json")
 
 
+@detached_errors()
 def login(cloud: str) -> IamLogin | Secret:
     """Return the password login for a cloud, or the IAM token in the cloud's configuration. Blocks.
 
@@ -27,11 +28,6 @@ def login(cloud: str) -> IamLogin | Secret:
     `openstacksdk` (extra `openstack`) reads the configuration. A `clouds.yaml` in the current folder is not read: that
     is often a notebook's folder, whose files may come from somebody else.
     """
-    with detached_errors():
-        return _login(cloud)
-
-
-def _login(cloud: str) -> IamLogin | Secret:
     try:
         from openstack.config import loader  # noqa: PLC0415 (0.4 s and keystoneauth)
     except ImportError:

@@ -11,7 +11,6 @@ from urllib.parse import quote
 from ...token import Secret
 
 __all__ = [
-    "EMPTY_SHA256",
     "AccessKey",
     "Query",
     "canonical_headers",
@@ -21,9 +20,6 @@ __all__ = [
     "percent_encode",
     "sha256",
 ]
-
-EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-
 
 Query = Iterable[tuple[str, str]] | str
 """The query of a request: decoded names and values in any order, or the result of `canonical_query`."""
@@ -40,7 +36,7 @@ class AccessKey:
 
 def sha256(data: bytes) -> str:
     """Return the hexadecimal SHA-256 of `data`."""
-    return hashlib.sha256(data).hexdigest() if data else EMPTY_SHA256
+    return hashlib.sha256(data).hexdigest()
 
 
 def hmac_sha256(key: str, text: str) -> str:
@@ -48,9 +44,9 @@ def hmac_sha256(key: str, text: str) -> str:
     return hmac.digest(key.encode(), text.encode(), "sha256").hex()
 
 
-def percent_encode(text: str, safe: str = "") -> str:
-    """Percent-encode (RFC 3986) all but ASCII letters, digits, `-`, `.`, `_`, `~` and the characters in `safe`."""
-    return quote(text, safe="~" + safe)
+def percent_encode(text: str) -> str:
+    """Percent-encode (RFC 3986) all but ASCII letters, digits, `-`, `.`, `_` and `~`."""
+    return quote(text, safe="")
 
 
 def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:

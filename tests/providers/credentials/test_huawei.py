@@ -12,7 +12,7 @@ import pytest
 from huaweicloudsdkcore.auth.provider import EnvCredentialProvider, ProfileCredentialProvider
 
 from jupyter_tokens.errors import SecretError
-from jupyter_tokens.providers.credentials.huawei import IamLogin, IamToken, access_key, chain, expiry_of, login_request
+from jupyter_tokens.providers.credentials.huawei import IamLogin, IamToken, access_key, chain, login_request
 from jupyter_tokens.providers.signing.canonical import AccessKey
 from jupyter_tokens.token import Secret
 
@@ -61,25 +61,6 @@ def test_the_same_login_is_known_by_all_that_it_says() -> None:
     assert login().same_as(login())
     for change in ({"endpoint": "x"}, {"username": "x"}, {"password": Secret("x")}, {"domain_name": "x"}):
         assert not login().same_as(replace(login(), **change))
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("2026-01-15T08:30:00.000000Z", NOW),
-        ("2026-01-15T08:30:00Z", NOW),
-        ("2026-01-15T08:30:00", NOW),
-        ("2026-01-15T10:30:00+02:00", NOW),
-    ],
-)
-def test_expires_at_is_utc_unless_it_says_otherwise(text: str, seconds: float) -> None:
-    assert expiry_of(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "soon", "2026-13-01T00:00:00Z"])
-def test_expires_at_that_is_no_time(text: str) -> None:
-    with pytest.raises(ValueError):
-        expiry_of(text)
 
 
 def test_nothing_shows_a_secret() -> None:

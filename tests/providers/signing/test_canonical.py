@@ -58,10 +58,6 @@ def test_percent_encoding_of_what_forms_do_otherwise(text: str, encoded: str) ->
     assert canonical.percent_encode(text) == encoded
 
 
-def test_percent_encoding_leaves_alone_what_is_safe() -> None:
-    assert canonical.percent_encode("a/b c~", safe="/") == "a/b%20c~"
-
-
 @given(PAIRS, st.randoms())
 def test_the_order_of_the_query_does_not_matter(pairs: list[tuple[str, str]], random: Random) -> None:
     shuffled = pairs.copy()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jupyter_tokens.providers.signing import sdk_hmac
-from jupyter_tokens.providers.signing.canonical import EMPTY_SHA256, AccessKey
+from jupyter_tokens.providers.signing.canonical import AccessKey, sha256
 from jupyter_tokens.providers.signing.sdk_hmac import authorization, signed_headers, timestamp
 from jupyter_tokens.token import Secret
 
@@ -25,7 +25,7 @@ def test_the_slash_at_the_end_is_added_once(one: Signed) -> None:
 
 def test_the_date_has_to_be_signed() -> None:
     with pytest.raises(ValueError, match="X-Sdk-Date"):
-        authorization("GET", "/", [], {"host": "h"}, EMPTY_SHA256, key_id="i", key_secret="s")
+        authorization("GET", "/", [], {"host": "h"}, sha256(b""), key_id="i", key_secret="s")
 
 
 def added(one: Signed, *names: str) -> dict[str, str]:
