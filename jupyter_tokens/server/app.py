@@ -56,7 +56,7 @@ from .handlers import (
 from .holdings import Holdings, Renewals
 from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler, KernelValuesHandler
 from .kernel_proof import KernelGate
-from .kernel_push import Injection, InjectionQueue
+from .kernel_push import InjectionQueue
 from .kernel_start import become_default
 from .login_handlers import CALLBACK, CallbackHandler, KernelLoginHandler, LoginHandler, LoginStateHandler
 from .vendor_proxy import VendorProxyHandler
@@ -301,7 +301,7 @@ class TokensExtension(ExtensionApp):
     def initialize_settings(self) -> None:
         self.activity = Activity(self.server, lambda: self.source, self.clock)
         self.holdings = Holdings(self.activity.held)
-        self.injections = InjectionQueue(self._injected)
+        self.injections = InjectionQueue()
         self.renewals = Renewals(self)
         self.secrets = Secrets(self.server.kernel_manager)
         # A client of the proxy may put its own secret into the query. Our routes log no queries, but Jupyter logs the
@@ -412,11 +412,6 @@ class TokensExtension(ExtensionApp):
         with suppress(Exception):
             count_fetch(fetched, refresh=source.held(fetched.key) is not None)
             self.activity.fetched(fetched)
-
-    def _injected(self, injection: Injection) -> None:
-        if injection.state == "done":
-            tell = self.activity.removed if injection.removes else self.activity.injected
-            tell(injection.asked_by, injection.profile, injection.kernel_id)
 
 
 def _absolute(path: str) -> str:

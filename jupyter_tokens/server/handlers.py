@@ -283,7 +283,7 @@ class InjectHandler(TokensHandler):
         token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
         # The queue may have filled up while the token was fetched.
         self._check_place(kernel_id)
-        injection = Injection(self, kernel_id, name, env, errand.language.lower(), token.expires_at)
+        injection = Injection(kernel_id, name, env, errand.language.lower(), token.expires_at)
         task = self.extensionapp.injections.begin(injection, partial(errand.run, token))
         task.add_done_callback(partial(self._ended, injection, errand))
         await self._answer(kernel, injection, task)
@@ -303,8 +303,7 @@ class InjectHandler(TokensHandler):
         removal = Removal(extension, kernel, name, sent)
         # First, so that no renewal puts the token back.
         extension.renewals.release(kernel_id, variables)
-        language = removal.language.lower()
-        injection = Injection(self, kernel_id, name, ", ".join(variables), language, None, removes=True)
+        injection = Injection(kernel_id, name, ", ".join(variables), removal.language.lower(), None)
         task = extension.injections.begin(injection, removal.run)
         task.add_done_callback(partial(self._removed, injection))
         await self._answer(kernel, injection, task)
@@ -326,6 +325,7 @@ class InjectHandler(TokensHandler):
     def _ended(self, injection: Injection, errand: Errand, task: asyncio.Task[Given | None]) -> None:
         given = None if task.cancelled() else task.result()
         if given is not None:
+            self.extensionapp.activity.injected(self, injection.profile, injection.kernel_id)
             for variable in errand.variables.values():
                 held = Holding(
                     injection.kernel_id, injection.profile, variable, injection.expires_at, injection.kept_by
@@ -338,6 +338,7 @@ class InjectHandler(TokensHandler):
     def _removed(self, injection: Injection, task: asyncio.Task[Given | None]) -> None:
         holdings = self.extensionapp.holdings
         if not task.cancelled() and task.result() is not None:
+            self.extensionapp.activity.removed(self, injection.profile, injection.kernel_id)
             holdings.removed(injection.kernel_id, injection.profile)
             return
         for env in holdings.variables(injection.kernel_id, injection.profile):

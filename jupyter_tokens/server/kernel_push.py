@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ..sources.cache import Key
     from ..token import Secret, Token
     from .app import TokensExtension
-    from .base import TokensHandler
 
 __all__ = [
     "Errand",
@@ -91,19 +90,14 @@ class Injection:
 
     Attributes
     ----------
-    asked_by : TokensHandler or None
-        The handler of the request, for the activity log; None once the event is reported.
     state : {"queued", "done", "failed"}
         "queued" until the kernel has answered.
     message : str or None
         Why the injection failed; None in other states.
     kept_by : {"kernel", "server"} or None
         See `Given`.
-    removes : bool
-        True for a removal.
     """
 
-    asked_by: TokensHandler | None = field(repr=False)
     kernel_id: str
     profile: str
     env: Env
@@ -111,7 +105,6 @@ class Injection:
     expires_at: datetime | None
     id: str = field(default_factory=lambda: uuid4().hex)
     kept_by: str | None = None
-    removes: bool = False
     state: str = "queued"
     message: str | None = None
 
@@ -146,22 +139,16 @@ class Patience:
 
 
 class InjectionQueue:
-    """The waiting injections of one server, and the last finished ones.
+    """The waiting injections of one server, and the last finished ones."""
 
-    Parameters
-    ----------
-    ended : callable
-        Called with each injection that is done or has failed.
-    """
-
-    def __init__(self, ended: Callable[[Injection], None] = lambda _: None) -> None:
-        self._ended = ended
+    def __init__(self) -> None:
         self._known: OrderedDict[str, Injection] = OrderedDict()
-        self._tasks: dict[str, asyncio.Task[Given | None]] = {}
+        self._tasks: set[asyncio.Task[Given | None]] = set()
 
     def full(self, kernel_id: str) -> bool:
         """Whether the queue of a kernel is full. Each kernel has its own queue."""
-        return sum(self._known[each].kernel_id == kernel_id for each in self._tasks) >= MOST_QUEUED
+        waiting = [one for one in self._known.values() if (one.kernel_id, one.state) == (kernel_id, "queued")]
+        return len(waiting) >= MOST_QUEUED
 
     def get(self, injection_id: str) -> Injection | None:
         """Return an injection by its id, if it is still known."""
@@ -171,24 +158,15 @@ class InjectionQueue:
         """Start an injection, which continues even if the client disconnects. Return its task."""
         self._known[injection.id] = injection
         task = asyncio.create_task(self._run(injection, errand))
-        self._tasks[injection.id] = task
-
-        def over(_: asyncio.Task[Given | None]) -> None:
-            del self._tasks[injection.id]
-            self._known.move_to_end(injection.id)
-            self._forget()
-            self._ended(injection)
-            injection.asked_by = None
-
-        task.add_done_callback(over)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     async def close(self) -> None:
         """Cancel the injections that are still queued."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, injection: Injection, errand: Callable[[], Awaitable[Given]]) -> Given | None:
         try:
@@ -206,12 +184,12 @@ class InjectionQueue:
         else:
             injection.state = "done"
             return given
+        finally:
+            self._known.move_to_end(injection.id)
+            finished = [known.id for known in self._known.values() if known.state != "queued"]
+            for injection_id in finished[:-MOST_FINISHED]:
+                del self._known[injection_id]
         return None
-
-    def _forget(self) -> None:
-        finished = [known.id for known in self._known.values() if known.state != "queued"]
-        for injection_id in finished[:-MOST_FINISHED]:
-            del self._known[injection_id]
 
 
 class KernelChannel:

@@ -4,7 +4,9 @@ import asyncio
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from jupyter_events.yaml import load
@@ -15,6 +17,7 @@ from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import activity
 from jupyter_tokens.server.activity import KINDS, MOST_HISTORY, SCHEMA_ID
 from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.server.kernel_push import Errand, Failed, Given
 
 from .conftest import KERNEL_KEY, SECRETS, Call, Kernel, told
 
@@ -104,13 +107,18 @@ async def test_refused_names_no_profile_that_does_not_exist(
     assert events[2][1]["kernel_id"] == kernel.id
 
 
-async def test_injected(extension: TokensExtension, events: Events, jp_serverapp: Any, kernel: Kernel) -> None:
-    from jupyter_tokens.server.kernel_push import Injection
-
-    for state in ("queued", "done", "failed"):
-        extension._injected(Injection(None, kernel.id, "oneaccess", "X", "python", None, state=state))
+async def test_injected(
+    *, call: Call, profiles: Any, events: Events, jp_serverapp: Any, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = SimpleNamespace(language="python")
+    vars(kernel.known).update(shell_port=1, is_alive=lambda: True, kernel_spec=spec, provisioner=None)
+    for outcome in (Failed("no"), Given(None, "kernel")):
+        monkeypatch.setattr(Errand, "run", AsyncMock(side_effect=[outcome]))
+        await call("POST", f"kernels/{kernel.id}/inject", {"profile": "oneaccess"})
     await settled(jp_serverapp)
-    assert events == [("injected", {"profile": "oneaccess", "kernel_id": kernel.id, "user": None})]
+    (data,) = (data for kind, data in events if kind == "injected")
+    assert (data["profile"], data["kernel_id"]) == ("oneaccess", kernel.id)
+    assert data["user"]
 
 
 async def test_the_log_tells_the_same(

@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from operator import contains
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -367,7 +365,7 @@ class TestRefusals:
         assert (answer.code, told(answer)["reason"]) == (502, "unauthorized")
 
     async def test_an_unknown_injection_is_not_found(self, call: Call, extension: TokensExtension) -> None:
-        other = Injection(None, "0b2d9a5c-0000-0000-0000-000000000001", "oneaccess", "X", "python", None)
+        other = Injection("0b2d9a5c-0000-0000-0000-000000000001", "oneaccess", "X", "python", None)
         extension.injections._known[other.id] = other
         for injection_id in ("0" * 32, other.id):
             path = f"kernels/0b2d9a5c-0000-0000-0000-000000000000/inject/{injection_id}"
@@ -434,17 +432,15 @@ async def broken() -> Given:
 class TestInjectionQueue:
     async def test_only_the_last_ones_that_ended_are_remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(kernel_push, "MOST_FINISHED", 2)
-        told_of: list[str] = []
-        injections = InjectionQueue(lambda injection: told_of.append(injection.id))
-        all_of_them = [Injection(None, "k", "p", "E", "python", None) for _ in range(4)]
+        injections = InjectionQueue()
+        all_of_them = [Injection("k", "p", "E", "python", None) for _ in range(4)]
         for injection in all_of_them:
             await injections.begin(injection, given)
-            await until(partial(contains, told_of, injection.id))
         assert [injections.get(injection.id) for injection in all_of_them] == [None, None, *all_of_them[2:]]
 
     async def test_an_api_that_fails_while_it_waits_ends_it(self) -> None:
         injections = InjectionQueue()
-        injection = Injection(None, "k", "p", "E", "python", None)
+        injection = Injection("k", "p", "E", "python", None)
         await injections.begin(injection, broken)
         assert (injection.state, injection.message) == ("failed", "No way there.")
 
