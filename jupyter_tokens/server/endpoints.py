@@ -79,12 +79,9 @@ class KernelSdkHandler(KernelHandler):
     async def post(self, kernel_id: str) -> None:
         """Return the secret with which the SDKs of the kernel get the token of a profile."""
         kernel_id = await self.prove(kernel_id, "sdk")
-        body, extension = self.body({"profile": str, "params": dict}), self.extensionapp
-        name: str | None = body.get("profile")
-        if name is None:
-            self.refuse(400, "The field 'profile' is missing.", "body")
+        body, extension = self.body({"profile": str, "params": dict}, "profile"), self.extensionapp
+        name, params = body["profile"], body.get("params", {})
         await self.check_limits(name, kernel_id)
-        params = body.get("params", {})
         key = extension.source.key(name, params)
         # The secret is bound to the request's parameters only, because the profile's own parameters may change.
         own = key._replace(params=tuple((param, value) for param, value in key.params if param in params))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
@@ -151,9 +151,7 @@ class ValuesHandler(TokensHandler):
         With `settings` in the body, these settings are used instead of the saved profile's, so that a form can offer
         the values before the profile is saved.
         """
-        body = self.body({"param": str, "params": dict, "settings": dict})
-        if "param" not in body:
-            self.refuse(400, "The field 'param' is missing.", "body")
+        body = self.body({"param": str, "params": dict, "settings": dict}, "param")
         written = "settings" not in body
         profile = await self.extensionapp.profile(name) if written else await self._draft(name, body["settings"])
         await self.tell_values(profile, body["param"], body.get("params", {}))
@@ -249,25 +247,16 @@ class InjectHandler(TokensHandler):
     """
 
     auth_resource = INJECT
-    FIELDS: ClassVar[dict[str, type | tuple[type, ...]]] = {
-        "profile": str,
-        "params": dict,
-        "env": (str, dict),
-        "refresh": bool,
-    }
 
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
     async def post(self, kernel_id: str) -> None:
         """Put a token, fetched or from the cache, into the kernel."""
-        body = self.body(self.FIELDS)
-        if "profile" not in body:
-            self.refuse(400, "The field 'profile' is missing.", "body")
+        body = self.body({"profile": str, "params": dict, "env": (str, dict), "refresh": bool}, "profile")
         kernel = await self._kernel(kernel_id)
         name, params, extension = body["profile"], body.get("params", {}), self.extensionapp
         profile = await extension.profile(name)
-        if not await extension.may_have(name, kernel_id):
-            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+        await self.check_limits(name, kernel_id)
         env = body.get("env", profile.env)
         if env is None:
             raise ParameterError(

@@ -73,11 +73,6 @@ class KernelHandler(ProofHandler):
         await check_adopted(self.kernel_manager, here)
         return here
 
-    async def check_limits(self, profile: str, here: str) -> None:
-        """Refuse a profile that is limited to other kernels or notebooks. `here` is this server's id of the kernel."""
-        if not await self.extensionapp.may_have(profile, here):
-            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
-
 
 class KernelTokenHandler(KernelHandler):
     """The route `jupyter-tokens/kernels/{id}/token`."""
@@ -87,12 +82,9 @@ class KernelTokenHandler(KernelHandler):
         """Return a token, including its value."""
         kernel_id = await self.prove(kernel_id, "token")
         body = self.body(
-            {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}
+            {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}, "profile"
         )
-        name: str | None = body.get("profile")
-        if name is None:
-            self.refuse(400, "The field 'profile' is missing.", "body")
-        params, extension = body.get("params", {}), self.extensionapp
+        name, params, extension = body["profile"], body.get("params", {}), self.extensionapp
         await self.check_limits(name, kernel_id)
         if body.get("create", False):
             await self._check_create(name, kernel_id)
@@ -102,7 +94,7 @@ class KernelTokenHandler(KernelHandler):
             served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
         extension.activity.served(self, name, to="kernel", cached=served.cached)
         held = Holding(kernel_id, name, None, served.token.expires_at)
-        self.extensionapp.holdings.note(held, self.kernel_manager)
+        extension.holdings.note(held, self.kernel_manager)
         now = extension.clock.now()
         self.finish(token_answer(served.profile, served.token, now=now, value=True))
 
@@ -145,10 +137,7 @@ class KernelValuesHandler(KernelHandler):
     async def post(self, kernel_id: str) -> None:
         """List the values that a parameter can have, if the API can list them: ids and names, never a token."""
         kernel_id = await self.prove(kernel_id, "values")
-        body = self.body({"profile": str, "param": str, "params": dict})
-        missing = next((name for name in ("profile", "param") if name not in body), None)
-        if missing is not None:
-            self.refuse(400, f"The field {missing!r} is missing.", "body")
+        body = self.body({"profile": str, "param": str, "params": dict}, "profile", "param")
         await self.check_limits(body["profile"], kernel_id)
         await self.tell_values(await self.extensionapp.profile(body["profile"]), body["param"], body.get("params", {}))
 

@@ -172,10 +172,8 @@ class KernelLoginHandler(KernelHandler):
     async def post(self, kernel_id: str) -> None:
         """Start a login on another device for the kernel, return the state of a login, or log out."""
         kernel_id = await self.prove(kernel_id, "login")
-        body = self.body({"profile": str, "id": str, "logout": bool})
-        name: str | None = body.get("profile")
-        if name is None:
-            self.refuse(400, "The field 'profile' is missing.", "body")
+        body = self.body({"profile": str, "id": str, "logout": bool}, "profile")
+        name = body["profile"]
         extension, session = self.extensionapp, f"kernel {kernel_id}"
         await self.check_limits(name, kernel_id)
         logins = extension.source.logins

@@ -97,9 +97,7 @@ class TokenHandler(ServiceHandler):
     async def post(self) -> None:
         """Return a token with its value, to the server of a user who is granted the profile."""
         caller = await self.user()
-        body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)})
-        if "profile" not in body:
-            self.refuse(400, "The field 'profile' is missing.", "body")
+        body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)}, "profile")
         name, params = body["profile"], body.get("params", {})
         self.check_granted(caller, name)
         await self.serve(caller, name, params, refresh=body.get("refresh", False), newer_than=self.moment(body))
