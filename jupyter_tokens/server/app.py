@@ -30,7 +30,7 @@ from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
 from ..sources.cache import Key
 from ..sources.hub import HubSource
 from ..sources.local import Fetched, LocalSource
-from .activity import Activity, count_fetch, count_hit, unwatch, watch
+from .activity import Activity, count_fetch, count_hit, counted
 from .base import INJECT, KERNELS, LOGIN, PROFILES, PROXY, TOKENS, TokensHandler
 from .endpoints import EndpointHandler, KernelSdkHandler, Secrets
 from .handle_handlers import (
@@ -252,7 +252,7 @@ class TokensExtension(ExtensionApp):
                 if self._source is None:
                     source = self._open_source()
                     source.observe(partial(self._fetched, source))
-                    watch(source)
+                    counted.add(source)
                     self._source = source
         return self._source
 
@@ -398,7 +398,7 @@ class TokensExtension(ExtensionApp):
         await self.injections.close()
         await self.renewals.close()
         if self._source is not None:
-            unwatch(self._source)
+            counted.discard(self._source)
             self._source.close()
 
     @property

@@ -327,7 +327,7 @@ class InjectHandler(TokensHandler):
     def _removed(self, injection: Injection, task: asyncio.Task[Given | None]) -> None:
         holdings = self.extensionapp.holdings
         if not task.cancelled() and task.result() is not None:
-            self.extensionapp.activity.removed(self, injection.profile, injection.kernel_id)
+            self.extensionapp.activity.forgotten(self, injection.profile, injection.kernel_id)
             holdings.removed(injection.kernel_id, injection.profile)
             return
         for env in holdings.variables(injection.kernel_id, injection.profile):

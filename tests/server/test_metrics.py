@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.server.activity import count_hit, watch
+from jupyter_tokens.server.activity import count_hit, counted
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.sources.local import LocalSource
 
@@ -57,8 +57,8 @@ async def test_several_extensions_in_one_process(
     before = value("held")
     others = [LocalSource(extension.source.profiles(), clock=clock) for _ in range(3)]
     for other in others:
-        watch(other)
-        watch(other)
+        counted.add(other)
+        counted.add(other)
     assert value("held") == before
     await call("POST", "profiles/oneaccess/token")
     assert value("held") == before + 1
