@@ -26,7 +26,7 @@ from ..clock import Clock, SystemClock
 from ..config.files import TokenProfiles, remove_leftovers
 from ..protocol.handles import ID, Handles
 from ..protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
-from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
+from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE, Gate
 from ..sources.cache import Key
 from ..sources.hub import HubSource
 from ..sources.local import Fetched, LocalSource
@@ -55,7 +55,6 @@ from .handlers import (
 )
 from .holdings import Holdings, Renewals
 from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler, KernelValuesHandler
-from .kernel_proof import KernelGate
 from .kernel_push import InjectionQueue
 from .kernel_start import become_default
 from .login_handlers import CALLBACK, CallbackHandler, KernelLoginHandler, LoginHandler, LoginStateHandler
@@ -281,9 +280,9 @@ class TokensExtension(ExtensionApp):
         return LocalSource(clock=self.clock)
 
     @cached_property
-    def gate(self) -> KernelGate:
+    def gate(self) -> Gate:
         """Checks the proofs of the server's kernels."""
-        return KernelGate(self.clock)
+        return Gate(self.clock)
 
     @cached_property
     def handles(self) -> Handles:

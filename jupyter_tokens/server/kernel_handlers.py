@@ -8,6 +8,7 @@ routes for workers.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import NoneType
@@ -17,7 +18,7 @@ from jupyter_server.auth import User
 from jupyter_server.auth.decorator import allow_unauthenticated
 
 from ..errors import TokenError
-from ..protocol.proof import HEADER
+from ..protocol.proof import HEADER, WINDOW_SECONDS, ProofRefused
 from .answers import params_schemas, profile_entry, token_answer
 from .base import CREATE, TOKENS, TokensHandler
 from .holdings import Holding
@@ -32,6 +33,17 @@ __all__ = [
     "ProofHandler",
 ]
 
+_REFUSED: Mapping[str, tuple[int, str, str] | tuple[int, str, str, float]] = {
+    "unknown": (403, "This server does not run this kernel, or has no key to check its proofs.", "unknown_kernel"),
+    "proof": (403, "The request does not prove that it comes from this kernel.", "proof"),
+    "expired": (
+        403,
+        "The proof is too old, or the clocks of kernel and server differ by more than a minute.",
+        "expired",
+    ),
+    "replayed": (403, "The proof has been used already.", "replayed"),
+    "too_many": (429, "This kernel sends too many requests: try again in a minute.", "too_many", WINDOW_SECONDS),
+}
 # Browsers send at least one of these headers with every POST.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
@@ -69,7 +81,10 @@ class KernelHandler(ProofHandler):
         here = id_here(self.kernel_manager, kernel_id)
         key = connection_key(self.kernel_manager, here)
         header = self.request.headers.get(HEADER, "")
-        self.extensionapp.gate.check(key, kernel_id, action, header, body)
+        try:
+            self.extensionapp.gate.check(key, kernel_id, action, header, body)
+        except ProofRefused as refused:
+            self.refuse(*_REFUSED[refused.reason])
         await check_adopted(self.kernel_manager, here)
         return here
 
