@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import ssl
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -236,24 +235,18 @@ class TokensExtension(ExtensionApp):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._source: LocalSource | None = None
-        self._opening = threading.Lock()
         self._published: dict[str, str] = {}
         self._save_hook: SaveHook | None = None
         self.loaded_in: set[str] = set()
         """Ids of the kernels that were started with the extension loaded."""
 
-    @property
+    @cached_property
     def source(self) -> LocalSource:
-        """The server's token source, opened at first use. Thread-safe."""
-        if self._source is None:
-            with self._opening:
-                if self._source is None:
-                    source = self._open_source()
-                    source.observe(partial(self._fetched, source))
-                    counted.add(source)
-                    self._source = source
-        return self._source
+        """The server's token source, opened at first use, on the server's event loop."""
+        source = self._open_source()
+        source.observe(partial(self._fetched, source))
+        counted.add(source)
+        return source
 
     async def profiles(self) -> Profiles:
         """Return this server's profiles and the profiles that the hub's service grants, if any. Raises `TokenError`."""
@@ -299,7 +292,7 @@ class TokensExtension(ExtensionApp):
 
     def initialize_settings(self) -> None:
         self.activity = Activity(self.server, lambda: self.source, self.clock)
-        self.holdings = Holdings(self.activity.held)
+        self.holdings = Holdings(self.server.kernel_manager, self.activity.held)
         self.injections = InjectionQueue()
         self.renewals = Renewals(self)
         self.secrets = Secrets(self.server.kernel_manager)
@@ -309,9 +302,9 @@ class TokensExtension(ExtensionApp):
         self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), *_SCRUBBED]
         become_default(self.server.kernel_manager)
         if self.scan_on_save != "off":
-            from .save_hook import install  # noqa: PLC0415 (only if it is switched on)
+            from .save_hook import SaveHook  # noqa: PLC0415 (only if it is switched on)
 
-            self._save_hook = install(self)
+            self._save_hook = SaveHook(self)
 
     def initialize_handlers(self) -> None:
         self.handlers.extend((route.pattern, route.handler) for route in ROUTES)
@@ -396,9 +389,9 @@ class TokensExtension(ExtensionApp):
                 del os.environ[name]
         await self.injections.close()
         await self.renewals.close()
-        if self._source is not None:
-            counted.discard(self._source)
-            self._source.close()
+        if "source" in vars(self):
+            counted.discard(self.source)
+            self.source.close()
 
     @property
     def server(self) -> ServerApp:

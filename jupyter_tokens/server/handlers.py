@@ -222,8 +222,7 @@ class HoldingsHandler(TokensHandler):
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
         """List the tokens that kernels hold, and the active handles, with which workers get tokens."""
-        known = self.extensionapp.holdings.of(self.kernel_manager)
-        handles = self.extensionapp.handles
+        known, handles = self.extensionapp.holdings.current(), self.extensionapp.handles
         told = [handles.told(issued) for issued in handles.in_use()]
         self.finish(json.dumps({"holdings": [holding.told() for holding in known], "handles": told}))
 
@@ -319,7 +318,7 @@ class InjectHandler(TokensHandler):
                 held = Holding(
                     injection.kernel_id, injection.profile, variable, injection.expires_at, injection.kept_by
                 )
-                self.extensionapp.holdings.note(held, self.kernel_manager)
+                self.extensionapp.holdings.note(held)
             self.extensionapp.renewals.note(injection.kernel_id, errand, given.token)
         else:
             self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))

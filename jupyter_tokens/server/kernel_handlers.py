@@ -108,10 +108,8 @@ class KernelTokenHandler(KernelHandler):
             refresh, newer_than = body.get("refresh", False), self.moment(body)
             served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
         extension.activity.served(self, name, to="kernel", cached=served.cached)
-        held = Holding(kernel_id, name, None, served.token.expires_at)
-        extension.holdings.note(held, self.kernel_manager)
-        now = extension.clock.now()
-        self.finish(token_answer(served.profile, served.token, now=now, value=True))
+        extension.holdings.note(Holding(kernel_id, name, None, served.token.expires_at))
+        self.finish(token_answer(served.profile, served.token, now=extension.clock.now(), value=True))
 
     async def _check_create(self, name: str, kernel_id: str) -> None:
         if self.extensionapp.source.profile(name).create_is_off:
@@ -169,7 +167,7 @@ class KernelHoldingsHandler(KernelHandler):
         held = [self._holding(kernel_id, entry) for entry in entries]
         # The kernel may also use its own profiles. The server does not know them, and the panel does not show them.
         held = [holding for holding in held if holding.profile in known]
-        self.extensionapp.holdings.report(kernel_id, held, self.kernel_manager)
+        self.extensionapp.holdings.report(kernel_id, held)
         self.extensionapp.renewals.release(kernel_id, [holding.env for holding in held if holding.env is not None])
         self.finish("{}")
 
