@@ -30,7 +30,7 @@ from ..sources.cache import Key
 from ..sources.hub import HubSource
 from ..sources.local import Fetched, LocalSource
 from .activity import Activity, count_fetch, count_hit, counted
-from .base import INJECT, KERNELS, LOGIN, PROFILES, PROXY, TOKENS, TokensHandler
+from .base import TokensHandler
 from .endpoints import EndpointHandler, KernelSdkHandler, Secrets
 from .handle_handlers import (
     HandleHandler,
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from ..token import Token
     from .save_hook import SaveHook
 
-__all__ = ["ROUTES", "Route", "Served", "TokensExtension", "public_url"]
+__all__ = ["ROUTES", "Served", "TokensExtension", "public_url"]
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared with, not bound to)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -80,64 +80,37 @@ _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE---
 _HANDLE = rf"/handles/(?P<handle_id>{ID})"
 
 
-class Route(NamedTuple):
-    """One path below the server's base URL.
-
-    Attributes
-    ----------
-    pattern : str
-        Regular expression of the path.
-    handler : type
-        The handler class.
-    permissions : mapping
-        By method of the handler: the action and the resource for which the user needs permission. None if the method
-        needs no login, because it checks a proof of a kernel or a worker, or a secret that a kernel got with its proof.
-    """
-
-    pattern: str
-    handler: type[TokensHandler]
-    permissions: Mapping[str, tuple[str, str] | None]
-
-
-ROUTES = (
-    Route(r"jupyter-tokens/profiles", ProfilesHandler, {"get": ("read", PROFILES)}),
-    Route(r"jupyter-tokens/providers", ProvidersHandler, {"get": ("read", PROFILES)}),
-    Route(r"jupyter-tokens/import", ImportHandler, {"get": ("write", PROFILES)}),
-    Route(
-        _PROFILE,
-        ProfileHandler,
-        {"get": ("read", PROFILES), "put": ("write", PROFILES), "delete": ("write", PROFILES)},
-    ),
-    Route(_PROFILE + "/token", TokenHandler, {"post": ("write", TOKENS), "delete": ("write", TOKENS)}),
-    Route(_PROFILE + "/values", ValuesHandler, {"post": ("write", TOKENS)}),
-    Route(_PROFILE + "/login", LoginHandler, {"post": ("write", LOGIN), "delete": ("write", LOGIN)}),
-    Route(_PROFILE + r"/login/(?P<login_id>[0-9a-f]{32})", LoginStateHandler, {"get": ("read", LOGIN)}),
-    Route(CALLBACK, CallbackHandler, {"get": ("write", LOGIN)}),
-    Route(r"jupyter-tokens/holdings", HoldingsHandler, {"get": ("read", INJECT)}),
-    Route(r"jupyter-tokens/history", HistoryHandler, {"get": ("read", INJECT)}),
-    Route(_KERNEL + "/inject", InjectHandler, {"post": ("execute", INJECT), "delete": ("execute", INJECT)}),
-    Route(_KERNEL + r"/inject/(?P<injection_id>[0-9a-f]{32})", InjectionHandler, {"get": ("read", INJECT)}),
-    Route(
-        r"jupyter-tokens/proxy/(?P<name>[^/]+)(?P<path>/.*)",
-        VendorProxyHandler,
-        {"get": ("read", PROXY), "post": ("write", PROXY)},
-    ),
-    Route(r"jupyter-tokens/handles", HandlesHandler, {"get": ("read", INJECT), "post": ("execute", KERNELS)}),
-    Route("jupyter-tokens" + _HANDLE, HandleHandler, {"delete": ("write", TOKENS)}),
-    Route("jupyter-tokens" + _HANDLE + "/renew", HandleRenewalHandler, {"post": ("execute", KERNELS)}),
-    Route("jupyter-tokens" + _HANDLE + "/token", HandleTokenHandler, {"post": None}),
-    Route(_KERNEL + "/handles", KernelHandlesHandler, {"post": None}),
-    Route(_KERNEL + _HANDLE + "/(?P<action>renew|revoke)", KernelHandleHandler, {"post": None}),
-    Route(_KERNEL + "/token", KernelTokenHandler, {"post": None}),
-    Route(_KERNEL + "/login", KernelLoginHandler, {"post": None}),
-    Route(_KERNEL + "/profiles", KernelProfilesHandler, {"post": None}),
-    Route(_KERNEL + "/values", KernelValuesHandler, {"post": None}),
-    Route(_KERNEL + "/holdings", KernelHoldingsHandler, {"post": None}),
-    Route(_KERNEL + "/sdk", KernelSdkHandler, {"post": None}),
-    Route(_KERNEL + r"/sdk/(?P<tool>[a-z]+)/(?P<name>[^/]+)", EndpointHandler, {"get": None, "post": None}),
+ROUTES: tuple[tuple[str, type[TokensHandler]], ...] = (
+    (r"jupyter-tokens/profiles", ProfilesHandler),
+    (r"jupyter-tokens/providers", ProvidersHandler),
+    (r"jupyter-tokens/import", ImportHandler),
+    (_PROFILE, ProfileHandler),
+    (_PROFILE + "/token", TokenHandler),
+    (_PROFILE + "/values", ValuesHandler),
+    (_PROFILE + "/login", LoginHandler),
+    (_PROFILE + r"/login/(?P<login_id>[0-9a-f]{32})", LoginStateHandler),
+    (CALLBACK, CallbackHandler),
+    (r"jupyter-tokens/holdings", HoldingsHandler),
+    (r"jupyter-tokens/history", HistoryHandler),
+    (_KERNEL + "/inject", InjectHandler),
+    (_KERNEL + r"/inject/(?P<injection_id>[0-9a-f]{32})", InjectionHandler),
+    (r"jupyter-tokens/proxy/(?P<name>[^/]+)(?P<path>/.*)", VendorProxyHandler),
+    (r"jupyter-tokens/handles", HandlesHandler),
+    ("jupyter-tokens" + _HANDLE, HandleHandler),
+    ("jupyter-tokens" + _HANDLE + "/renew", HandleRenewalHandler),
+    ("jupyter-tokens" + _HANDLE + "/token", HandleTokenHandler),
+    (_KERNEL + "/handles", KernelHandlesHandler),
+    (_KERNEL + _HANDLE + "/(?P<action>renew|revoke)", KernelHandleHandler),
+    (_KERNEL + "/token", KernelTokenHandler),
+    (_KERNEL + "/login", KernelLoginHandler),
+    (_KERNEL + "/profiles", KernelProfilesHandler),
+    (_KERNEL + "/values", KernelValuesHandler),
+    (_KERNEL + "/holdings", KernelHoldingsHandler),
+    (_KERNEL + "/sdk", KernelSdkHandler),
+    (_KERNEL + r"/sdk/(?P<tool>[a-z]+)/(?P<name>[^/]+)", EndpointHandler),
 )
-"""All routes. The handlers enforce these permissions with jupyter_server's own decorators; tests compare the handlers
-and rest-api.yml with this table."""
+"""All paths below the server's base URL. Tests compare them and the permissions that the handlers demand with
+rest-api.yml."""
 
 
 class Served(NamedTuple):
@@ -307,7 +280,7 @@ class TokensExtension(ExtensionApp):
             self._save_hook = SaveHook(self)
 
     def initialize_handlers(self) -> None:
-        self.handlers.extend((route.pattern, route.handler) for route in ROUTES)
+        self.handlers.extend(ROUTES)
 
     async def get_token(
         self,

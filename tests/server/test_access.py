@@ -16,12 +16,12 @@ from traitlets.config import Config
 
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS
-from jupyter_tokens.server.app import ROUTES, TokensExtension
+from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.base import MOST_BODY_BYTES
 
 from .conftest import Call, Kernel, told
 from .kernels import started
-from .test_rest_api import path_of
+from .test_rest_api import documented
 
 INJECTION = "0" * 32
 HANDLE = Handle("oneaccess", (), "0" * 32, b"k" * 32)
@@ -89,8 +89,8 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
 }
 ROWS = [
     Row(method, path, needs, **ANSWERS.get((method, path), {}))
-    for path, route in ((path_of(route.pattern), route) for route in ROUTES)
-    for method, needs in route.permissions.items()
+    for path, methods in documented().items()
+    for method, needs in methods.items()
 ]
 BROWSER = [row for row in ROWS if row.needs is not None]
 # Who asks a credential endpoint shows a secret of the kernel's: test_endpoints.
