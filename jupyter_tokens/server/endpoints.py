@@ -94,14 +94,6 @@ class EndpointHandler(KernelHandler):
     @allow_unauthenticated
     async def get(self, kernel_id: str, tool: str, name: str) -> None:
         """Return the credential in the form that the SDK expects."""
-        await self._answer(kernel_id, tool, name)
-
-    @allow_unauthenticated
-    async def post(self, kernel_id: str, tool: str, name: str) -> None:
-        """Do the same as `get`, for SDKs that use POST."""
-        await self._answer(kernel_id, tool, name)
-
-    async def _answer(self, kernel_id: str, tool: str, name: str) -> None:
         self._check_machine()
         sdk, extension = _ENDPOINTS.get(tool), self.extensionapp
         here = id_here(self.kernel_manager, kernel_id)
@@ -119,6 +111,8 @@ class EndpointHandler(KernelHandler):
         answer = sdk.answer(served.token, asked)
         extension.activity.served(self, name, to="sdk", cached=served.cached)
         self.finish(json.dumps(answer))
+
+    post = get
 
     def _check_machine(self) -> None:
         """Raise `Refused` for a request from another machine, or through a proxy on this machine."""

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -287,9 +288,9 @@ class _Visit:
         if process_of(self.kernel) != self._process:
             raise Failed("The kernel was restarted.")
 
-    async def _taken(self, channel: KernelChannel, make: Callable[[], Snippet]) -> dict[str, Any]:
+    async def _taken(self, channel: KernelChannel, wanted: Snippet) -> dict[str, Any]:
         for _ in range(MOST_SENDINGS):
-            reply = await self._answer(channel.execute(make()))
+            reply = await self._answer(channel.execute(wanted))
             if reply.get("status") not in _ABORTED:
                 return reply
         raise Failed(f"{self._not_taken}: earlier cells failed. Try again.")
@@ -357,7 +358,7 @@ class Errand(_Visit):
             "obtained_at": token.obtained_at.isoformat(),
             "is_renewal": replaces is not None,
         }
-        reply = await self._taken(channel, lambda: ask(wanted))
+        reply = await self._taken(channel, ask(wanted))
         return _given_of(evaluated(reply))
 
     async def _push(self, channel: KernelChannel, token: Token, replaces: Token | None, *, lived: bool) -> Given:
@@ -365,7 +366,7 @@ class Errand(_Visit):
         for _ in range(MOST_SENDINGS):
             if lived and not self._lives(token):
                 # The token has expired while the kernel was busy.
-                token = await self._fresh()
+                token = await self._extension.source.aget(self.key)
                 lived = self._lives(token)
             sent = self._make(self.values(token), expected)
             reply = await self._answer(channel.execute(sent))
@@ -385,9 +386,6 @@ class Errand(_Visit):
         if self.language.lower() != "python":
             return sent
         return filled(self.env, self.key.profile, self._params, sent)
-
-    async def _fresh(self) -> Token:
-        return await self._extension.source.aget(self.key)
 
     def _lives(self, token: Token) -> bool:
         return token.expires_at is None or token.expires_at.timestamp() > self._extension.clock.now()
@@ -426,12 +424,12 @@ class Removal(_Visit):
 
     async def _unset(self, channel: KernelChannel, env: str, value: Secret | None) -> None:
         wanted = unset(self.language, env, None if value is None else value.reveal())
-        if not confirmed(await self._taken(channel, lambda: wanted), wanted):
+        if not confirmed(await self._taken(channel, wanted), wanted):
             raise Failed(f"The kernel did not remove the variable {env}.")
 
     async def _ask(self, channel: KernelChannel) -> bool:
         """Ask the kernel to forget the tokens itself. Return whether it has done so."""
-        reply = await self._taken(channel, lambda: forget(self._profile))
+        reply = await self._taken(channel, forget(self._profile))
         return _outcome(evaluated(reply)) is not None
 
 
@@ -450,12 +448,8 @@ def _outcome(told: str) -> dict[str, Any] | None:
 def _given_of(told: str) -> Given | None:
     """Return the outcome of an injection that a kernel reports; None if the kernel did nothing."""
     outcome = _outcome(told)
-    if outcome is None:
-        return None
-    try:
-        ends = outcome["expires_at"]
-        return Given(
-            None if ends is None else datetime.fromisoformat(ends), "kernel" if outcome["kept_fresh"] is True else None
-        )
-    except (ValueError, TypeError, KeyError):
-        return None
+    with suppress(ValueError, TypeError, KeyError):
+        if outcome is not None:
+            ends, kept_by = outcome["expires_at"], "kernel" if outcome["kept_fresh"] is True else None
+            return Given(None if ends is None else datetime.fromisoformat(ends), kept_by)
+    return None

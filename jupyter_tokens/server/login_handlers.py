@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,14 +16,12 @@ from urllib.parse import urlsplit
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
-from ..errors import TokenError
 from ..sources.logins import attempt_to_dict
 from ..sources.loopback import PAGE_HEADERS, done, page
-from .base import LOGIN, TokensHandler, error_facts
+from .base import LOGIN, TokensHandler
 from .kernel_handlers import KernelHandler
 
 if TYPE_CHECKING:
-    from ..clock import Clock
     from ..sources.logins import Attempt
 
 __all__ = ["CallbackHandler", "KernelLoginHandler", "LoginHandler", "LoginStateHandler"]
@@ -33,8 +30,11 @@ CALLBACK = "jupyter-tokens/login/callback"
 _COOKIE = "jupyter-tokens-login"
 
 
-def _attempt(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[str, Any]]) -> str:
-    return json.dumps(attempt_to_dict(attempt, clock, told))
+def _answer(handler: TokensHandler, name: str, attempt: Attempt | None, where: str) -> None:
+    if attempt is None or attempt.profile != name:
+        problem = f"There is no such login {where}, or it is no longer known. Start the login again."
+        handler.refuse(404, problem, "unknown_login")
+    handler.finish(json.dumps(attempt_to_dict(attempt, handler.extensionapp.clock, handler.facts_of)))
 
 
 async def _log_out(handler: TokensHandler, name: str) -> None:
@@ -98,7 +98,7 @@ class LoginHandler(_LoginHandler):
             logged_in=partial(extension.activity.login, self, name, "in"),
         )
         attempt = await extension.on_a_thread(begin, name)
-        self.finish(_attempt(attempt, extension.clock, error_facts))
+        _answer(self, name, attempt, "in this browser")
 
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
@@ -125,13 +125,7 @@ class LoginStateHandler(_LoginHandler):
         extension = self.extensionapp
         look = partial(extension.source.logins.look, login_id, session=self.browser())
         attempt = await extension.on_a_thread(look, name)
-        if attempt is None or attempt.profile != name:
-            self.refuse(
-                404,
-                "There is no such login in this browser, or it is no longer known. Start the login again.",
-                "unknown_login",
-            )
-        self.finish(_attempt(attempt, extension.clock, error_facts))
+        _answer(self, name, attempt, "in this browser")
 
 
 class CallbackHandler(_LoginHandler):
@@ -187,10 +181,4 @@ class KernelLoginHandler(KernelHandler):
             told = partial(extension.activity.login, self, name, "in")
             begin = partial(logins.begin, name, session=session, device=True, logged_in=told)
             attempt = await extension.on_a_thread(begin, name)
-        if attempt is None or attempt.profile != name:
-            self.refuse(
-                404,
-                "There is no such login of this kernel, or it is no longer known. Start the login again.",
-                "unknown_login",
-            )
-        self.finish(_attempt(attempt, extension.clock, TokenError.to_dict))
+        _answer(self, name, attempt, "of this kernel")
