@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPResponse
 from traitlets.config import Config
 
@@ -19,23 +17,12 @@ from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.base import MOST_BODY_BYTES
 
-from .conftest import Call, Kernel, told
+from .conftest import Call, Kernel, Permissions, told
 from .kernels import started
 from .test_rest_api import documented
 
 INJECTION = "0" * 32
 HANDLE = Handle("oneaccess", (), "0" * 32, b"k" * 32)
-
-
-class Permissions(Authorizer):
-    """Allows what a test puts into `allowed`, and keeps what it was asked about."""
-
-    allowed: AbstractSet[tuple[str, str] | None] = frozenset()
-    asked: list[tuple[str, str]] = []  # noqa: RUF012
-
-    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
-        self.asked.append((action, resource))
-        return (action, resource) in self.allowed
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -111,8 +110,7 @@ async def test_refused_names_no_profile_that_does_not_exist(
 async def test_injected(
     *, call: Call, profiles: Any, events: Events, jp_serverapp: Any, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = SimpleNamespace(language="python")
-    vars(kernel.known).update(shell_port=1, is_alive=lambda: True, kernel_spec=spec, provisioner=None)
+    kernel.reachable()
     for outcome in (Failed("no"), Given(None, "kernel")):
         monkeypatch.setattr(Errand, "run", AsyncMock(side_effect=[outcome]))
         await call("POST", f"kernels/{kernel.id}/inject", {"profile": "oneaccess"})

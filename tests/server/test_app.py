@@ -47,16 +47,6 @@ def test_nothing_secret_in_the_settings(extension: TokensExtension, profiles: An
     assert not [secret for secret in SECRETS.values() if secret in repr(settings)]
 
 
-def test_one_source_for_life(extension: TokensExtension) -> None:
-    found: list[Any] = []
-    threads = [threading.Thread(target=lambda: found.append(extension.source)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(map(id, found))) == 1
-
-
 async def test_publishes_where_it_is_and_takes_that_back(
     extension: TokensExtension, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,17 +53,6 @@ def test_what_is_no_proof(gate: Gate, header: str) -> None:
     assert refused(gate, header) == "proof"
 
 
-@pytest.mark.parametrize(
-    "other", [{"key": b"another"}, {"kernel_id": ID[:-1] + "6"}, {"action": "profiles"}, {"body": b'{"a": 1}'}]
-)
-def test_covers_kernel_action_and_body(gate: Gate, clock: Clock, other: dict[str, Any]) -> None:
-    assert refused(gate, made(clock, **other)) == "proof"
-
-
-def test_unknown_kernel(gate: Gate, clock: Clock) -> None:
-    assert refused(gate, made(clock), key=None) == "unknown"
-
-
 @pytest.mark.parametrize("ago", [WINDOW_SECONDS + 1, -WINDOW_SECONDS - 1])
 def test_outside_the_window(gate: Gate, clock: Clock, ago: float) -> None:
     assert refused(gate, made(clock, ago=ago)) == "expired"

@@ -24,7 +24,7 @@ from jupyter_tokens.server.snippets import Snippet
 from jupyter_tokens.token import Token
 
 from ..doubles import Clock
-from .conftest import Call, Kernel, told
+from .conftest import Call, Kernel, told, value_of
 from .kernels import Client, started, until
 
 pytestmark = pytest.mark.usefixtures("as_sent", "profiles")
@@ -32,12 +32,6 @@ pytestmark = pytest.mark.usefixtures("as_sent", "profiles")
 IR = Path("/usr/share/jupyter/kernels/ir")
 """Where Debian puts IRkernel's specification."""
 HOSTILE = "c4n4ry \"'`\\ $HOME ${x} $(id) %s {0}\n\r\t\x01é漢🔑 end"
-
-
-def value_of(extension: TokensExtension, name: str = "oneaccess") -> str:
-    held = extension.source.held(extension.source.key(name))
-    assert held is not None
-    return held.token.reveal()
 
 
 def give(monkeypatch: pytest.MonkeyPatch, extension: TokensExtension, *tokens: Token) -> list[Token]:
@@ -309,8 +303,7 @@ class TestDeadKernel:
         assert (answer.code, told(answer)["reason"]) == (409, "kernel")
 
     async def test_one_that_cannot_be_talked_to_fails_without_quoting_why(self, call: Call, kernel: Kernel) -> None:
-        spec = SimpleNamespace(language="python")
-        vars(kernel.known).update(shell_port=1, is_alive=lambda: True, kernel_spec=spec, provisioner=None)
+        kernel.reachable()
         answer = await call("POST", f"kernels/{kernel.id}/inject", {"profile": "oneaccess"})
         assert (answer.code, told(answer)["message"]) == (
             409,
@@ -334,8 +327,7 @@ class TestRefusals:
     async def test_a_wrong_request_is_told_what_is_wrong(
         self, call: Call, kernel: Kernel, body: dict[str, Any], status: int, words: str
     ) -> None:
-        spec = SimpleNamespace(language="python")
-        vars(kernel.known).update(shell_port=1, is_alive=lambda: True, kernel_spec=spec, provisioner=None)
+        kernel.reachable()
         answer = await call("POST", f"kernels/{kernel.id}/inject", body)
         assert answer.code == status
         assert words in told(answer)["message"]
@@ -343,8 +335,7 @@ class TestRefusals:
     async def test_an_unknown_language_is_told_the_known_ones(
         self, call: Call, kernel: Kernel, sandbox: Sandbox
     ) -> None:
-        spec = SimpleNamespace(language="cobol")
-        vars(kernel.known).update(shell_port=1, is_alive=lambda: True, kernel_spec=spec, provisioner=None)
+        kernel.reachable("cobol")
         answer = await call("POST", f"kernels/{kernel.id}/inject", {"profile": "oneaccess"})
         assert answer.code == 400
         assert "python, r, julia" in told(answer)["message"]
@@ -354,7 +345,7 @@ class TestRefusals:
         self, call: Call, kernel: Kernel, profiles: dict[str, Any], write_profiles: Any
     ) -> None:
         write_profiles({"oneaccess": {**profiles["oneaccess"], "kernels": ["ir"]}})
-        vars(kernel.known).update(shell_port=1, is_alive=lambda: True)
+        kernel.reachable()
         answer = await call("POST", f"kernels/{kernel.id}/inject", {"profile": "oneaccess"})
         assert (answer.code, told(answer)["reason"]) == (403, "limited")
 

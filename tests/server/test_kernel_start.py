@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,13 @@ from jupyter_tokens.server.app import Served, TokensExtension
 from jupyter_tokens.server.kernel_start import NAME, become_default
 from jupyter_tokens.token import Token
 
-from .conftest import SECRETS
-from .kernels import Client, started
+from .conftest import SECRETS, value_of
+from .kernels import IPYKERNEL, Client, started, write_spec
 
 Write = Callable[[dict[str, Any]], Path]
 
 
-@pytest.fixture(autouse=True)
-def _own_factory() -> Iterator[None]:
-    KernelProvisionerFactory.clear_instance()
-    yield
-    KernelProvisionerFactory.clear_instance()
-
-
-pytestmark = pytest.mark.usefixtures("as_sent")
+pytestmark = pytest.mark.usefixtures("as_sent", "own_factory")
 
 
 @pytest.fixture
@@ -56,12 +49,6 @@ async def start(serverapp: Any, **options: Any) -> tuple[dict[str, str], Any]:
     async with started(serverapp, **options) as client:
         seen = await environment(client)
     return seen, json.loads(seen.get(START_VARIABLE, "null"))
-
-
-def value_of(extension: TokensExtension, name: str = "oneaccess") -> str:
-    held = extension.source.held(extension.source.key(name))
-    assert held is not None
-    return held.token.reveal()
 
 
 @pytest.mark.usefixtures("opted_in")
@@ -112,13 +99,7 @@ class TestFirstCell:
         assert sandbox.requests["oneaccess"] == 0
 
     async def test_leaves_what_the_kernelspec_sets(self, jp_serverapp: Any, jp_data_dir: Path) -> None:
-        spec = jp_data_dir / "kernels" / "own"
-        spec.mkdir(parents=True)
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        env = {"ONEACCESS_TOKEN": "the kernelspec's"}
-        (spec / "kernel.json").write_text(
-            json.dumps({"argv": argv, "display_name": "Own", "language": "python", "env": env})
-        )
+        write_spec(jp_data_dir, [sys.executable, *IPYKERNEL], env={"ONEACCESS_TOKEN": "the kernelspec's"})
         seen, told = await start(jp_serverapp, name="own")
         assert seen["ONEACCESS_TOKEN"] == "the kernelspec's"
         assert told["oneaccess"]["reason"] == "configuration"

@@ -520,26 +520,6 @@ class TestNothingElse:
         assert (answer.code, told(answer)["reason"]) == (403, "reveal_off")
         assert sandbox.requests["astra"] == 0
 
-    async def test_without_a_login(self, call: Call, sandbox: Sandbox) -> None:
-        for method, path, _ in CALLS.values():
-            answer = await call(method, path, b"" if method == "POST" else None, headers={})
-            assert answer.code == 403
-        assert sum(sandbox.requests.values()) == 0
-
-    async def test_what_an_authorizer_is_asked(
-        self, asked: Call, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
-    ) -> None:
-        questions = []
-        monkeypatch.setattr(
-            type(jp_serverapp.authorizer),
-            "is_authorized",
-            lambda _self, _handler, _user, action, resource: questions.append((action, resource)),
-        )
-        for method, path, _ in CALLS.values():
-            assert (await asked(method, path, b"" if method == "POST" else None)).code == 403
-        assert set(questions) == {("read", "jupyter_tokens:proxy"), ("write", "jupyter_tokens:proxy")}
-        assert sum(sandbox.requests.values()) == 0
-
 
 # --- whatever a client writes ------------------------------------------------------------------------------------
 
