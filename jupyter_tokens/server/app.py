@@ -6,7 +6,6 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -218,6 +217,7 @@ class TokensExtension(ExtensionApp):
         """The server's token source, opened at first use, on the server's event loop."""
         source = self._open_source()
         source.observe(partial(self._fetched, source))
+        source.watch(lambda key, _: self.server.io_loop.add_callback(self.renewals.arrived, key))
         counted.add(source)
         return source
 
@@ -373,10 +373,9 @@ class TokensExtension(ExtensionApp):
         return self.serverapp
 
     def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
-        # Called on the thread of the fetch, before the cache has the outcome. An error here must not fail the fetch.
-        with suppress(Exception):
-            count_fetch(fetched, refresh=source.held(fetched.key) is not None)
-            self.activity.fetched(fetched)
+        # Called on the thread of the fetch, before the cache has the outcome.
+        count_fetch(fetched, refresh=source.held(fetched.key) is not None)
+        self.activity.fetched(fetched)
 
 
 def _absolute(path: str) -> str:

@@ -156,7 +156,6 @@ class Renewals:
     def __init__(self, extension: TokensExtension) -> None:
         self._extension = extension
         self._running: dict[tuple[str, str], _Renewal] = {}
-        self._is_watching = False
 
     def note(self, kernel_id: str, errand: Errand, sent: Token | None) -> None:
         """Start renewing the variables that an injection has filled, in place of any earlier renewal.
@@ -167,7 +166,6 @@ class Renewals:
         self.release(kernel_id, errand.variables.values())
         if sent is None:
             return
-        self._watch()
         renewal = _Renewal(self._extension, kernel_id, errand, sent)
         places = [(kernel_id, variable) for variable in errand.variables.values()]
         self._running.update(dict.fromkeys(places, renewal))
@@ -216,20 +214,8 @@ class Renewals:
             renewal.task.cancel()
         return renewal
 
-    def _watch(self) -> None:
-        if self._is_watching:
-            return
-        self._is_watching = True
-        loop = asyncio.get_running_loop()
-
-        def arrived(key: Key, _token: Token) -> None:
-            # Called on the thread of a fetch, which may outlive the loop.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._news, key)
-
-        self._extension.source.watch(arrived)
-
-    def _news(self, key: Key) -> None:
+    def arrived(self, key: Key) -> None:
+        """Wake the renewals of a token, because a newer one is cached."""
         for renewal in self._running.values():
             if renewal.key == key:
                 renewal.news.set()

@@ -290,25 +290,25 @@ class TestDefault:
 
     def test_is_ours_if_nothing_was_chosen(self) -> None:
         kernels = self.kernels()
-        assert become_default(kernels)
+        become_default(kernels)
         assert self.default(kernels) == NAME
 
     def test_is_ours_if_the_factory_was_made_before(self) -> None:
         kernels = self.kernels()
         assert self.default(kernels) == "local-provisioner"
-        assert become_default(kernels)
+        become_default(kernels)
         assert self.default(kernels) == NAME
 
     @pytest.mark.parametrize("chosen", ["local-provisioner", "another"])
     def test_is_the_users_if_configured(self, chosen: str) -> None:
         kernels = self.kernels(Config({"KernelProvisionerFactory": {"default_provisioner_name": chosen}}))
-        assert not become_default(kernels)
+        become_default(kernels)
         assert self.default(kernels) == chosen
 
     def test_is_the_users_if_in_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "another")
         kernels = self.kernels()
-        assert not become_default(kernels)
+        become_default(kernels)
         assert self.default(kernels) == "another"
 
     def test_is_jupyters_if_ours_could_not_be_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +317,7 @@ class TestDefault:
 
         monkeypatch.setattr(kernel_start, "distribution", nowhere)
         kernels = self.kernels()
-        assert not become_default(kernels)
+        become_default(kernels)
         assert self.default(kernels) == "local-provisioner"
 
     async def test_works_for_kernels_of_no_server(self) -> None:
