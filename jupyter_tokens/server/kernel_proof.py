@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,9 +106,6 @@ def _problem(file: Path, kernel: Any) -> str | None:
 
 async def _answers(kernel: Any) -> bool:
     """Whether a kernel with this key answers on the control channel."""
-    channel = KernelChannel(kernel, kernel.connect_control)
-    try:
+    with closing(KernelChannel(kernel, kernel.connect_control)) as channel:
         answered, _ = await asyncio.wait([channel.request("kernel_info_request", {})], timeout=ANSWER_SECONDS)
         return bool(answered)
-    finally:
-        channel.close()

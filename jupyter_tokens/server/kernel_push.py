@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -342,12 +342,9 @@ class Errand(_Visit):
             A token could not be fetched.
         """
         lived = self._lives(token)
-        channel = KernelChannel(self.kernel, self.kernel.connect_shell)
-        try:
+        with closing(KernelChannel(self.kernel, self.kernel.connect_shell)) as channel:
             given = await self._ask(channel, token, replaces) if self.language.lower() == "python" else None
             return given or await self._push(channel, token, replaces, lived=lived)
-        finally:
-            channel.close()
 
     async def _ask(self, channel: KernelChannel, token: Token, replaces: Token | None) -> Given | None:
         """Ask the kernel to fetch the token itself. Return None if the kernel cannot."""
@@ -410,16 +407,12 @@ class Removal(_Visit):
 
     async def run(self) -> Given:
         """Remove the tokens. Raises `Failed` or `TokenError`."""
-        channel = KernelChannel(self.kernel, self.kernel.connect_shell)
-        try:
+        with closing(KernelChannel(self.kernel, self.kernel.connect_shell)) as channel:
             itself = self.language.lower() == "python" and await self._ask(channel)
             for env, value in self._sent.items():
-                if itself and value is None:
-                    # The kernel has restored the variable's earlier value.
-                    continue
-                await self._unset(channel, env, value)
-        finally:
-            channel.close()
+                # A kernel that has removed the token itself has restored the variable's earlier value.
+                if value is not None or not itself:
+                    await self._unset(channel, env, value)
         return Given(None, None)
 
     async def _unset(self, channel: KernelChannel, env: str, value: Secret | None) -> None:

@@ -116,25 +116,14 @@ class ProfilesHandler(ServiceHandler):
         self.finish(json.dumps(answer))
 
     def _entry(self, name: str) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "name": name,
-            "provider": None,
-            "title": None,
-            "env": None,
-            "params": {},
-            "sandbox": False,
-            "scheme": "",
-            "header": "",
-            "kernels": None,
-            "notebooks": None,
-            "error": None,
-        }
         try:
             profile = self.service.source.profile(name)
         except ConfigurationError as error:
-            return {**entry, "error": self.facts_of(error)}
+            nothing = dict.fromkeys(("provider", "title", "env", "kernels", "notebooks"))
+            empty = {"params": {}, "sandbox": False, "scheme": "", "header": ""}
+            return {"name": name, **nothing, **empty, "error": self.facts_of(error)}
         return {
-            **entry,
+            "name": name,
             "provider": profile.provider.id,
             "title": profile.provider.title,
             "env": profile.env,
@@ -144,6 +133,7 @@ class ProfilesHandler(ServiceHandler):
             "header": profile.provider.header,
             "kernels": profile.kernels,
             "notebooks": profile.notebooks,
+            "error": None,
         }
 
 

@@ -193,12 +193,6 @@ class TestUnderLoad:
         assert (response.code, answer["reason"], answer["retryable"]) == (status, reason, retryable)
         sandbox.clear_faults()
 
-    async def test_a_vendor_that_is_not_there(self, call: Call, profiles: Any, write_profiles: Any) -> None:
-        gone = {**profiles["oneaccess"], "endpoint": "http://127.0.0.1:1", "timeout": 2}
-        write_profiles({"oneaccess": gone})
-        response = await call("POST", "profiles/oneaccess/token")
-        assert (response.code, told(response)["retryable"]) == (502, True)
-
 
 async def test_800_cold_calls_at_once_make_few_threads_and_are_all_served(
     extension: TokensExtension, profiles: Any, monkeypatch: pytest.MonkeyPatch

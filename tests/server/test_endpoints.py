@@ -245,11 +245,3 @@ async def test_an_access_key_is_no_token_and_a_token_is_no_access_key(ask: Ask, 
         response = await ask(tool, await secret())
         assert (response.code, told(response)["reason"]) == (400, "parameter")
         assert "access key" in told(response)["message"]
-
-
-async def test_an_sdk_may_ask_at_every_call(ask: Ask, secret: Any, sandbox: Sandbox) -> None:
-    """One call of the API a life, however often the SDK asks and however short the life is."""
-    shown = await secret("pai-dlc", ExpireTime=60)
-    for _ in range(60):
-        assert (await ask("google", shown, "pai-dlc")).code == 200
-    assert sandbox.requests["pai-dlc"] == 1
