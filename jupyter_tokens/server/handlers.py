@@ -23,6 +23,8 @@ from .kernel_proof import check_adopted
 from .kernel_push import Errand, Given, Injection, Removal
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from jupyter_client.manager import KernelManager
 
     from ..config.editing import Change
@@ -272,9 +274,16 @@ class InjectHandler(TokensHandler):
         # The queue may have filled up while the token was fetched.
         self._check_place(kernel_id)
         injection = Injection(kernel_id, name, env, errand.language.lower(), token.expires_at)
-        task = self.extensionapp.injections.begin(injection, partial(errand.run, token))
-        task.add_done_callback(partial(self._ended, injection, errand))
-        await self._answer(kernel, injection, task)
+
+        async def inject() -> Given:
+            given = await errand.run(token)
+            for variable in errand.variables.values():
+                extension.holdings.note(Holding(kernel_id, name, variable, given.expires_at, given.kept_by))
+            extension.renewals.note(kernel_id, errand, given.token)
+            extension.activity.injected(self, name, kernel_id)
+            return given
+
+        await self._begin(kernel, injection, inject, "an injection")
 
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
@@ -292,11 +301,29 @@ class InjectHandler(TokensHandler):
         # First, so that no renewal puts the token back.
         extension.renewals.release(kernel_id, variables)
         injection = Injection(kernel_id, name, ", ".join(variables), removal.language.lower(), None)
-        task = extension.injections.begin(injection, removal.run)
-        task.add_done_callback(partial(self._removed, injection))
-        await self._answer(kernel, injection, task)
 
-    async def _answer(self, kernel: KernelManager, injection: Injection, task: asyncio.Task[Given | None]) -> None:
+        async def remove() -> Given:
+            try:
+                given = await removal.run()
+            except Exception:
+                for env in extension.holdings.variables(kernel_id, name):
+                    extension.holdings.renewed_by_nobody(kernel_id, env)
+                raise
+            extension.holdings.removed(kernel_id, name)
+            extension.activity.forgotten(self, name, kernel_id)
+            return given
+
+        await self._begin(kernel, injection, remove, "a removal")
+
+    async def _begin(
+        self, kernel: KernelManager, injection: Injection, work: Callable[[], Awaitable[Given]], what: str
+    ) -> None:
+        def report(_: asyncio.Task[None]) -> None:
+            if injection.state == "failed":
+                self.log.warning("jupyter_tokens: %s failed: %s", what, json.dumps(injection.told()))
+
+        task = self.extensionapp.injections.begin(injection, work)
+        task.add_done_callback(report)
         is_busy = getattr(kernel, "execution_state", None) == "busy"
         await asyncio.wait({task}, timeout=BUSY_GRACE_SECONDS if is_busy else GRACE_SECONDS)
         if injection.state == "failed":
@@ -309,29 +336,6 @@ class InjectHandler(TokensHandler):
             self.refuse(
                 429, "Too many injections or removals are waiting for this kernel.", "too_many", retry_after=5.0
             )
-
-    def _ended(self, injection: Injection, errand: Errand, task: asyncio.Task[Given | None]) -> None:
-        given = None if task.cancelled() else task.result()
-        if given is not None:
-            self.extensionapp.activity.injected(self, injection.profile, injection.kernel_id)
-            for variable in errand.variables.values():
-                held = Holding(
-                    injection.kernel_id, injection.profile, variable, injection.expires_at, injection.kept_by
-                )
-                self.extensionapp.holdings.note(held)
-            self.extensionapp.renewals.note(injection.kernel_id, errand, given.token)
-        else:
-            self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))
-
-    def _removed(self, injection: Injection, task: asyncio.Task[Given | None]) -> None:
-        holdings = self.extensionapp.holdings
-        if not task.cancelled() and task.result() is not None:
-            self.extensionapp.activity.forgotten(self, injection.profile, injection.kernel_id)
-            holdings.removed(injection.kernel_id, injection.profile)
-            return
-        for env in holdings.variables(injection.kernel_id, injection.profile):
-            holdings.renewed_by_nobody(injection.kernel_id, env)
-        self.log.warning("jupyter_tokens: a removal failed: %s", json.dumps(injection.told()))
 
     async def _kernel(self, kernel_id: str) -> KernelManager:
         if kernel_id not in self.kernel_manager:

@@ -144,7 +144,7 @@ class InjectionQueue:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Injection] = OrderedDict()
-        self._tasks: set[asyncio.Task[Given | None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def full(self, kernel_id: str) -> bool:
         """Whether the queue of a kernel is full. Each kernel has its own queue."""
@@ -155,10 +155,10 @@ class InjectionQueue:
         """Return an injection by its id, if it is still known."""
         return self._known.get(injection_id)
 
-    def begin(self, injection: Injection, errand: Callable[[], Awaitable[Given]]) -> asyncio.Task[Given | None]:
+    def begin(self, injection: Injection, work: Callable[[], Awaitable[Given]]) -> asyncio.Task[None]:
         """Start an injection, which continues even if the client disconnects. Return its task."""
         self._known[injection.id] = injection
-        task = asyncio.create_task(self._run(injection, errand))
+        task = asyncio.create_task(self._run(injection, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -169,10 +169,10 @@ class InjectionQueue:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self, injection: Injection, errand: Callable[[], Awaitable[Given]]) -> Given | None:
+    async def _run(self, injection: Injection, work: Callable[[], Awaitable[Given]]) -> None:
         try:
-            given = await errand()
-            injection.expires_at, injection.kept_by = given.expires_at, given.kept_by
+            given = await work()
+            injection.expires_at, injection.kept_by, injection.state = given.expires_at, given.kept_by, "done"
         except (Failed, TokenError) as error:
             injection.state, injection.message = "failed", str(error)
         except asyncio.CancelledError:
@@ -182,15 +182,11 @@ class InjectionQueue:
             # Only the type: the error's text may quote what was sent.
             problem = f"Unexpected error in the exchange with the kernel ({type(error).__name__})."
             injection.state, injection.message = "failed", problem
-        else:
-            injection.state = "done"
-            return given
         finally:
             self._known.move_to_end(injection.id)
             finished = [known.id for known in self._known.values() if known.state != "queued"]
             for injection_id in finished[:-MOST_FINISHED]:
                 del self._known[injection_id]
-        return None
 
 
 class KernelChannel:
