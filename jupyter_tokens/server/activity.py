@@ -11,7 +11,6 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..protocol.handles import Issued
     from ..sources.base import TokenSource
-    from ..sources.local import Fetched, LocalSource
+    from ..sources.local import Fetched
     from .base import TokensHandler
 
 __all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "counted"]
@@ -72,15 +71,12 @@ class Activity:
     ----------
     app : ServerApp
         The Jupyter server.
-    source : callable
-        Returns the server's token source.
     clock : Clock
         For the times in the history.
     """
 
-    def __init__(self, app: ServerApp, source: Callable[[], LocalSource], clock: Clock) -> None:
+    def __init__(self, app: ServerApp, clock: Clock) -> None:
         self._app = app
-        self._source = source
         self._log = app.log
         assert app.event_logger is not None
         self._events = app.event_logger
@@ -164,19 +160,12 @@ class Activity:
 
     def refused(self, handler: TokensHandler, reason: str) -> None:
         """Report a request that was answered with 403."""
-        facts = {"reason": reason, "resource": handler.auth_resource, "profile": self._known(handler)}
+        facts = {"reason": reason, "resource": handler.auth_resource, "profile": _known(handler)}
         self._tell("refused", logging.WARNING, facts, handler)
 
     def found(self, path: str, outcome: str, found: list[str]) -> None:
         """Report tokens found in a notebook that was to be saved; `outcome` is "saved", "redacted" or "refused"."""
         self._tell("found", logging.DEBUG, {"path": path, "outcome": outcome, "found": found})
-
-    def _known(self, handler: TokensHandler) -> str | None:
-        # Only the name of an existing profile: a request may contain anything in place of the name, even a token.
-        with suppress(Exception):
-            profiles = self._source().profiles()
-            return next((name for name in handler.path_kwargs.values() if name in profiles), None)
-        return None
 
     def _tell(self, kind: str, level: int, facts: dict[str, Any], handler: TokensHandler | None = None) -> None:
         """Report an event; with `handler`, also its request's user and, unless `facts` have one, its kernel."""
@@ -205,6 +194,14 @@ class Activity:
             self._events.emit(schema_id=_SCHEMA_IDS[kind], data=facts)
         except Exception as error:
             self._log.warning("jupyter_tokens: an event was not emitted: %s", type(error).__name__)
+
+
+def _known(handler: TokensHandler) -> str | None:
+    # Only the name of an existing profile: a request may contain anything in place of the name, even a token.
+    with suppress(Exception):
+        profiles = handler.extensionapp.source.profiles()
+        return next((name for name in handler.path_kwargs.values() if name in profiles), None)
+    return None
 
 
 def count_fetch(fetched: Fetched, *, refresh: bool) -> None:

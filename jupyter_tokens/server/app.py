@@ -264,7 +264,7 @@ class TokensExtension(ExtensionApp):
         return public_url(server), "\n".join(found) or None
 
     def initialize_settings(self) -> None:
-        self.activity = Activity(self.server, lambda: self.source, self.clock)
+        self.activity = Activity(self.server, self.clock)
         self.holdings = Holdings(self.server.kernel_manager, self.activity.held)
         self.injections = InjectionQueue()
         self.renewals = Renewals(self)
