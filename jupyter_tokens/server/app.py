@@ -198,7 +198,6 @@ class TokensExtension(ExtensionApp):
 
     clock: Clock = SystemClock()
     """The clock; tests replace it."""
-    on_a_thread = staticmethod(on_a_thread)
     activity: Activity
     holdings: Holdings
     injections: InjectionQueue
@@ -318,7 +317,7 @@ class TokensExtension(ExtensionApp):
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
         """Create a new token by a call to the API. The token is not cached. Raises `TokenError`."""
         profile = self.source.profile(name)
-        token = await self.on_a_thread(lambda: self.source.create(name, params), name)
+        token = await on_a_thread(lambda: self.source.create(name, params), name)
         if self._save_hook is not None:
             self._save_hook.know(Key(name), token)
         return Served(profile, token, cached=False)

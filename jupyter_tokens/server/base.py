@@ -17,6 +17,7 @@ from jupyter_server.extension.handler import ExtensionHandlerMixin
 from tornado import web
 from tornado.web import HTTPError
 
+from .._util.threads import on_a_thread
 from ..errors import (
     Busy,
     ConfigurationError,
@@ -329,9 +330,7 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
             The other parameters that the API needs to list the values.
         """
         extension = self.extensionapp
-        found = await extension.on_a_thread(
-            lambda: extension.source.list_values_of(profile, param, given), profile.name
-        )
+        found = await on_a_thread(lambda: extension.source.list_values_of(profile, param, given), profile.name)
         self.finish(json.dumps({"values": [one._asdict() for one in found]}))
 
     async def may(self, action: str, resource: str, user: Any = None) -> bool:

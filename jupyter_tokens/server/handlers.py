@@ -11,6 +11,7 @@ from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from .._util.threads import on_a_thread
 from ..config.editing import draft, editable, put
 from ..config.found import found
 from ..config.secret_store import usable
@@ -81,7 +82,7 @@ class ProvidersHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
         """List the providers with JSON schemas of their settings and parameters, and the stores for secrets."""
-        stores = await self.extensionapp.on_a_thread(usable)
+        stores = await on_a_thread(usable)
         self.finish(json.dumps({"providers": provider_entries(), "secret_stores": stores}))
 
 
@@ -93,7 +94,7 @@ class ImportHandler(TokensHandler):
     async def get(self) -> None:
         """List credentials on this machine, without values; an empty list for users who may not write references."""
         self.check_edit()
-        known = await self.extensionapp.on_a_thread(found) if await self.may("execute", KERNELS) else []
+        known = await on_a_thread(found) if await self.may("execute", KERNELS) else []
         self.finish(json.dumps({"found": [one._asdict() for one in known]}))
 
 
@@ -166,7 +167,7 @@ class ValuesHandler(TokensHandler):
             )
         extension = self.extensionapp
         allow = await _rules(self)
-        return await extension.on_a_thread(partial(draft, name, settings, extension.source.profiles(), allow))
+        return await on_a_thread(partial(draft, name, settings, extension.source.profiles(), allow))
 
 
 class ProfileHandler(TokensHandler):
@@ -178,7 +179,7 @@ class ProfileHandler(TokensHandler):
         """Return the profile's settings for a form, without its secrets."""
         self.check_edit()
         extension = self.extensionapp
-        self.finish(json.dumps(await extension.on_a_thread(partial(editable, name, extension.source.profiles()))))
+        self.finish(json.dumps(await on_a_thread(partial(editable, name, extension.source.profiles()))))
 
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
@@ -188,7 +189,7 @@ class ProfileHandler(TokensHandler):
         settings = self.body(None)
         extension = self.extensionapp
         allow = await _rules(self)
-        created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
+        created = await on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
         # The source only notices changed settings, not a new secret behind the same reference.
         extension.source.forget_profile(name)
         extension.source.look_again()
@@ -201,7 +202,7 @@ class ProfileHandler(TokensHandler):
         """Remove a profile, log out the person who is logged in for it, and forget the profile's tokens."""
         self.check_edit()
         extension = self.extensionapp
-        revoked = await extension.on_a_thread(partial(extension.source.remove_profile, name))
+        revoked = await on_a_thread(partial(extension.source.remove_profile, name))
         extension.renewals.forget(name)
         if revoked is not None:
             extension.activity.login(self, name, "out")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
+from .._util.threads import on_a_thread
 from ..sources.logins import attempt_to_dict
 from ..sources.loopback import PAGE_HEADERS, done, page
 from .base import LOGIN, TokensHandler
@@ -39,7 +40,7 @@ def _answer(handler: TokensHandler, name: str, attempt: Attempt | None, where: s
 
 async def _log_out(handler: TokensHandler, name: str) -> None:
     extension = handler.extensionapp
-    revoked = await extension.on_a_thread(partial(extension.source.logins.logout, name), name)
+    revoked = await on_a_thread(partial(extension.source.logins.logout, name), name)
     extension.renewals.forget(name)
     if revoked is not None:
         extension.activity.forgotten(handler, name)
@@ -97,7 +98,7 @@ class LoginHandler(_LoginHandler):
             device=device,
             logged_in=partial(extension.activity.login, self, name, "in"),
         )
-        attempt = await extension.on_a_thread(begin, name)
+        attempt = await on_a_thread(begin, name)
         _answer(self, name, attempt, "in this browser")
 
     @web.authenticated
@@ -124,7 +125,7 @@ class LoginStateHandler(_LoginHandler):
         """Return the state of a login. For a login on another device, poll the login server first if a poll is due."""
         extension = self.extensionapp
         look = partial(extension.source.logins.look, login_id, session=self.browser())
-        attempt = await extension.on_a_thread(look, name)
+        attempt = await on_a_thread(look, name)
         _answer(self, name, attempt, "in this browser")
 
 
@@ -142,7 +143,7 @@ class CallbackHandler(_LoginHandler):
         given = self.request.query_arguments
         values = {name: [value.decode("utf-8", "replace") for value in every] for name, every in given.items()}
         finish = partial(extension.source.logins.finish, values, session=self.browser() or "nobody")
-        attempt = await extension.on_a_thread(finish)
+        attempt = await on_a_thread(finish)
         self.finish(self._page(*done(attempt)))
 
     def finish(self, chunk: Any = None) -> Any:
@@ -176,9 +177,9 @@ class KernelLoginHandler(KernelHandler):
             return
         attempt: Attempt | None
         if "id" in body:
-            attempt = await extension.on_a_thread(partial(logins.look, body["id"], session=session), name)
+            attempt = await on_a_thread(partial(logins.look, body["id"], session=session), name)
         else:
             told = partial(extension.activity.login, self, name, "in")
             begin = partial(logins.begin, name, session=session, device=True, logged_in=told)
-            attempt = await extension.on_a_thread(begin, name)
+            attempt = await on_a_thread(begin, name)
         _answer(self, name, attempt, "of this kernel")

@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from .._util.threads import on_a_thread
 from ..errors import ApiError, ParameterError, TokenError
 from ..providers.params import parse_params
 from ..sources.cache import Key
@@ -112,7 +113,7 @@ class VendorProxyHandler(TokensHandler):
         began = extension.clock.elapsed()
         source = extension.source
         try:
-            answer = await extension.on_a_thread(lambda: source.exchange(profile, params, path), name)
+            answer = await on_a_thread(lambda: source.exchange(profile, params, path), name)
         except TokenError as error:
             # The call could not be made, for example because the login before it failed, or the API did not answer.
             self._tell(profile, params, extension.clock.elapsed() - began, error)

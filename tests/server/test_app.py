@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import jupyter_tokens
-from jupyter_tokens._util.threads import MOST_OF_ONE, THREADS, Threads
+from jupyter_tokens._util.threads import MOST_OF_ONE, THREADS, Threads, on_a_thread
 from jupyter_tokens.protocol.proof import CERT_VARIABLE, URL_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension, public_url
@@ -117,12 +117,12 @@ async def test_the_whole_server_can_be_stopped(jp_serverapp: Any, extension: Tok
     assert "source" not in vars(extension)
 
 
-async def test_blocking_work_tells_its_error(extension: TokensExtension) -> None:
+async def test_blocking_work_tells_its_error() -> None:
     with pytest.raises(ZeroDivisionError):
-        await extension.on_a_thread(lambda: 1 // 0)
+        await on_a_thread(lambda: 1 // 0)
 
 
-async def test_who_waits_for_blocking_work_can_be_cancelled(extension: TokensExtension) -> None:
+async def test_who_waits_for_blocking_work_can_be_cancelled() -> None:
     began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -130,7 +130,7 @@ async def test_who_waits_for_blocking_work_can_be_cancelled(extension: TokensExt
         go_on.wait()
         ended.set()
 
-    task = asyncio.create_task(extension.on_a_thread(work))
+    task = asyncio.create_task(on_a_thread(work))
     await asyncio.to_thread(began.wait)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
