@@ -7,7 +7,6 @@ the process together.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections import deque
@@ -50,7 +49,6 @@ MOST_HISTORY = 200
 _NOT_IN_HISTORY = {"held", "found"}
 _HISTORY = ("profile", "user", "kernel_id", "to", "what", "reason")
 
-_SCHEMA_IDS = {kind: SCHEMA_ID.format(kind=kind) for kind in KINDS}
 _SCHEMAS = Path(__file__).parent / "events"
 
 _FETCHES = Counter("jupyter_tokens_fetches", "Calls to token APIs by provider and outcome", ["provider", "outcome"])
@@ -179,19 +177,15 @@ class Activity:
                 self._history.append({"at": at, "kind": kind, **{name: facts.get(name) for name in _HISTORY}})
             # As JSON, so that a name cannot forge a line of the log.
             self._log.log(level, "jupyter_tokens %s %s", kind, json.dumps(facts))
-            try:
-                asyncio.get_running_loop()
-            except RuntimeError:
-                self._app.io_loop.add_callback(self._emit, kind, facts)
-            else:
-                self._emit(kind, facts)
+            # This may be the thread of a fetch, and listeners run on the loop.
+            self._app.io_loop.add_callback(self._emit, kind, facts)
         except Exception as error:
             self._log.warning("jupyter_tokens: an event was not reported: %s", type(error).__name__)
 
     def _emit(self, kind: str, facts: dict[str, Any]) -> None:
         try:
             self.register()
-            self._events.emit(schema_id=_SCHEMA_IDS[kind], data=facts)
+            self._events.emit(schema_id=SCHEMA_ID.format(kind=kind), data=facts)
         except Exception as error:
             self._log.warning("jupyter_tokens: an event was not emitted: %s", type(error).__name__)
 
