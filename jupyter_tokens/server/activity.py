@@ -7,13 +7,10 @@ the process together.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -21,17 +18,16 @@ from weakref import WeakSet
 from prometheus_client import Counter, Gauge, Histogram
 
 from ..clock import Clock, utc
-from ..errors import TokenError
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
     from ..protocol.handles import Issued
     from ..sources.base import TokenSource
-    from ..sources.local import Fetched, LocalSource
+    from ..sources.local import Fetched
     from .base import TokensHandler
 
-__all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "unwatch", "watch"]
+__all__ = ["KINDS", "SCHEMA_ID", "Activity", "count_fetch", "count_hit", "counted"]
 
 SCHEMA_ID = "https://github.com/jupyter-tokens/jupyter_tokens/events/{kind}/v1"
 KINDS = (
@@ -53,7 +49,6 @@ MOST_HISTORY = 200
 _NOT_IN_HISTORY = {"held", "found"}
 _HISTORY = ("profile", "user", "kernel_id", "to", "what", "reason")
 
-_SCHEMA_IDS = {kind: SCHEMA_ID.format(kind=kind) for kind in KINDS}
 _SCHEMAS = Path(__file__).parent / "events"
 
 _FETCHES = Counter("jupyter_tokens_fetches", "Calls to token APIs by provider and outcome", ["provider", "outcome"])
@@ -62,9 +57,9 @@ _SECONDS = Histogram("jupyter_tokens_fetch_duration_seconds", "Seconds that call
 _FAILURES = Counter("jupyter_tokens_refresh_failures", "Refreshes that failed while a token was cached", ["provider"])
 _HELD = Gauge("jupyter_tokens_held", "Valid tokens in the cache")
 
-_hits = cache(_HITS.labels)
-_sources: WeakSet[TokenSource] = WeakSet()
-_HELD.set_function(lambda: sum(source.live() for source in tuple(_sources)))
+counted: WeakSet[TokenSource] = WeakSet()
+"""The sources whose tokens the gauge counts."""
+_HELD.set_function(lambda: sum(source.live() for source in tuple(counted)))
 
 
 class Activity:
@@ -74,15 +69,12 @@ class Activity:
     ----------
     app : ServerApp
         The Jupyter server.
-    source : callable
-        Returns the server's token source.
     clock : Clock
         For the times in the history.
     """
 
-    def __init__(self, app: ServerApp, source: Callable[[], LocalSource], clock: Clock) -> None:
+    def __init__(self, app: ServerApp, clock: Clock) -> None:
         self._app = app
-        self._source = source
         self._log = app.log
         assert app.event_logger is not None
         self._events = app.event_logger
@@ -111,18 +103,17 @@ class Activity:
 
     def fetched(self, fetched: Fetched) -> None:
         """Report the attempt to fetch a token from an API, with its error if it failed."""
+        facts = {
+            "profile": fetched.key.profile,
+            "provider": fetched.provider,
+            "seconds": round(fetched.seconds, 3),
+        }
         error = fetched.error
-        kind, level = ("fetched", logging.INFO) if error is None else ("failed", logging.WARNING)
-        self._tell(
-            kind,
-            level,
-            lambda: {
-                "profile": fetched.key.profile,
-                "provider": fetched.provider,
-                "seconds": round(fetched.seconds, 3),
-                **({} if error is None else _why(error)),
-            },
-        )
+        if error is None:
+            self._tell("fetched", logging.INFO, facts)
+        else:
+            facts |= {name: getattr(error, name) for name in ("reason", "code", "request_id", "retryable")}
+            self._tell("failed", logging.WARNING, facts)
 
     def served(self, handler: TokensHandler, profile: str, *, to: str, cached: bool) -> None:
         """Report a token that was handed out.
@@ -138,130 +129,73 @@ class Activity:
         cached : bool
             Whether the token came from the cache.
         """
-        self._tell("served", logging.DEBUG, lambda: {"profile": profile, "to": to, "cached": cached, **_who(handler)})
+        self._tell("served", logging.DEBUG, {"profile": profile, "to": to, "cached": cached}, handler)
 
     def revealed(self, handler: TokensHandler, profile: str) -> None:
         """Report a token whose value was sent to a browser."""
-        self._tell("revealed", logging.INFO, lambda: {"profile": profile, **_who(handler)})
+        self._tell("revealed", logging.INFO, {"profile": profile}, handler)
 
     def injected(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
         """Report a token that the server injected into a kernel; `handler` is None at the kernel's start."""
-        self._tell("injected", logging.INFO, lambda: _moved(handler, profile, kernel_id))
-
-    def removed(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
-        """Report a profile's tokens that were removed from a kernel; `handler` is None if there is no request."""
-        self._tell("forgotten", logging.DEBUG, lambda: _moved(handler, profile, kernel_id))
+        self._tell("injected", logging.INFO, {"profile": profile, "user": None, "kernel_id": kernel_id}, handler)
 
     def held(self, kernel_id: str, profiles: list[str]) -> None:
         """Report that the tokens in a kernel changed. The kernel now holds tokens of `profiles`."""
-        self._tell("held", logging.DEBUG, lambda: {"kernel_id": kernel_id, "profiles": profiles})
+        self._tell("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
 
     def handle(self, what: str, handler: TokensHandler, issued: Issued) -> None:
         """Report a handle that was issued or revoked; `what` is "issued" or "revoked"."""
         facts = {"handle": issued.id, "what": what, "profile": issued.profile, "owner": issued.owner}
-        self._tell("handle", logging.INFO, lambda: {**facts, **_who(handler)})
+        self._tell("handle", logging.INFO, facts, handler)
 
     def login(self, handler: TokensHandler, profile: str, what: str) -> None:
         """Report that a person has logged in or out; `what` is "in" or "out"."""
-        self._tell("login", logging.INFO, lambda: {"profile": profile, "what": what, **_who(handler)})
+        self._tell("login", logging.INFO, {"profile": profile, "what": what}, handler)
 
-    def forgotten(self, handler: TokensHandler, profile: str) -> None:
-        """Report a profile's tokens that were removed from the server on request."""
-        self._tell("forgotten", logging.DEBUG, lambda: _moved(handler, profile, None))
+    def forgotten(self, handler: TokensHandler, profile: str, kernel_id: str | None = None) -> None:
+        """Report a profile's tokens that were removed on request from a kernel; by default from the server."""
+        self._tell("forgotten", logging.DEBUG, {"profile": profile, "kernel_id": kernel_id}, handler)
 
     def refused(self, handler: TokensHandler, reason: str) -> None:
         """Report a request that was answered with 403."""
-        self._tell(
-            "refused",
-            logging.WARNING,
-            lambda: {
-                "reason": reason,
-                "resource": handler.auth_resource,
-                "profile": self._known(handler),
-                **_who(handler),
-            },
-        )
+        facts = {"reason": reason, "resource": handler.auth_resource, "profile": _known(handler)}
+        self._tell("refused", logging.WARNING, facts, handler)
 
     def found(self, path: str, outcome: str, found: list[str]) -> None:
         """Report tokens found in a notebook that was to be saved; `outcome` is "saved", "redacted" or "refused"."""
-        self._tell("found", logging.DEBUG, lambda: {"path": path, "outcome": outcome, "found": found})
+        self._tell("found", logging.DEBUG, {"path": path, "outcome": outcome, "found": found})
 
-    def _known(self, handler: TokensHandler) -> str | None:
-        # Only the name of an existing profile: a request may contain anything in place of the name, even a token.
-        with suppress(TokenError):
-            profiles = self._source().profiles()
-            return next((name for name in handler.path_kwargs.values() if name in profiles), None)
-        return None
-
-    def _tell(self, kind: str, level: int, look: Callable[[], dict[str, Any]]) -> None:
+    def _tell(self, kind: str, level: int, facts: dict[str, Any], handler: TokensHandler | None = None) -> None:
+        """Report an event; with `handler`, also its request's user and, unless `facts` have one, its kernel."""
         try:
-            # Here, because a handler may not know its user or its kernel.
-            facts = look()
+            if handler is not None:
+                # Here, because a handler may not know its user or its kernel.
+                user = getattr(handler.current_user, "username", None)
+                facts = {"kernel_id": handler.kernel_id, **facts, "user": user}
             if kind not in _NOT_IN_HISTORY and facts.get("to") != "browser":
                 at = utc(self._clock.now()).isoformat()
                 self._history.append({"at": at, "kind": kind, **{name: facts.get(name) for name in _HISTORY}})
-            if _is_heard(self._log, level):
-                # As JSON, so that a name cannot forge a line of the log.
-                self._log.log(level, "jupyter_tokens %s %s", kind, json.dumps(facts))
-            try:
-                asyncio.get_running_loop()
-            except RuntimeError:
-                self._app.io_loop.add_callback(self._emit, kind, facts)
-            else:
-                self._emit(kind, facts)
+            # As JSON, so that a name cannot forge a line of the log.
+            self._log.log(level, "jupyter_tokens %s %s", kind, json.dumps(facts))
+            # This may be the thread of a fetch, and listeners run on the loop.
+            self._app.io_loop.add_callback(self._emit, kind, facts)
         except Exception as error:
             self._log.warning("jupyter_tokens: an event was not reported: %s", type(error).__name__)
 
     def _emit(self, kind: str, facts: dict[str, Any]) -> None:
         try:
             self.register()
-            self._events.emit(schema_id=_SCHEMA_IDS[kind], data=facts)
+            self._events.emit(schema_id=SCHEMA_ID.format(kind=kind), data=facts)
         except Exception as error:
             self._log.warning("jupyter_tokens: an event was not emitted: %s", type(error).__name__)
 
 
-def _is_heard(log: Any, level: int) -> bool:
-    """Whether a log record of this level would reach a handler.
-
-    The server's logger passes records of all levels on, and its handlers drop most of them. To create a record that is
-    then dropped costs as much time as the rest of serving a token.
-    """
-    if not log.isEnabledFor(level):
-        return False
-    logger = log
-    while logger is not None:
-        if any(handler.level <= level for handler in logger.handlers):
-            return True
-        logger = logger.parent if logger.propagate else None
-    return False
-
-
-def _why(error: TokenError) -> dict[str, Any]:
-    return {
-        "reason": error.reason,
-        "code": error.code,
-        "request_id": error.request_id,
-        "retryable": error.retryable,
-    }
-
-
-def _who(handler: TokensHandler) -> dict[str, Any]:
-    return {"user": getattr(handler.current_user, "username", None), "kernel_id": handler.kernel_id}
-
-
-def _moved(handler: TokensHandler | None, profile: str, kernel_id: str | None) -> dict[str, Any]:
-    user = _who(handler)["user"] if handler is not None else None
-    return {"profile": profile, "user": user, "kernel_id": kernel_id}
-
-
-def watch(source: TokenSource) -> None:
-    """Include a source in the gauge of cached tokens until `unwatch` is called."""
-    _sources.add(source)
-
-
-def unwatch(source: TokenSource) -> None:
-    """Take a source out of the gauge of cached tokens."""
-    _sources.discard(source)
+def _known(handler: TokensHandler) -> str | None:
+    # Only the name of an existing profile: a request may contain anything in place of the name, even a token.
+    with suppress(Exception):
+        profiles = handler.extensionapp.source.profiles()
+        return next((name for name in handler.path_kwargs.values() if name in profiles), None)
+    return None
 
 
 def count_fetch(fetched: Fetched, *, refresh: bool) -> None:
@@ -274,4 +208,4 @@ def count_fetch(fetched: Fetched, *, refresh: bool) -> None:
 
 def count_hit(provider: str) -> None:
     """Count a token that was served from the cache."""
-    _hits(provider).inc()
+    _HITS.labels(provider).inc()

@@ -38,34 +38,16 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
     name : str
         Name of an existing profile.
     """
-    entry: dict[str, Any] = {
-        "name": name,
-        "provider": None,
-        "title": None,
-        "env": None,
-        "base_url": None,
-        "header": None,
-        "scheme": None,
-        "params": {},
-        "token_params": {},
-        "sandbox": False,
-        "state": "failed",
-        "expires_at": None,
-        "has_value": None,
-        "login": None,
-        "origin": "",
-        "may_reveal": True,
-        "sdks": [],
-        "error": None,
-    }
     try:
         profile = source.profile(name)
     except TokenError as error:
         # Not only ConfigurationError: for a granted profile, the hub's service may report any error.
-        return {**entry, "error": error_facts(error)}
+        nothing = ("provider", "title", "env", "base_url", "header", "scheme", "expires_at", "has_value", "login")
+        empty = {"params": {}, "token_params": {}, "sandbox": False, "origin": "", "may_reveal": True, "sdks": []}
+        return {"name": name, **dict.fromkeys(nothing), **empty, "state": "failed", "error": error_facts(error)}
     (state, token, failure), key = source.profile_standing(name)
     return {
-        **entry,
+        "name": name,
         "provider": profile.provider.id,
         "title": profile.provider.title,
         "env": profile.env,

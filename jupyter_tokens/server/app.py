@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,12 +24,12 @@ from ..clock import Clock, SystemClock
 from ..config.files import TokenProfiles, remove_leftovers
 from ..protocol.handles import ID, Handles
 from ..protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
-from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE
+from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE, Gate
 from ..sources.cache import Key
 from ..sources.hub import HubSource
 from ..sources.local import Fetched, LocalSource
-from .activity import Activity, count_fetch, count_hit, unwatch, watch
-from .base import INJECT, KERNELS, LOGIN, PROFILES, PROXY, TOKENS, TokensHandler
+from .activity import Activity, count_fetch, count_hit, counted
+from .base import TokensHandler
 from .endpoints import EndpointHandler, KernelSdkHandler, Secrets
 from .handle_handlers import (
     HandleHandler,
@@ -55,8 +53,7 @@ from .handlers import (
 )
 from .holdings import Holdings, Renewals
 from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler, KernelValuesHandler
-from .kernel_proof import KernelGate
-from .kernel_push import Injection, InjectionQueue
+from .kernel_push import InjectionQueue
 from .kernel_start import become_default
 from .login_handlers import CALLBACK, CallbackHandler, KernelLoginHandler, LoginHandler, LoginStateHandler
 from .vendor_proxy import VendorProxyHandler
@@ -66,7 +63,7 @@ if TYPE_CHECKING:
     from ..token import Token
     from .save_hook import SaveHook
 
-__all__ = ["ROUTES", "Route", "Served", "TokensExtension", "public_url"]
+__all__ = ["ROUTES", "Served", "TokensExtension", "public_url"]
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (compared with, not bound to)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -82,64 +79,37 @@ _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE---
 _HANDLE = rf"/handles/(?P<handle_id>{ID})"
 
 
-class Route(NamedTuple):
-    """One path below the server's base URL.
-
-    Attributes
-    ----------
-    pattern : str
-        Regular expression of the path.
-    handler : type
-        The handler class.
-    permissions : mapping
-        By method of the handler: the action and the resource for which the user needs permission. None if the method
-        needs no login, because it checks a proof of a kernel or a worker, or a secret that a kernel got with its proof.
-    """
-
-    pattern: str
-    handler: type[TokensHandler]
-    permissions: Mapping[str, tuple[str, str] | None]
-
-
-ROUTES = (
-    Route(r"jupyter-tokens/profiles", ProfilesHandler, {"get": ("read", PROFILES)}),
-    Route(r"jupyter-tokens/providers", ProvidersHandler, {"get": ("read", PROFILES)}),
-    Route(r"jupyter-tokens/import", ImportHandler, {"get": ("write", PROFILES)}),
-    Route(
-        _PROFILE,
-        ProfileHandler,
-        {"get": ("read", PROFILES), "put": ("write", PROFILES), "delete": ("write", PROFILES)},
-    ),
-    Route(_PROFILE + "/token", TokenHandler, {"post": ("write", TOKENS), "delete": ("write", TOKENS)}),
-    Route(_PROFILE + "/values", ValuesHandler, {"post": ("write", TOKENS)}),
-    Route(_PROFILE + "/login", LoginHandler, {"post": ("write", LOGIN), "delete": ("write", LOGIN)}),
-    Route(_PROFILE + r"/login/(?P<login_id>[0-9a-f]{32})", LoginStateHandler, {"get": ("read", LOGIN)}),
-    Route(CALLBACK, CallbackHandler, {"get": ("write", LOGIN)}),
-    Route(r"jupyter-tokens/holdings", HoldingsHandler, {"get": ("read", INJECT)}),
-    Route(r"jupyter-tokens/history", HistoryHandler, {"get": ("read", INJECT)}),
-    Route(_KERNEL + "/inject", InjectHandler, {"post": ("execute", INJECT), "delete": ("execute", INJECT)}),
-    Route(_KERNEL + r"/inject/(?P<injection_id>[0-9a-f]{32})", InjectionHandler, {"get": ("read", INJECT)}),
-    Route(
-        r"jupyter-tokens/proxy/(?P<name>[^/]+)(?P<path>/.*)",
-        VendorProxyHandler,
-        {"get": ("read", PROXY), "post": ("write", PROXY)},
-    ),
-    Route(r"jupyter-tokens/handles", HandlesHandler, {"get": ("read", INJECT), "post": ("execute", KERNELS)}),
-    Route("jupyter-tokens" + _HANDLE, HandleHandler, {"delete": ("write", TOKENS)}),
-    Route("jupyter-tokens" + _HANDLE + "/renew", HandleRenewalHandler, {"post": ("execute", KERNELS)}),
-    Route("jupyter-tokens" + _HANDLE + "/token", HandleTokenHandler, {"post": None}),
-    Route(_KERNEL + "/handles", KernelHandlesHandler, {"post": None}),
-    Route(_KERNEL + _HANDLE + "/(?P<action>renew|revoke)", KernelHandleHandler, {"post": None}),
-    Route(_KERNEL + "/token", KernelTokenHandler, {"post": None}),
-    Route(_KERNEL + "/login", KernelLoginHandler, {"post": None}),
-    Route(_KERNEL + "/profiles", KernelProfilesHandler, {"post": None}),
-    Route(_KERNEL + "/values", KernelValuesHandler, {"post": None}),
-    Route(_KERNEL + "/holdings", KernelHoldingsHandler, {"post": None}),
-    Route(_KERNEL + "/sdk", KernelSdkHandler, {"post": None}),
-    Route(_KERNEL + r"/sdk/(?P<tool>[a-z]+)/(?P<name>[^/]+)", EndpointHandler, {"get": None, "post": None}),
+ROUTES: tuple[tuple[str, type[TokensHandler]], ...] = (
+    (r"jupyter-tokens/profiles", ProfilesHandler),
+    (r"jupyter-tokens/providers", ProvidersHandler),
+    (r"jupyter-tokens/import", ImportHandler),
+    (_PROFILE, ProfileHandler),
+    (_PROFILE + "/token", TokenHandler),
+    (_PROFILE + "/values", ValuesHandler),
+    (_PROFILE + "/login", LoginHandler),
+    (_PROFILE + r"/login/(?P<login_id>[0-9a-f]{32})", LoginStateHandler),
+    (CALLBACK, CallbackHandler),
+    (r"jupyter-tokens/holdings", HoldingsHandler),
+    (r"jupyter-tokens/history", HistoryHandler),
+    (_KERNEL + "/inject", InjectHandler),
+    (_KERNEL + r"/inject/(?P<injection_id>[0-9a-f]{32})", InjectionHandler),
+    (r"jupyter-tokens/proxy/(?P<name>[^/]+)(?P<path>/.*)", VendorProxyHandler),
+    (r"jupyter-tokens/handles", HandlesHandler),
+    ("jupyter-tokens" + _HANDLE, HandleHandler),
+    ("jupyter-tokens" + _HANDLE + "/renew", HandleRenewalHandler),
+    ("jupyter-tokens" + _HANDLE + "/token", HandleTokenHandler),
+    (_KERNEL + "/handles", KernelHandlesHandler),
+    (_KERNEL + _HANDLE + "/(?P<action>renew|revoke)", KernelHandleHandler),
+    (_KERNEL + "/token", KernelTokenHandler),
+    (_KERNEL + "/login", KernelLoginHandler),
+    (_KERNEL + "/profiles", KernelProfilesHandler),
+    (_KERNEL + "/values", KernelValuesHandler),
+    (_KERNEL + "/holdings", KernelHoldingsHandler),
+    (_KERNEL + "/sdk", KernelSdkHandler),
+    (_KERNEL + r"/sdk/(?P<tool>[a-z]+)/(?P<name>[^/]+)", EndpointHandler),
 )
-"""All routes. The handlers enforce these permissions with jupyter_server's own decorators; tests compare the handlers
-and rest-api.yml with this table."""
+"""All paths below the server's base URL. Tests compare them and the permissions that the handlers demand with
+rest-api.yml."""
 
 
 class Served(NamedTuple):
@@ -228,7 +198,6 @@ class TokensExtension(ExtensionApp):
 
     clock: Clock = SystemClock()
     """The clock; tests replace it."""
-    on_a_thread = staticmethod(on_a_thread)
     activity: Activity
     holdings: Holdings
     injections: InjectionQueue
@@ -237,24 +206,19 @@ class TokensExtension(ExtensionApp):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._source: LocalSource | None = None
-        self._opening = threading.Lock()
         self._published: dict[str, str] = {}
         self._save_hook: SaveHook | None = None
         self.loaded_in: set[str] = set()
         """Ids of the kernels that were started with the extension loaded."""
 
-    @property
+    @cached_property
     def source(self) -> LocalSource:
-        """The server's token source, opened at first use. Thread-safe."""
-        if self._source is None:
-            with self._opening:
-                if self._source is None:
-                    source = self._open_source()
-                    source.observe(partial(self._fetched, source))
-                    watch(source)
-                    self._source = source
-        return self._source
+        """The server's token source, opened at first use, on the server's event loop."""
+        source = self._open_source()
+        source.observe(partial(self._fetched, source))
+        source.watch(lambda key, _: self.server.io_loop.add_callback(self.renewals.arrived, key))
+        counted.add(source)
+        return source
 
     async def profiles(self) -> Profiles:
         """Return this server's profiles and the profiles that the hub's service grants, if any. Raises `TokenError`."""
@@ -281,9 +245,9 @@ class TokensExtension(ExtensionApp):
         return LocalSource(clock=self.clock)
 
     @cached_property
-    def gate(self) -> KernelGate:
+    def gate(self) -> Gate:
         """Checks the proofs of the server's kernels."""
-        return KernelGate(self.clock)
+        return Gate(self.clock)
 
     @cached_property
     def handles(self) -> Handles:
@@ -299,9 +263,9 @@ class TokensExtension(ExtensionApp):
         return public_url(server), "\n".join(found) or None
 
     def initialize_settings(self) -> None:
-        self.activity = Activity(self.server, lambda: self.source, self.clock)
-        self.holdings = Holdings(self.activity.held)
-        self.injections = InjectionQueue(self._injected)
+        self.activity = Activity(self.server, self.clock)
+        self.holdings = Holdings(self.server.kernel_manager, self.activity.held)
+        self.injections = InjectionQueue()
         self.renewals = Renewals(self)
         self.secrets = Secrets(self.server.kernel_manager)
         # A client of the proxy may put its own secret into the query. Our routes log no queries, but Jupyter logs the
@@ -310,12 +274,12 @@ class TokensExtension(ExtensionApp):
         self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), *_SCRUBBED]
         become_default(self.server.kernel_manager)
         if self.scan_on_save != "off":
-            from .save_hook import install  # noqa: PLC0415 (only if it is switched on)
+            from .save_hook import SaveHook  # noqa: PLC0415 (only if it is switched on)
 
-            self._save_hook = install(self)
+            self._save_hook = SaveHook(self)
 
     def initialize_handlers(self) -> None:
-        self.handlers.extend((route.pattern, route.handler) for route in ROUTES)
+        self.handlers.extend(ROUTES)
 
     async def get_token(
         self,
@@ -353,7 +317,7 @@ class TokensExtension(ExtensionApp):
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
         """Create a new token by a call to the API. The token is not cached. Raises `TokenError`."""
         profile = self.source.profile(name)
-        token = await self.on_a_thread(lambda: self.source.create(name, params), name)
+        token = await on_a_thread(lambda: self.source.create(name, params), name)
         if self._save_hook is not None:
             self._save_hook.know(Key(name), token)
         return Served(profile, token, cached=False)
@@ -397,9 +361,9 @@ class TokensExtension(ExtensionApp):
                 del os.environ[name]
         await self.injections.close()
         await self.renewals.close()
-        if self._source is not None:
-            unwatch(self._source)
-            self._source.close()
+        if "source" in vars(self):
+            counted.discard(self.source)
+            self.source.close()
 
     @property
     def server(self) -> ServerApp:
@@ -408,15 +372,9 @@ class TokensExtension(ExtensionApp):
         return self.serverapp
 
     def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
-        # Called on the thread of the fetch, before the cache has the outcome. An error here must not fail the fetch.
-        with suppress(Exception):
-            count_fetch(fetched, refresh=source.held(fetched.key) is not None)
-            self.activity.fetched(fetched)
-
-    def _injected(self, injection: Injection) -> None:
-        if injection.state == "done":
-            tell = self.activity.removed if injection.removes else self.activity.injected
-            tell(injection.asked_by, injection.profile, injection.kernel_id)
+        # Called on the thread of the fetch, before the cache has the outcome.
+        count_fetch(fetched, refresh=source.held(fetched.key) is not None)
+        self.activity.fetched(fetched)
 
 
 def _absolute(path: str) -> str:

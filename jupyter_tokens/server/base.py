@@ -17,6 +17,7 @@ from jupyter_server.extension.handler import ExtensionHandlerMixin
 from tornado import web
 from tornado.web import HTTPError
 
+from .._util.threads import on_a_thread
 from ..errors import (
     Busy,
     ConfigurationError,
@@ -173,18 +174,20 @@ class JsonHandler(web.RequestHandler):
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
 
-    def body(self, known: Mapping[str, type | tuple[type, ...]] | None) -> dict[str, Any]:
+    def body(self, known: Mapping[str, type | tuple[type, ...]] | None, *required: str) -> dict[str, Any]:
         """Return the JSON object in the request's body. An empty body counts as an empty object.
 
         Parameters
         ----------
         known : mapping or None
             The allowed fields with their types; None if the caller checks the fields.
+        *required : str
+            The fields that must be present.
 
         Raises
         ------
         Refused
-            The body is too large or not a JSON object, or a field is unknown or has the wrong type.
+            The body is too large or not a JSON object, or a field is unknown, missing or of the wrong type.
         """
         raw = self.raw_body
         try:
@@ -206,6 +209,9 @@ class JsonHandler(web.RequestHandler):
                 self.refuse(400, f"The request has an unknown field {name[:80]!r}. Known fields: {fields}.", "body")
             if not isinstance(value, known[name]) or (isinstance(value, bool) and known[name] is not bool):
                 self.refuse(400, f"The field {name!r} has the wrong type.", "body")
+        for name in required:
+            if name not in data:
+                self.refuse(400, f"The field {name!r} is missing.", "body")
         return data
 
     def moment(self, body: Mapping[str, Any]) -> datetime | None:
@@ -306,6 +312,11 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         if not self.extensionapp.allow_edit:
             self.refuse(403, "Profiles cannot be edited here: c.TokensExtension.allow_edit is false.", "edit_off")
 
+    async def check_limits(self, profile: str, kernel_id: str) -> None:
+        """Refuse a profile that is limited to other kernels or notebooks. `kernel_id` is this server's id."""
+        if not await self.extensionapp.may_have(profile, kernel_id):
+            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+
     async def tell_values(self, profile: Profile, param: str, given: Mapping[str, Any]) -> None:
         """Answer with the values that a parameter can have, as the profile's API lists them.
 
@@ -319,9 +330,7 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
             The other parameters that the API needs to list the values.
         """
         extension = self.extensionapp
-        found = await extension.on_a_thread(
-            lambda: extension.source.list_values_of(profile, param, given), profile.name
-        )
+        found = await on_a_thread(lambda: extension.source.list_values_of(profile, param, given), profile.name)
         self.finish(json.dumps({"values": [one._asdict() for one in found]}))
 
     async def may(self, action: str, resource: str, user: Any = None) -> bool:

@@ -20,14 +20,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config.profiles import Profiles
-from ..config.secrets import SecretRef
 from ..errors import ConfigurationError, ProfileRefused
 from ..protocol.messages import variables_of
-from ..providers.catalogue import provider_class
 from ..providers.fields import Endpoint, Reference
+
+if TYPE_CHECKING:
+    from ..providers.base import Provider
 
 __all__ = ["check_change"]
 
@@ -77,7 +78,9 @@ def check_change(
         raise _refused("hosts", "The field 'hosts' can only be set in the configuration file", "")
     if trusted:
         return
-    kept = [*(key for key in _references(after) if after[key] not in sent), *_finders(after)]
+    profile = Profiles.of({"new": after})["new"]
+    references = [key for key, one in profile.references.items() if key in after and one.kind != "literal"]
+    kept = [*(key for key in references if after[key] not in sent), *_finders(profile.provider)]
     for key in kept:
         if after.get(key) != before.get(key):
             raise _refused(
@@ -86,7 +89,7 @@ def check_change(
                 "server's kernels",
                 'Send the secret as {"value": SECRET, "store": "keyring" or "file"}.',
             )
-    if (kept or at_start or _logs_in(before)) and (moved := _moved(before, after)):
+    if (kept or at_start or _logs_in(before)) and (moved := _moved(profile.provider, before, after)):
         raise _refused(
             moved,
             f"The field {moved!r} cannot change while the profile has inject_at_start, a person's login, or a secret "
@@ -96,23 +99,12 @@ def check_change(
         )
 
 
-def _references(settings: Mapping[str, Any]) -> list[str]:
-    """Return the names of the settings whose values are references."""
-    known = provider_class(settings["provider"]).settings()
-    return [
-        key
-        for key, value in settings.items()
-        if isinstance(known.get(key), Reference) and SecretRef.parse(value).kind != "literal"
-    ]
-
-
-def _finders(settings: Mapping[str, Any]) -> list[str]:
+def _finders(provider: Provider) -> list[str]:
     """Return the names of the settings that make the server find the credential itself, on its own machine.
 
     It does so if the chosen way to sign in needs no setting that can be a reference: a vendor's credential chain, for
     example, or the provider `jupyterhub`.
     """
-    provider = Profiles.of({"new": settings})["new"].provider
     known, way = provider.settings(), provider.chosen_sign_in()
     needed = [*(key for key, setting in known.items() if setting.required), *(way.required if way else ())]
     if any(isinstance(known[key], Reference) for key in needed):
@@ -128,10 +120,9 @@ def _logs_in(settings: Mapping[str, Any]) -> bool:
         return False
 
 
-def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+def _moved(provider: Provider, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
     """Return the first changed setting that would send a secret elsewhere or use it in a new way; None if none does."""
-    known = provider_class(after["provider"]).settings()
-    endpoints = (key for key, setting in known.items() if isinstance(setting, Endpoint))
+    endpoints = (key for key, setting in provider.settings().items() if isinstance(setting, Endpoint))
     # Without `grant` and `login_store`, a profile with a login could change in several steps.
     where = ("provider", "region", "verify", "grant", "login_store", *endpoints)
     moved = next((key for key in where if before.get(key) != after.get(key)), None)

@@ -78,12 +78,9 @@ class KernelSdkHandler(KernelHandler):
     async def post(self, kernel_id: str) -> None:
         """Return the secret with which the SDKs of the kernel get the token of a profile."""
         kernel_id = await self.prove(kernel_id, "sdk")
-        body, extension = self.body({"profile": str, "params": dict}), self.extensionapp
-        name: str | None = body.get("profile")
-        if name is None:
-            self.refuse(400, "The field 'profile' is missing.", "body")
+        body, extension = self.body({"profile": str, "params": dict}, "profile"), self.extensionapp
+        name, params = body["profile"], body.get("params", {})
         await self.check_limits(name, kernel_id)
-        params = body.get("params", {})
         key = extension.source.key(name, params)
         # The secret is bound to the request's parameters only, because the profile's own parameters may change.
         own = key._replace(params=tuple((param, value) for param, value in key.params if param in params))
@@ -96,14 +93,6 @@ class EndpointHandler(KernelHandler):
     @allow_unauthenticated
     async def get(self, kernel_id: str, tool: str, name: str) -> None:
         """Return the credential in the form that the SDK expects."""
-        await self._answer(kernel_id, tool, name)
-
-    @allow_unauthenticated
-    async def post(self, kernel_id: str, tool: str, name: str) -> None:
-        """Do the same as `get`, for SDKs that use POST."""
-        await self._answer(kernel_id, tool, name)
-
-    async def _answer(self, kernel_id: str, tool: str, name: str) -> None:
         self._check_machine()
         sdk, extension = _ENDPOINTS.get(tool), self.extensionapp
         here = id_here(self.kernel_manager, kernel_id)
@@ -121,6 +110,8 @@ class EndpointHandler(KernelHandler):
         answer = sdk.answer(served.token, asked)
         extension.activity.served(self, name, to="sdk", cached=served.cached)
         self.finish(json.dumps(answer))
+
+    post = get
 
     def _check_machine(self) -> None:
         """Raise `Refused` for a request from another machine, or through a proxy on this machine."""

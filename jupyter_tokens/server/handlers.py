@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from .._util.threads import on_a_thread
 from ..config.editing import draft, editable, put
 from ..config.found import found
 from ..config.secret_store import usable
@@ -23,6 +24,8 @@ from .kernel_proof import check_adopted
 from .kernel_push import Errand, Given, Injection, Removal
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from jupyter_client.manager import KernelManager
 
     from ..config.editing import Change
@@ -79,7 +82,7 @@ class ProvidersHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
         """List the providers with JSON schemas of their settings and parameters, and the stores for secrets."""
-        stores = await self.extensionapp.on_a_thread(usable)
+        stores = await on_a_thread(usable)
         self.finish(json.dumps({"providers": provider_entries(), "secret_stores": stores}))
 
 
@@ -91,7 +94,7 @@ class ImportHandler(TokensHandler):
     async def get(self) -> None:
         """List credentials on this machine, without values; an empty list for users who may not write references."""
         self.check_edit()
-        known = await self.extensionapp.on_a_thread(found) if await self.may("execute", KERNELS) else []
+        known = await on_a_thread(found) if await self.may("execute", KERNELS) else []
         self.finish(json.dumps({"found": [one._asdict() for one in known]}))
 
 
@@ -151,9 +154,7 @@ class ValuesHandler(TokensHandler):
         With `settings` in the body, these settings are used instead of the saved profile's, so that a form can offer
         the values before the profile is saved.
         """
-        body = self.body({"param": str, "params": dict, "settings": dict})
-        if "param" not in body:
-            self.refuse(400, "The field 'param' is missing.", "body")
+        body = self.body({"param": str, "params": dict, "settings": dict}, "param")
         written = "settings" not in body
         profile = await self.extensionapp.profile(name) if written else await self._draft(name, body["settings"])
         await self.tell_values(profile, body["param"], body.get("params", {}))
@@ -166,7 +167,7 @@ class ValuesHandler(TokensHandler):
             )
         extension = self.extensionapp
         allow = await _rules(self)
-        return await extension.on_a_thread(partial(draft, name, settings, extension.source.profiles(), allow))
+        return await on_a_thread(partial(draft, name, settings, extension.source.profiles(), allow))
 
 
 class ProfileHandler(TokensHandler):
@@ -178,7 +179,7 @@ class ProfileHandler(TokensHandler):
         """Return the profile's settings for a form, without its secrets."""
         self.check_edit()
         extension = self.extensionapp
-        self.finish(json.dumps(await extension.on_a_thread(partial(editable, name, extension.source.profiles()))))
+        self.finish(json.dumps(await on_a_thread(partial(editable, name, extension.source.profiles()))))
 
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
@@ -188,7 +189,7 @@ class ProfileHandler(TokensHandler):
         settings = self.body(None)
         extension = self.extensionapp
         allow = await _rules(self)
-        created = await extension.on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
+        created = await on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
         # The source only notices changed settings, not a new secret behind the same reference.
         extension.source.forget_profile(name)
         extension.source.look_again()
@@ -201,7 +202,7 @@ class ProfileHandler(TokensHandler):
         """Remove a profile, log out the person who is logged in for it, and forget the profile's tokens."""
         self.check_edit()
         extension = self.extensionapp
-        revoked = await extension.on_a_thread(partial(extension.source.remove_profile, name))
+        revoked = await on_a_thread(partial(extension.source.remove_profile, name))
         extension.renewals.forget(name)
         if revoked is not None:
             extension.activity.login(self, name, "out")
@@ -224,8 +225,7 @@ class HoldingsHandler(TokensHandler):
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
         """List the tokens that kernels hold, and the active handles, with which workers get tokens."""
-        known = self.extensionapp.holdings.of(self.kernel_manager)
-        handles = self.extensionapp.handles
+        known, handles = self.extensionapp.holdings.current(), self.extensionapp.handles
         told = [handles.told(issued) for issued in handles.in_use()]
         self.finish(json.dumps({"holdings": [holding.told() for holding in known], "handles": told}))
 
@@ -249,25 +249,16 @@ class InjectHandler(TokensHandler):
     """
 
     auth_resource = INJECT
-    FIELDS: ClassVar[dict[str, type | tuple[type, ...]]] = {
-        "profile": str,
-        "params": dict,
-        "env": (str, dict),
-        "refresh": bool,
-    }
 
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
     async def post(self, kernel_id: str) -> None:
         """Put a token, fetched or from the cache, into the kernel."""
-        body = self.body(self.FIELDS)
-        if "profile" not in body:
-            self.refuse(400, "The field 'profile' is missing.", "body")
+        body = self.body({"profile": str, "params": dict, "env": (str, dict), "refresh": bool}, "profile")
         kernel = await self._kernel(kernel_id)
         name, params, extension = body["profile"], body.get("params", {}), self.extensionapp
         profile = await extension.profile(name)
-        if not await extension.may_have(name, kernel_id):
-            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
+        await self.check_limits(name, kernel_id)
         env = body.get("env", profile.env)
         if env is None:
             raise ParameterError(
@@ -283,10 +274,17 @@ class InjectHandler(TokensHandler):
         token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
         # The queue may have filled up while the token was fetched.
         self._check_place(kernel_id)
-        injection = Injection(self, kernel_id, name, env, errand.language.lower(), token.expires_at)
-        task = self.extensionapp.injections.begin(injection, partial(errand.run, token))
-        task.add_done_callback(partial(self._ended, injection, errand))
-        await self._answer(kernel, injection, task)
+        injection = Injection(kernel_id, name, env, errand.language.lower(), token.expires_at)
+
+        async def inject() -> Given:
+            given = await errand.run(token)
+            for variable in errand.variables.values():
+                extension.holdings.note(Holding(kernel_id, name, variable, given.expires_at, given.kept_by))
+            extension.renewals.note(kernel_id, errand, given.token)
+            extension.activity.injected(self, name, kernel_id)
+            return given
+
+        await self._begin(kernel, injection, inject, "an injection")
 
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
@@ -303,13 +301,30 @@ class InjectHandler(TokensHandler):
         removal = Removal(extension, kernel, name, sent)
         # First, so that no renewal puts the token back.
         extension.renewals.release(kernel_id, variables)
-        language = removal.language.lower()
-        injection = Injection(self, kernel_id, name, ", ".join(variables), language, None, removes=True)
-        task = extension.injections.begin(injection, removal.run)
-        task.add_done_callback(partial(self._removed, injection))
-        await self._answer(kernel, injection, task)
+        injection = Injection(kernel_id, name, ", ".join(variables), removal.language.lower(), None)
 
-    async def _answer(self, kernel: KernelManager, injection: Injection, task: asyncio.Task[Given | None]) -> None:
+        async def remove() -> Given:
+            try:
+                given = await removal.run()
+            except Exception:
+                for env in extension.holdings.variables(kernel_id, name):
+                    extension.holdings.renewed_by_nobody(kernel_id, env)
+                raise
+            extension.holdings.removed(kernel_id, name)
+            extension.activity.forgotten(self, name, kernel_id)
+            return given
+
+        await self._begin(kernel, injection, remove, "a removal")
+
+    async def _begin(
+        self, kernel: KernelManager, injection: Injection, work: Callable[[], Awaitable[Given]], what: str
+    ) -> None:
+        def report(_: asyncio.Task[None]) -> None:
+            if injection.state == "failed":
+                self.log.warning("jupyter_tokens: %s failed: %s", what, json.dumps(injection.told()))
+
+        task = self.extensionapp.injections.begin(injection, work)
+        task.add_done_callback(report)
         is_busy = getattr(kernel, "execution_state", None) == "busy"
         await asyncio.wait({task}, timeout=BUSY_GRACE_SECONDS if is_busy else GRACE_SECONDS)
         if injection.state == "failed":
@@ -322,27 +337,6 @@ class InjectHandler(TokensHandler):
             self.refuse(
                 429, "Too many injections or removals are waiting for this kernel.", "too_many", retry_after=5.0
             )
-
-    def _ended(self, injection: Injection, errand: Errand, task: asyncio.Task[Given | None]) -> None:
-        given = None if task.cancelled() else task.result()
-        if given is not None:
-            for variable in errand.variables.values():
-                held = Holding(
-                    injection.kernel_id, injection.profile, variable, injection.expires_at, injection.kept_by
-                )
-                self.extensionapp.holdings.note(held, self.kernel_manager)
-            self.extensionapp.renewals.note(injection.kernel_id, errand, given.token)
-        else:
-            self.log.warning("jupyter_tokens: an injection failed: %s", json.dumps(injection.told()))
-
-    def _removed(self, injection: Injection, task: asyncio.Task[Given | None]) -> None:
-        holdings = self.extensionapp.holdings
-        if not task.cancelled() and task.result() is not None:
-            holdings.removed(injection.kernel_id, injection.profile)
-            return
-        for env in holdings.variables(injection.kernel_id, injection.profile):
-            holdings.renewed_by_nobody(injection.kernel_id, env)
-        self.log.warning("jupyter_tokens: a removal failed: %s", json.dumps(injection.told()))
 
     async def _kernel(self, kernel_id: str) -> KernelManager:
         if kernel_id not in self.kernel_manager:

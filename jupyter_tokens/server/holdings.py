@@ -67,20 +67,23 @@ class Holdings:
 
     Parameters
     ----------
+    kernels : MappingKernelManager
+        The server's kernel manager.
     changed : callable
         Called when a kernel's holdings change, with the kernel's id and the profiles whose tokens the kernel holds.
     """
 
-    def __init__(self, changed: Callable[[str, list[str]], None]) -> None:
+    def __init__(self, kernels: Any, changed: Callable[[str, list[str]], None]) -> None:
+        self._kernels = kernels
         self._known: dict[tuple[str, str, str | None], Holding] = {}
         self._changed = changed
 
-    def note(self, holding: Holding, kernels: Any = None) -> None:
-        """Record a token that a kernel got. `kernels`, the kernel manager, is used to fill in `holding.process`."""
+    def note(self, holding: Holding) -> None:
+        """Record a token that a kernel got. For a kernel that the manager knows, `holding.process` is filled in."""
         with self._change(holding.kernel_id):
-            self._keep(_in_its_process(holding, kernels))
+            self._keep(holding)
 
-    def report(self, kernel_id: str, held: Iterable[Holding], kernels: Any) -> None:
+    def report(self, kernel_id: str, held: Iterable[Holding]) -> None:
         """Replace a kernel's holdings with the holdings in its report.
 
         Holdings that the server renews stay, unless the report contains the same variable.
@@ -90,7 +93,7 @@ class Holdings:
                 if known.kernel_id == kernel_id and known.kept_by != "server":
                     del self._known[key]
             for holding in held:
-                self._keep(_in_its_process(holding, kernels))
+                self._keep(holding)
 
     def variables(self, kernel_id: str, profile: str) -> list[str]:
         """Return the variables of a kernel that contain a profile's tokens."""
@@ -132,24 +135,19 @@ class Holdings:
             fetched = self._known.get((holding.kernel_id, holding.profile, None))
             if fetched is not None and fetched.kept_by is None:
                 del self._known[holding.kernel_id, holding.profile, None]
+        if holding.kernel_id in self._kernels:
+            holding = replace(holding, process=process_of(self._kernels.get_kernel(holding.kernel_id)))
         self._known[mine] = holding
 
-    def of(self, kernels: Any) -> Iterable[Holding]:
+    def current(self) -> list[Holding]:
         """Return the holdings of running kernels. Drop holdings of ended kernels, and those from before a restart."""
-        self._known = {key: holding for key, holding in self._known.items() if _lives(holding, kernels)}
-        return tuple(self._known.values())
-
-
-def _in_its_process(holding: Holding, kernels: Any) -> Holding:
-    if kernels is not None and holding.kernel_id in kernels:
-        return replace(holding, process=process_of(kernels.get_kernel(holding.kernel_id)))
-    return holding
-
-
-def _lives(holding: Holding, kernels: Any) -> bool:
-    if holding.kernel_id not in kernels:
-        return False
-    return holding.process is None or holding.process == process_of(kernels.get_kernel(holding.kernel_id))
+        kernels = self._kernels
+        self._known = {
+            key: holding
+            for key, holding in self._known.items()
+            if holding.kernel_id in kernels and holding.process == process_of(kernels.get_kernel(holding.kernel_id))
+        }
+        return list(self._known.values())
 
 
 class Renewals:
@@ -158,7 +156,6 @@ class Renewals:
     def __init__(self, extension: TokensExtension) -> None:
         self._extension = extension
         self._running: dict[tuple[str, str], _Renewal] = {}
-        self._is_watching = False
 
     def note(self, kernel_id: str, errand: Errand, sent: Token | None) -> None:
         """Start renewing the variables that an injection has filled, in place of any earlier renewal.
@@ -169,7 +166,6 @@ class Renewals:
         self.release(kernel_id, errand.variables.values())
         if sent is None:
             return
-        self._watch()
         renewal = _Renewal(self._extension, kernel_id, errand, sent)
         places = [(kernel_id, variable) for variable in errand.variables.values()]
         self._running.update(dict.fromkeys(places, renewal))
@@ -218,20 +214,8 @@ class Renewals:
             renewal.task.cancel()
         return renewal
 
-    def _watch(self) -> None:
-        if self._is_watching:
-            return
-        self._is_watching = True
-        loop = asyncio.get_running_loop()
-
-        def arrived(key: Key, _token: Token) -> None:
-            # Called on the thread of a fetch, which may outlive the loop.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._news, key)
-
-        self._extension.source.watch(arrived)
-
-    def _news(self, key: Key) -> None:
+    def arrived(self, key: Key) -> None:
+        """Wake the renewals of a token, because a newer one is cached."""
         for renewal in self._running.values():
             if renewal.key == key:
                 renewal.news.set()
@@ -289,7 +273,7 @@ class _Renewal:
         self._sent, self._failures = given.token, 0
         for variable in self.variables:
             held = Holding(self._kernel_id, self.key.profile, variable, given.expires_at, given.kept_by)
-            self._extension.holdings.note(held, self._extension.server.kernel_manager)
+            self._extension.holdings.note(held)
         return given.token is not None
 
     async def _until_due(self) -> None:

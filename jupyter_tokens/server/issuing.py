@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import NoneType
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .._util.threads import on_a_thread
 from ..protocol.handles import LEASE_SECONDS, Handles, Issued
@@ -33,8 +33,6 @@ class Asked(NamedTuple):
 class Issuing(JsonHandler):
     """Base class of the handlers that issue, renew and revoke handles, and that return tokens to holders of handles."""
 
-    FIELDS: ClassVar[dict[str, Any]] = {"id": str, "key": str, "profile": str, "params": dict, "lease": (int, float)}
-
     @property
     @abstractmethod
     def handles(self) -> Handles:
@@ -54,11 +52,8 @@ class Issuing(JsonHandler):
 
     def asked(self) -> dict[str, Any]:
         """Return the body of a request to issue a handle. Raises `Refused` if the body is invalid."""
-        body = self.body(self.FIELDS)
-        missing = next((name for name in ("id", "key", "profile") if name not in body), None)
-        if missing is not None:
-            self.refuse(400, f"The field {missing!r} is missing.", "body")
-        return body
+        fields: dict[str, Any] = {"id": str, "key": str, "profile": str, "params": dict, "lease": (int, float)}
+        return self.body(fields, "id", "key", "profile")
 
     async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
         """Issue the handle that the body describes. Raises `TokenError`."""

@@ -8,6 +8,7 @@ routes for workers.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import NoneType
@@ -17,7 +18,7 @@ from jupyter_server.auth import User
 from jupyter_server.auth.decorator import allow_unauthenticated
 
 from ..errors import TokenError
-from ..protocol.proof import HEADER
+from ..protocol.proof import HEADER, WINDOW_SECONDS, ProofRefused
 from .answers import params_schemas, profile_entry, token_answer
 from .base import CREATE, TOKENS, TokensHandler
 from .holdings import Holding
@@ -32,6 +33,17 @@ __all__ = [
     "ProofHandler",
 ]
 
+_REFUSED: Mapping[str, tuple[int, str, str] | tuple[int, str, str, float]] = {
+    "unknown": (403, "This server does not run this kernel, or has no key to check its proofs.", "unknown_kernel"),
+    "proof": (403, "The request does not prove that it comes from this kernel.", "proof"),
+    "expired": (
+        403,
+        "The proof is too old, or the clocks of kernel and server differ by more than a minute.",
+        "expired",
+    ),
+    "replayed": (403, "The proof has been used already.", "replayed"),
+    "too_many": (429, "This kernel sends too many requests: try again in a minute.", "too_many", WINDOW_SECONDS),
+}
 # Browsers send at least one of these headers with every POST.
 _BROWSER = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
@@ -69,14 +81,12 @@ class KernelHandler(ProofHandler):
         here = id_here(self.kernel_manager, kernel_id)
         key = connection_key(self.kernel_manager, here)
         header = self.request.headers.get(HEADER, "")
-        self.extensionapp.gate.check(key, kernel_id, action, header, body)
+        try:
+            self.extensionapp.gate.check(key, kernel_id, action, header, body)
+        except ProofRefused as refused:
+            self.refuse(*_REFUSED[refused.reason])
         await check_adopted(self.kernel_manager, here)
         return here
-
-    async def check_limits(self, profile: str, here: str) -> None:
-        """Refuse a profile that is limited to other kernels or notebooks. `here` is this server's id of the kernel."""
-        if not await self.extensionapp.may_have(profile, here):
-            self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
 
 
 class KernelTokenHandler(KernelHandler):
@@ -87,12 +97,9 @@ class KernelTokenHandler(KernelHandler):
         """Return a token, including its value."""
         kernel_id = await self.prove(kernel_id, "token")
         body = self.body(
-            {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}
+            {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}, "profile"
         )
-        name: str | None = body.get("profile")
-        if name is None:
-            self.refuse(400, "The field 'profile' is missing.", "body")
-        params, extension = body.get("params", {}), self.extensionapp
+        name, params, extension = body["profile"], body.get("params", {}), self.extensionapp
         await self.check_limits(name, kernel_id)
         if body.get("create", False):
             await self._check_create(name, kernel_id)
@@ -101,10 +108,8 @@ class KernelTokenHandler(KernelHandler):
             refresh, newer_than = body.get("refresh", False), self.moment(body)
             served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
         extension.activity.served(self, name, to="kernel", cached=served.cached)
-        held = Holding(kernel_id, name, None, served.token.expires_at)
-        self.extensionapp.holdings.note(held, self.kernel_manager)
-        now = extension.clock.now()
-        self.finish(token_answer(served.profile, served.token, now=now, value=True))
+        extension.holdings.note(Holding(kernel_id, name, None, served.token.expires_at))
+        self.finish(token_answer(served.profile, served.token, now=extension.clock.now(), value=True))
 
     async def _check_create(self, name: str, kernel_id: str) -> None:
         if self.extensionapp.source.profile(name).create_is_off:
@@ -145,10 +150,7 @@ class KernelValuesHandler(KernelHandler):
     async def post(self, kernel_id: str) -> None:
         """List the values that a parameter can have, if the API can list them: ids and names, never a token."""
         kernel_id = await self.prove(kernel_id, "values")
-        body = self.body({"profile": str, "param": str, "params": dict})
-        missing = next((name for name in ("profile", "param") if name not in body), None)
-        if missing is not None:
-            self.refuse(400, f"The field {missing!r} is missing.", "body")
+        body = self.body({"profile": str, "param": str, "params": dict}, "profile", "param")
         await self.check_limits(body["profile"], kernel_id)
         await self.tell_values(await self.extensionapp.profile(body["profile"]), body["param"], body.get("params", {}))
 
@@ -165,7 +167,7 @@ class KernelHoldingsHandler(KernelHandler):
         held = [self._holding(kernel_id, entry) for entry in entries]
         # The kernel may also use its own profiles. The server does not know them, and the panel does not show them.
         held = [holding for holding in held if holding.profile in known]
-        self.extensionapp.holdings.report(kernel_id, held, self.kernel_manager)
+        self.extensionapp.holdings.report(kernel_id, held)
         self.extensionapp.renewals.release(kernel_id, [holding.env for holding in held if holding.env is not None])
         self.finish("{}")
 

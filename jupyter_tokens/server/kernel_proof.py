@@ -1,4 +1,4 @@
-"""Checks a kernel's proof against the connection key that the server holds.
+"""Finds the connection key of a kernel, with which its proofs are checked.
 
 The server can also adopt kernels that it has not started (`allow_external_kernels`): it finds their connection files in
 a folder. Only the key in its file identifies such a kernel, so other users must not be able to read or write the file.
@@ -10,18 +10,17 @@ import asyncio
 import json
 import os
 import stat
-from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..protocol.proof import WINDOW_SECONDS, Gate, ProofRefused
 from .base import Refused
 from .kernel_push import KernelChannel
 
 if TYPE_CHECKING:
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
-__all__ = ["ANSWER_SECONDS", "KernelGate", "check_adopted", "connection_key", "id_here"]
+__all__ = ["ANSWER_SECONDS", "check_adopted", "connection_key", "id_here"]
 
 ANSWER_SECONDS = 2.0
 """How long an adopted kernel may take to answer on its control channel, in seconds. Busy kernels answer there too."""
@@ -52,30 +51,6 @@ def connection_key(kernels: AsyncMappingKernelManager, kernel_id: str) -> bytes 
     session: Any = getattr(kernels.get_kernel(kernel_id), "session", None)
     key = getattr(session, "key", None)
     return key if isinstance(key, bytes) and key else None
-
-
-class KernelGate(Gate):
-    """Accepts each valid proof of a kernel once."""
-
-    def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
-        """Raise `Refused` unless the proof is valid and new. `key` is the result of `connection_key`."""
-        try:
-            super().check(key, name, action, header, body)
-        except ProofRefused as refused:
-            raise Refused(*_REFUSED[refused.reason]) from None
-
-
-_REFUSED: Mapping[str, tuple[int, str, str] | tuple[int, str, str, float]] = {
-    "unknown": (403, "This server does not run this kernel, or has no key to check its proofs.", "unknown_kernel"),
-    "proof": (403, "The request does not prove that it comes from this kernel.", "proof"),
-    "expired": (
-        403,
-        "The proof is too old, or the clocks of kernel and server differ by more than a minute.",
-        "expired",
-    ),
-    "replayed": (403, "The proof has been used already.", "replayed"),
-    "too_many": (429, "This kernel sends too many requests: try again in a minute.", "too_many", WINDOW_SECONDS),
-}
 
 
 async def check_adopted(kernels: AsyncMappingKernelManager, kernel_id: str) -> None:
@@ -131,9 +106,6 @@ def _problem(file: Path, kernel: Any) -> str | None:
 
 async def _answers(kernel: Any) -> bool:
     """Whether a kernel with this key answers on the control channel."""
-    channel = KernelChannel(kernel, kernel.connect_control)
-    try:
+    with closing(KernelChannel(kernel, kernel.connect_control)) as channel:
         answered, _ = await asyncio.wait([channel.request("kernel_info_request", {})], timeout=ANSWER_SECONDS)
         return bool(answered)
-    finally:
-        channel.close()

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ..sources.cache import Key
     from ..token import Secret, Token
     from .app import TokensExtension
-    from .base import TokensHandler
 
 __all__ = [
     "Errand",
@@ -91,19 +91,14 @@ class Injection:
 
     Attributes
     ----------
-    asked_by : TokensHandler or None
-        The handler of the request, for the activity log; None once the event is reported.
     state : {"queued", "done", "failed"}
         "queued" until the kernel has answered.
     message : str or None
         Why the injection failed; None in other states.
     kept_by : {"kernel", "server"} or None
         See `Given`.
-    removes : bool
-        True for a removal.
     """
 
-    asked_by: TokensHandler | None = field(repr=False)
     kernel_id: str
     profile: str
     env: Env
@@ -111,7 +106,6 @@ class Injection:
     expires_at: datetime | None
     id: str = field(default_factory=lambda: uuid4().hex)
     kept_by: str | None = None
-    removes: bool = False
     state: str = "queued"
     message: str | None = None
 
@@ -146,54 +140,39 @@ class Patience:
 
 
 class InjectionQueue:
-    """The waiting injections of one server, and the last finished ones.
+    """The waiting injections of one server, and the last finished ones."""
 
-    Parameters
-    ----------
-    ended : callable
-        Called with each injection that is done or has failed.
-    """
-
-    def __init__(self, ended: Callable[[Injection], None] = lambda _: None) -> None:
-        self._ended = ended
+    def __init__(self) -> None:
         self._known: OrderedDict[str, Injection] = OrderedDict()
-        self._tasks: dict[str, asyncio.Task[Given | None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def full(self, kernel_id: str) -> bool:
         """Whether the queue of a kernel is full. Each kernel has its own queue."""
-        return sum(self._known[each].kernel_id == kernel_id for each in self._tasks) >= MOST_QUEUED
+        waiting = [one for one in self._known.values() if (one.kernel_id, one.state) == (kernel_id, "queued")]
+        return len(waiting) >= MOST_QUEUED
 
     def get(self, injection_id: str) -> Injection | None:
         """Return an injection by its id, if it is still known."""
         return self._known.get(injection_id)
 
-    def begin(self, injection: Injection, errand: Callable[[], Awaitable[Given]]) -> asyncio.Task[Given | None]:
+    def begin(self, injection: Injection, work: Callable[[], Awaitable[Given]]) -> asyncio.Task[None]:
         """Start an injection, which continues even if the client disconnects. Return its task."""
         self._known[injection.id] = injection
-        task = asyncio.create_task(self._run(injection, errand))
-        self._tasks[injection.id] = task
-
-        def over(_: asyncio.Task[Given | None]) -> None:
-            del self._tasks[injection.id]
-            self._known.move_to_end(injection.id)
-            self._forget()
-            self._ended(injection)
-            injection.asked_by = None
-
-        task.add_done_callback(over)
+        task = asyncio.create_task(self._run(injection, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     async def close(self) -> None:
         """Cancel the injections that are still queued."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self, injection: Injection, errand: Callable[[], Awaitable[Given]]) -> Given | None:
+    async def _run(self, injection: Injection, work: Callable[[], Awaitable[Given]]) -> None:
         try:
-            given = await errand()
-            injection.expires_at, injection.kept_by = given.expires_at, given.kept_by
+            given = await work()
+            injection.expires_at, injection.kept_by, injection.state = given.expires_at, given.kept_by, "done"
         except (Failed, TokenError) as error:
             injection.state, injection.message = "failed", str(error)
         except asyncio.CancelledError:
@@ -203,15 +182,11 @@ class InjectionQueue:
             # Only the type: the error's text may quote what was sent.
             problem = f"Unexpected error in the exchange with the kernel ({type(error).__name__})."
             injection.state, injection.message = "failed", problem
-        else:
-            injection.state = "done"
-            return given
-        return None
-
-    def _forget(self) -> None:
-        finished = [known.id for known in self._known.values() if known.state != "queued"]
-        for injection_id in finished[:-MOST_FINISHED]:
-            del self._known[injection_id]
+        finally:
+            self._known.move_to_end(injection.id)
+            finished = [known.id for known in self._known.values() if known.state != "queued"]
+            for injection_id in finished[:-MOST_FINISHED]:
+                del self._known[injection_id]
 
 
 class KernelChannel:
@@ -309,9 +284,9 @@ class _Visit:
         if process_of(self.kernel) != self._process:
             raise Failed("The kernel was restarted.")
 
-    async def _taken(self, channel: KernelChannel, make: Callable[[], Snippet]) -> dict[str, Any]:
+    async def _taken(self, channel: KernelChannel, wanted: Snippet) -> dict[str, Any]:
         for _ in range(MOST_SENDINGS):
-            reply = await self._answer(channel.execute(make()))
+            reply = await self._answer(channel.execute(wanted))
             if reply.get("status") not in _ABORTED:
                 return reply
         raise Failed(f"{self._not_taken}: earlier cells failed. Try again.")
@@ -363,12 +338,9 @@ class Errand(_Visit):
             A token could not be fetched.
         """
         lived = self._lives(token)
-        channel = KernelChannel(self.kernel, self.kernel.connect_shell)
-        try:
+        with closing(KernelChannel(self.kernel, self.kernel.connect_shell)) as channel:
             given = await self._ask(channel, token, replaces) if self.language.lower() == "python" else None
             return given or await self._push(channel, token, replaces, lived=lived)
-        finally:
-            channel.close()
 
     async def _ask(self, channel: KernelChannel, token: Token, replaces: Token | None) -> Given | None:
         """Ask the kernel to fetch the token itself. Return None if the kernel cannot."""
@@ -379,7 +351,7 @@ class Errand(_Visit):
             "obtained_at": token.obtained_at.isoformat(),
             "is_renewal": replaces is not None,
         }
-        reply = await self._taken(channel, lambda: ask(wanted))
+        reply = await self._taken(channel, ask(wanted))
         return _given_of(evaluated(reply))
 
     async def _push(self, channel: KernelChannel, token: Token, replaces: Token | None, *, lived: bool) -> Given:
@@ -387,7 +359,7 @@ class Errand(_Visit):
         for _ in range(MOST_SENDINGS):
             if lived and not self._lives(token):
                 # The token has expired while the kernel was busy.
-                token = await self._fresh()
+                token = await self._extension.source.aget(self.key)
                 lived = self._lives(token)
             sent = self._make(self.values(token), expected)
             reply = await self._answer(channel.execute(sent))
@@ -407,9 +379,6 @@ class Errand(_Visit):
         if self.language.lower() != "python":
             return sent
         return filled(self.env, self.key.profile, self._params, sent)
-
-    async def _fresh(self) -> Token:
-        return await self._extension.source.aget(self.key)
 
     def _lives(self, token: Token) -> bool:
         return token.expires_at is None or token.expires_at.timestamp() > self._extension.clock.now()
@@ -434,26 +403,22 @@ class Removal(_Visit):
 
     async def run(self) -> Given:
         """Remove the tokens. Raises `Failed` or `TokenError`."""
-        channel = KernelChannel(self.kernel, self.kernel.connect_shell)
-        try:
+        with closing(KernelChannel(self.kernel, self.kernel.connect_shell)) as channel:
             itself = self.language.lower() == "python" and await self._ask(channel)
             for env, value in self._sent.items():
-                if itself and value is None:
-                    # The kernel has restored the variable's earlier value.
-                    continue
-                await self._unset(channel, env, value)
-        finally:
-            channel.close()
+                # A kernel that has removed the token itself has restored the variable's earlier value.
+                if value is not None or not itself:
+                    await self._unset(channel, env, value)
         return Given(None, None)
 
     async def _unset(self, channel: KernelChannel, env: str, value: Secret | None) -> None:
         wanted = unset(self.language, env, None if value is None else value.reveal())
-        if not confirmed(await self._taken(channel, lambda: wanted), wanted):
+        if not confirmed(await self._taken(channel, wanted), wanted):
             raise Failed(f"The kernel did not remove the variable {env}.")
 
     async def _ask(self, channel: KernelChannel) -> bool:
         """Ask the kernel to forget the tokens itself. Return whether it has done so."""
-        reply = await self._taken(channel, lambda: forget(self._profile))
+        reply = await self._taken(channel, forget(self._profile))
         return _outcome(evaluated(reply)) is not None
 
 
@@ -472,12 +437,8 @@ def _outcome(told: str) -> dict[str, Any] | None:
 def _given_of(told: str) -> Given | None:
     """Return the outcome of an injection that a kernel reports; None if the kernel did nothing."""
     outcome = _outcome(told)
-    if outcome is None:
-        return None
-    try:
-        ends = outcome["expires_at"]
-        return Given(
-            None if ends is None else datetime.fromisoformat(ends), "kernel" if outcome["kept_fresh"] is True else None
-        )
-    except (ValueError, TypeError, KeyError):
-        return None
+    with suppress(ValueError, TypeError, KeyError):
+        if outcome is not None:
+            ends, kept_by = outcome["expires_at"], "kernel" if outcome["kept_fresh"] is True else None
+            return Given(None if ends is None else datetime.fromisoformat(ends), kept_by)
+    return None

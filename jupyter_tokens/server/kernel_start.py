@@ -21,7 +21,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ _MODULES = {("-m", "ipykernel_launcher"), ("-m", "ipykernel")}
 _FACTORY_VARIABLE = KernelProvisionerFactory.default_provisioner_name_env
 
 
-def become_default(kernels: Configurable) -> bool:
+def become_default(kernels: Configurable) -> None:
     """Make `TokensProvisioner` the default provisioner, unless the user has chosen one.
 
     Loads neither the profiles nor the provisioner factory: each would slow down every start of the server.
@@ -67,20 +67,14 @@ def become_default(kernels: Configurable) -> bool:
     ----------
     kernels : Configurable
         The server's kernel manager.
-
-    Returns
-    -------
-    bool
-        Whether `TokensProvisioner` is the default now.
     """
     chosen = "default_provisioner_name" in kernels.config.get("KernelProvisionerFactory", {})
     if chosen or _FACTORY_VARIABLE in os.environ or not _is_installed():
-        return False
+        return
     # The factory is a singleton, created with this configuration when the first kernel starts.
     kernels.config.KernelProvisionerFactory.default_provisioner_name = NAME
     if KernelProvisionerFactory.initialized():
         KernelProvisionerFactory.instance().default_provisioner_name = NAME
-    return True
 
 
 def _is_installed() -> bool:
@@ -137,10 +131,8 @@ def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
     """
     words = list(command)
     if Path(words[0]).name == "env":
-        words = words[1:]
-        while words and "=" in words[0]:
-            words = words[1:]
-    if not words or not _PYTHON.fullmatch(Path(words[0]).name) or not _runs_ipykernel(words):
+        words = list(dropwhile(lambda word: "=" in word, words[1:]))
+    if not words or not _PYTHON.fullmatch(Path(words[0]).name) or _MODULES.isdisjoint(pairwise(words)):
         return False
     python = shutil.which(words[0], path=env.get("PATH"))
     if python is None:
@@ -156,11 +148,6 @@ def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
             "Lib/site-packages/jupyter_tokens-*.dist-info",
         )
     )
-
-
-def _runs_ipykernel(words: Sequence[str]) -> bool:
-    """Whether the arguments make Python run ipykernel as a module: `-m ipykernel_launcher` or `-m ipykernel`."""
-    return any(pair in _MODULES for pair in pairwise(words))
 
 
 class _Start:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,14 +16,13 @@ from urllib.parse import urlsplit
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
-from ..errors import TokenError
+from .._util.threads import on_a_thread
 from ..sources.logins import attempt_to_dict
 from ..sources.loopback import PAGE_HEADERS, done, page
-from .base import LOGIN, TokensHandler, error_facts
+from .base import LOGIN, TokensHandler
 from .kernel_handlers import KernelHandler
 
 if TYPE_CHECKING:
-    from ..clock import Clock
     from ..sources.logins import Attempt
 
 __all__ = ["CallbackHandler", "KernelLoginHandler", "LoginHandler", "LoginStateHandler"]
@@ -33,13 +31,16 @@ CALLBACK = "jupyter-tokens/login/callback"
 _COOKIE = "jupyter-tokens-login"
 
 
-def _attempt(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[str, Any]]) -> str:
-    return json.dumps(attempt_to_dict(attempt, clock, told))
+def _answer(handler: TokensHandler, name: str, attempt: Attempt | None, where: str) -> None:
+    if attempt is None or attempt.profile != name:
+        problem = f"There is no such login {where}, or it is no longer known. Start the login again."
+        handler.refuse(404, problem, "unknown_login")
+    handler.finish(json.dumps(attempt_to_dict(attempt, handler.extensionapp.clock, handler.facts_of)))
 
 
 async def _log_out(handler: TokensHandler, name: str) -> None:
     extension = handler.extensionapp
-    revoked = await extension.on_a_thread(partial(extension.source.logins.logout, name), name)
+    revoked = await on_a_thread(partial(extension.source.logins.logout, name), name)
     extension.renewals.forget(name)
     if revoked is not None:
         extension.activity.forgotten(handler, name)
@@ -97,8 +98,8 @@ class LoginHandler(_LoginHandler):
             device=device,
             logged_in=partial(extension.activity.login, self, name, "in"),
         )
-        attempt = await extension.on_a_thread(begin, name)
-        self.finish(_attempt(attempt, extension.clock, error_facts))
+        attempt = await on_a_thread(begin, name)
+        _answer(self, name, attempt, "in this browser")
 
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
@@ -124,14 +125,8 @@ class LoginStateHandler(_LoginHandler):
         """Return the state of a login. For a login on another device, poll the login server first if a poll is due."""
         extension = self.extensionapp
         look = partial(extension.source.logins.look, login_id, session=self.browser())
-        attempt = await extension.on_a_thread(look, name)
-        if attempt is None or attempt.profile != name:
-            self.refuse(
-                404,
-                "There is no such login in this browser, or it is no longer known. Start the login again.",
-                "unknown_login",
-            )
-        self.finish(_attempt(attempt, extension.clock, error_facts))
+        attempt = await on_a_thread(look, name)
+        _answer(self, name, attempt, "in this browser")
 
 
 class CallbackHandler(_LoginHandler):
@@ -148,7 +143,7 @@ class CallbackHandler(_LoginHandler):
         given = self.request.query_arguments
         values = {name: [value.decode("utf-8", "replace") for value in every] for name, every in given.items()}
         finish = partial(extension.source.logins.finish, values, session=self.browser() or "nobody")
-        attempt = await extension.on_a_thread(finish)
+        attempt = await on_a_thread(finish)
         self.finish(self._page(*done(attempt)))
 
     def finish(self, chunk: Any = None) -> Any:
@@ -172,10 +167,8 @@ class KernelLoginHandler(KernelHandler):
     async def post(self, kernel_id: str) -> None:
         """Start a login on another device for the kernel, return the state of a login, or log out."""
         kernel_id = await self.prove(kernel_id, "login")
-        body = self.body({"profile": str, "id": str, "logout": bool})
-        name: str | None = body.get("profile")
-        if name is None:
-            self.refuse(400, "The field 'profile' is missing.", "body")
+        body = self.body({"profile": str, "id": str, "logout": bool}, "profile")
+        name = body["profile"]
         extension, session = self.extensionapp, f"kernel {kernel_id}"
         await self.check_limits(name, kernel_id)
         logins = extension.source.logins
@@ -184,15 +177,9 @@ class KernelLoginHandler(KernelHandler):
             return
         attempt: Attempt | None
         if "id" in body:
-            attempt = await extension.on_a_thread(partial(logins.look, body["id"], session=session), name)
+            attempt = await on_a_thread(partial(logins.look, body["id"], session=session), name)
         else:
             told = partial(extension.activity.login, self, name, "in")
             begin = partial(logins.begin, name, session=session, device=True, logged_in=told)
-            attempt = await extension.on_a_thread(begin, name)
-        if attempt is None or attempt.profile != name:
-            self.refuse(
-                404,
-                "There is no such login of this kernel, or it is no longer known. Start the login again.",
-                "unknown_login",
-            )
-        self.finish(_attempt(attempt, extension.clock, TokenError.to_dict))
+            attempt = await on_a_thread(begin, name)
+        _answer(self, name, attempt, "of this kernel")

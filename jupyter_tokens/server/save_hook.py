@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..token import Token
     from .app import TokensExtension
 
-__all__ = ["SaveHook", "install"]
+__all__ = ["SaveHook"]
 
 _COLLABORATION = "jupyter_server_ydoc"
 _FORMAT = 4
@@ -37,12 +37,12 @@ _MOST_ENDLESS = 1024
 
 
 class SaveHook:
-    """Scans each notebook before any contents manager writes it."""
+    """Scans each notebook before any contents manager writes it. A hook in the user's configuration still runs."""
 
     def __init__(self, extension: TokensExtension) -> None:
         self._extension = extension
         self._server = extension.server
-        self._shared = _SharedDocuments(extension.server, self._scan_known)
+        self._shared = _SharedDocuments(extension.server, lambda content: scan(content, self._live()))
         self._covered: list[Any] = []
         self._lock = threading.Lock()
         self._tokens: dict[tuple[str, str], Token] = {}
@@ -50,6 +50,7 @@ class SaveHook:
         self._known: Known | None = None
         # Record all tokens from the start: after a refresh, the old token is still valid, but no longer in the cache.
         extension.source.watch(self.know)
+        self.cover()
 
     def cover(self) -> None:
         """Make sure that the server's current contents manager calls `before_save`.
@@ -126,9 +127,6 @@ class SaveHook:
             activity.found(path, "saved", _named(left))
             log.warning("%s: saved, but the notebook contains secrets: %s", path, _told(left))
 
-    def _scan_known(self, content: dict[str, Any]) -> Scan:
-        return scan(content, self._live())
-
     def know(self, key: Key, token: Token) -> None:
         """Look for a token from now on, until it expires."""
         if token.has_value:
@@ -163,13 +161,6 @@ class SaveHook:
         for written in ended + endless[:-_MOST_ENDLESS]:
             del self._tokens[written]
             self._known = None
-
-
-def install(extension: TokensExtension) -> SaveHook:
-    """Start scanning each notebook before it is saved. A hook in the user's configuration still runs."""
-    hook = SaveHook(extension)
-    hook.cover()
-    return hook
 
 
 def _named(found: Sequence[Finding]) -> list[str]:

@@ -50,17 +50,18 @@ class Snippet(NamedTuple):
     expression: str
 
 
-_UNHEX = "__import__('binascii').unhexlify('{}').decode('utf-8')".format
-"""Python code that decodes hexadecimal digits to text."""
+def _text(text: str) -> str:
+    """Return Python code that evaluates to a text."""
+    return f"__import__('binascii').unhexlify('{_hex(text)}').decode('utf-8')"
 
 
 def _python(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
     # An expression defines no name and is not in the history. It looks up only __import__ in the user's namespace.
     environ = "__import__('os').environ"
-    pairs = ", ".join(f"{_UNHEX(_hex(name))}: {_UNHEX(_hex(value))}" for name, value in values.items())
+    pairs = ", ".join(f"{_text(name)}: {_text(value)}" for name, value in values.items())
     done = f"{environ}.update({{{pairs}}})"
     if expected:
-        found = (f"{environ}.get({_UNHEX(_hex(name))}) == {_UNHEX(_hex(value))}" for name, value in expected.items())
+        found = (f"{environ}.get({_text(name)}) == {_text(value)}" for name, value in expected.items())
         done = f"{done} if {' and '.join(found)} else {{}}['left alone']"
     return Snippet("", done)
 
@@ -71,8 +72,7 @@ def ask(request: Mapping[str, Any]) -> Snippet:
     The snippet evaluates to the outcome (see `kernel.magics.inject`), or to None if the server has to send the value,
     for example because the extension is not loaded.
     """
-    kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'inject', lambda request: None)"
-    return Snippet("", f"{kernel}('{_hex(json.dumps(request))}')")
+    return _calls("inject", json.dumps(request))
 
 
 def forget(profile: str) -> Snippet:
@@ -80,8 +80,12 @@ def forget(profile: str) -> Snippet:
 
     The snippet evaluates to None if the extension is not loaded, else to the outcome (`kernel.magics.forget`).
     """
-    kernel = "getattr(__import__('sys').modules.get('jupyter_tokens.kernel.magics'), 'forget', lambda profile: None)"
-    return Snippet("", f"{kernel}('{_hex(profile)}')")
+    return _calls("forget", profile)
+
+
+def _calls(function: str, argument: str) -> Snippet:
+    magics = "__import__('sys').modules.get('jupyter_tokens.kernel.magics')"
+    return Snippet("", f"getattr({magics}, '{function}', lambda _: None)('{_hex(argument)}')")
 
 
 def filled_notes(env: Env, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,9 +98,8 @@ def filled_notes(env: Env, profile: str, params: Mapping[str, Any]) -> dict[str,
 def filled(env: Env, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
     """Return a Python snippet that also records which token the variables contain, for an extension loaded later."""
     environ, loads = "__import__('os').environ", "__import__('json').loads"
-    entry = _hex(json.dumps(filled_notes(env, profile, params)))
-    before = f"{loads}({environ}.get('{FILLED_VARIABLE}', '{{}}'))"
-    both = f"{{**{before}, **{loads}(__import__('binascii').unhexlify('{entry}'))}}"
+    entry = _text(json.dumps(filled_notes(env, profile, params)))
+    both = f"{{**{loads}({environ}.get('{FILLED_VARIABLE}', '{{}}')), **{loads}({entry})}}"
     # The record is made first, so that no variable contains an unrecorded value that a thread could print.
     return Snippet(
         "", f"({environ}.__setitem__('{FILLED_VARIABLE}', __import__('json').dumps({both})), {sent.expression})"
@@ -145,12 +148,16 @@ def _r(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
     return Snippet(_R, " ".join(words))
 
 
+def _julia_text(text: str) -> str:
+    """Return Julia code that evaluates to a text."""
+    return f'Base.String(Base.hex2bytes("{_hex(text)}"))'
+
+
 def _julia(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
-    unhex = 'Base.String(Base.hex2bytes("{}"))'.format
-    sets = (f"Base.setindex!(Base.ENV, {unhex(_hex(value))}, {unhex(_hex(name))}); " for name, value in values.items())
-    done = f"({''.join(sets)}Base.nothing)"
+    named = {_julia_text(name): _julia_text(value) for name, value in values.items()}
+    done = f"({''.join(f'Base.setindex!(Base.ENV, {value}, {name}); ' for name, value in named.items())}Base.nothing)"
     if expected:
-        found = (f'Base.get(Base.ENV, {unhex(_hex(name))}, "") == {unhex(_hex(v))}' for name, v in expected.items())
+        found = (f'Base.get(Base.ENV, {_julia_text(name)}, "") == {_julia_text(v)}' for name, v in expected.items())
         done = f'{" && ".join(found)} ? {done} : Base.error("left alone")'
     return Snippet("", done)
 
@@ -222,15 +229,12 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
             f"The package that adds the kernel language {lower!r} only supports tokens with one value.",
             hint=f"Kernels of these languages support several: {', '.join(_BUILT_IN)}.",
         )
-    found: object = None
     try:
-        found = _installed()[lower].load()(*next(iter(values.items())))
+        found: object = _installed()[lower].load()(*next(iter(values.items())))
     except Exception:
         # The original error's message and frames may contain the value.
-        failed = True
-    else:
-        failed = not isinstance(found, Snippet)
-    if failed or not isinstance(found, Snippet):
+        found = None
+    if not isinstance(found, Snippet):
         raise ConfigurationError(
             f"The package that adds the kernel language {lower!r} failed to create code for the token."
         )
@@ -259,8 +263,8 @@ def unset(language: str, name: str, expected: str | None = None) -> Snippet:
     empty = snippet(language, {name: ""})
     match language.lower():
         case "python":
-            environ, named = "__import__('os').environ", _UNHEX(_hex(name))
-            ours = "" if expected is None else f" if {environ}.get({named}) == {_UNHEX(_hex(expected))} else None"
+            environ, named = "__import__('os').environ", _text(name)
+            ours = "" if expected is None else f" if {environ}.get({named}) == {_text(expected)} else None"
             notes = f"__import__('json').loads({environ}.get('{FILLED_VARIABLE}', '{{}}')).items()"
             kept = f"__import__('json').dumps({{k: v for k, v in {notes} if k != {named}}})"
             forgotten = f"{environ}.__setitem__('{FILLED_VARIABLE}', {kept})"
@@ -269,12 +273,10 @@ def unset(language: str, name: str, expected: str | None = None) -> Snippet:
         case "r":
             return Snippet(_R, f"{_hex(name)} - {'-' if expected is None else f'={_hex(expected)}'}")
         case "julia":
-            environ, named = "Base.ENV", f'Base.String(Base.hex2bytes("{_hex(name)}"))'
-            is_ours = "true"
+            named, ours = _julia_text(name), "true"
             if expected is not None:
-                value = f'Base.String(Base.hex2bytes("{_hex(expected)}"))'
-                is_ours = f'Base.get({environ}, {named}, "") == {value}'
-            return Snippet("", f"({is_ours} && Base.delete!({environ}, {named}); Base.nothing)")
+                ours = f'Base.get(Base.ENV, {named}, "") == {_julia_text(expected)}'
+            return Snippet("", f"({ours} && Base.delete!(Base.ENV, {named}); Base.nothing)")
     return empty
 
 

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
 from http.client import responses
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
+from .._util.threads import on_a_thread
 from ..errors import ApiError, ParameterError, TokenError
 from ..providers.params import parse_params
 from ..sources.cache import Key
@@ -28,6 +29,8 @@ from .activity import count_fetch
 from .base import PROXY, Refused, TokensHandler
 
 if TYPE_CHECKING:
+    from tornado.httputil import HTTPServerRequest
+
     from ..config.profiles import Profile
     from ..providers.base import Documented
     from ..providers.params import ParamValue
@@ -60,16 +63,6 @@ _PASSED_HEADERS = frozenset(
         "x-correlation-id",
     )
 )
-
-
-class _Asked(NamedTuple):
-    """A vendor's call as the client sent it. `path` is not decoded; names in `headers` are case-insensitive."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class VendorProxyHandler(TokensHandler):
@@ -120,7 +113,7 @@ class VendorProxyHandler(TokensHandler):
         began = extension.clock.elapsed()
         source = extension.source
         try:
-            answer = await extension.on_a_thread(lambda: source.exchange(profile, params, path), name)
+            answer = await on_a_thread(lambda: source.exchange(profile, params, path), name)
         except TokenError as error:
             # The call could not be made, for example because the login before it failed, or the API did not answer.
             self._tell(profile, params, extension.clock.elapsed() - began, error)
@@ -135,20 +128,22 @@ class VendorProxyHandler(TokensHandler):
         documented = profile.provider.documented
         if documented is None:
             self.refuse(404, f"The proxy does not support {profile.provider.title}.", "no_proxy")
-        request = self.request
+        request, body = self.request, self.raw_body
         # The undecoded path. The argument of `get` and `post` is decoded.
         path = "/" + request.path.partition(_MARK)[2].partition("/")[2]
-        asked = _Asked(request.method or "", path, request.query, request.headers, self.raw_body)
         paths = documented.path, *documented.others
-        matches = ((path, _match(path, asked.path)) for path in paths)
-        call, found = next(((path, found) for path, found in matches if found is not None), ("", None))
-        if found is None:
-            taken = " and ".join(f"{documented.method} {path}" for path in paths)
+        for call in paths:
+            found = _pattern(call).fullmatch(path)
+            if found is not None:
+                break
+        else:
+            taken = " and ".join(f"{documented.method} {call}" for call in paths)
             self.refuse(404, f"The proxy only accepts {taken} for this profile.", "no_such_call")
-        if asked.method != documented.method:
+        if request.method != documented.method:
             self._allowed = documented.method
             self.refuse(405, f"The vendor documents this call with the method {documented.method}.", "method")
-        params = parse_params(profile.provider.params, {**found, **_said(documented, asked)})
+        said = {**found.groupdict(), **_said(documented, request, body)}
+        params = parse_params(profile.provider.params, said)
         self._check_pinned(profile, params)
         return call, params
 
@@ -208,26 +203,21 @@ class VendorProxyHandler(TokensHandler):
             extension.source.note(fetched)
 
 
-def _match(documented: str, path: str) -> dict[str, str] | None:
-    """Return the ids in a path of the documented form; None for other paths, and for ids that do not match `_ID`."""
-    found = _pattern(documented).fullmatch(path)
-    return None if found is None else found.groupdict()
-
-
 @cache
 def _pattern(documented: str) -> re.Pattern[str]:
+    """Return the pattern of a documented path, with a group for each id."""
     return re.compile(re.sub(r"\\{(\w+)\\}", rf"(?P<\1>{_ID})", re.escape(documented)), re.ASCII)
 
 
-def _said(documented: Documented, asked: _Asked) -> dict[str, str | list[str]]:
+def _said(documented: Documented, request: HTTPServerRequest, body: bytes) -> dict[str, str | list[str]]:
     """Return the parameters in query and form. Raises `Refused` or `ParameterError` for anything undocumented."""
     for name, value in documented.headers.items():
-        if asked.headers.get(name, value) != value:
+        if request.headers.get(name, value) != value:
             raise Refused(404, f"The header {name} must be {value}.", "no_such_call")
-    pairs = [pair for pair in _pairs(asked.query) if pair[0] != _LOGIN]
-    if documented.fixed is not None and asked.headers.get("Content-Type", "").partition(";")[0].strip() == _FORM:
-        pairs += _pairs(asked.body.decode("latin-1"))
-    elif asked.body.strip() not in _NO_BODY:
+    pairs = [pair for pair in _pairs(request.query) if pair[0] != _LOGIN]
+    if documented.fixed is not None and request.headers.get("Content-Type", "").partition(";")[0].strip() == _FORM:
+        pairs += _pairs(body.decode("latin-1"))
+    elif body.strip() not in _NO_BODY:
         wanted = "no body" if documented.fixed is None else f"a body of the type {_FORM}"
         raise Refused(400, f"This call takes {wanted}.", "body")
     fixed = documented.fixed or {}
@@ -264,14 +254,7 @@ def _items(array: str, said: Mapping[str, str]) -> list[str]:
 
 
 def _pairs(encoded: str) -> list[tuple[str, str]]:
-    parts = (part.replace("+", " ").partition("=") for part in encoded.split("&") if part)
-    return [(_text(name), _text(value)) for name, _, value in parts]
-
-
-def _text(encoded: str) -> str:
-    if "%" not in encoded and encoded.isascii():
-        return encoded
     try:
-        return unquote_to_bytes(encoded).decode()
+        return parse_qsl(encoded, keep_blank_values=True, errors="strict")
     except ValueError:
         raise Refused(400, "Query and form must be UTF-8.", "parameter") from None

@@ -19,7 +19,7 @@ from ..clock import Clock, SystemClock
 from ..config.files import load_settings
 from ..errors import ConfigurationError, NotGranted, UnknownProfile
 from ..protocol.handles import ID, Handles
-from ..server.activity import count_fetch, watch
+from ..server.activity import count_fetch, counted
 from ..sources.cache import Key
 from ..sources.local import LocalSource
 from ..sources.stores import StoreUnavailable, TokenStore
@@ -141,7 +141,7 @@ class TokenService(Configurable):
         """The source of tokens, from the service's own profiles."""
         source = LocalSource(clock=self.clock)
         source.observe(partial(self._fetched, source))
-        watch(source)
+        counted.add(source)
         return source
 
     @cached_property

@@ -41,10 +41,6 @@ _log = logging.getLogger(__name__)
 
 OWNER = "user "
 """The owner of a user's handle is this prefix and the user's name."""
-_INVALID: Mapping[str, Any] = {"params": {}, "sandbox": False, "scheme": "", "header": ""} | dict.fromkeys(
-    ("name", "provider", "title", "env", "kernels", "notebooks", "error")
-)
-"""The facts about an invalid profile, without its name and its error."""
 
 
 class ServiceHandler(JsonHandler):
@@ -101,9 +97,7 @@ class TokenHandler(ServiceHandler):
     async def post(self) -> None:
         """Return a token with its value, to the server of a user who is granted the profile."""
         caller = await self.user()
-        body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)})
-        if "profile" not in body:
-            self.refuse(400, "The field 'profile' is missing.", "body")
+        body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)}, "profile")
         name, params = body["profile"], body.get("params", {})
         self.check_granted(caller, name)
         await self.serve(caller, name, params, refresh=body.get("refresh", False), newer_than=self.moment(body))
@@ -125,15 +119,21 @@ class ProfilesHandler(ServiceHandler):
         try:
             profile = self.service.source.profile(name)
         except ConfigurationError as error:
-            return {**_INVALID, "name": name, "error": self.facts_of(error)}
-        provider = profile.provider
+            nothing = dict.fromkeys(("provider", "title", "env", "kernels", "notebooks"))
+            empty = {"params": {}, "sandbox": False, "scheme": "", "header": ""}
+            return {"name": name, **nothing, **empty, "error": self.facts_of(error)}
         return {
-            **_INVALID,
             "name": name,
-            "provider": provider.id,
+            "provider": profile.provider.id,
+            "title": profile.provider.title,
+            "env": profile.env,
             "params": dict(profile.params),
-            **{fact: getattr(provider, fact) for fact in ("title", "sandbox", "scheme", "header")},
-            **{fact: getattr(profile, fact) for fact in ("env", "kernels", "notebooks")},
+            "sandbox": profile.provider.sandbox,
+            "scheme": profile.provider.scheme,
+            "header": profile.provider.header,
+            "kernels": profile.kernels,
+            "notebooks": profile.notebooks,
+            "error": None,
         }
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
@@ -26,10 +25,8 @@ from ..transport import Transport
 from .cache import Key
 from .login_store import LoginStore
 
-__all__ = ["SECRETS_SECONDS", "Answer", "Share", "Upstream", "Wanted"]
+__all__ = ["Answer", "Share", "Upstream", "Wanted"]
 
-SECRETS_SECONDS = 1.0
-"""How long `Upstream.exchange` keeps resolved secrets, in seconds: many concurrent calls run a `command:` once."""
 _SHORTEST = 6
 """Secrets with fewer characters are not removed from a vendor's message, because they may be ordinary words."""
 _STATUS = range(200, 600)
@@ -73,29 +70,17 @@ Share = Callable[[Wanted, Callable[[], Token]], Token]
 
 @dataclass(frozen=True)
 class _Resolved:
-    """A profile's secrets, the credential made from them, and, if a person logs in, the key that identifies the login.
-
-    `forms` caches the encoded forms of the secrets, because computing the forms takes half the time of a call.
-    """
+    """A profile's secrets, the credential made from them, and, if a person logs in, the key of the login."""
 
     profile: Profile
     secrets: Mapping[str, Secret]
     credential: Any
-    forms: dict[str, frozenset[str]] = field(default_factory=dict)
     login_key: Secret | None = None
 
     def identity(self) -> Any:
         """Return `Provider.identity` and the key of a login: only processes that can read the login share tokens."""
         found = self.profile.provider.identity(self.secrets, self.credential)
         return found if self.login_key is None or found is None else (found, self.login_key)
-
-    def hidden(self, secrets: Iterable[Secret]) -> list[str]:
-        """Return all encoded forms of the secrets, none of which may be in a response, the longest first."""
-        values = [secret.reveal() for secret in secrets]
-        for value in values:
-            if value not in self.forms:
-                self.forms[value] = forms_of(value)
-        return sorted({form for value in values for form in self.forms[value]}, key=len, reverse=True)
 
 
 class Upstream:
@@ -125,8 +110,6 @@ class Upstream:
         self._subject = subject
         self._clock = clock or SystemClock()
         self._transport = transport or Transport(clock=self._clock)
-        self._resolving: dict[str, threading.Lock] = {}
-        self._resolved: dict[str, _Resolved] = {}
 
     @cached_property
     def logins(self) -> LoginStore:
@@ -146,7 +129,7 @@ class Upstream:
         def around(resolved: _Resolved, call: Callable[[], Token]) -> Token:
             return share(Wanted(profile, params, resolved.identity()), call)
 
-        token, *_ = self._run(profile, self._resolve, profile.provider.retrieve, params, around=around, idempotent=True)
+        token, _ = self._run(profile, self._resolve, profile.provider.retrieve, params, around=around, idempotent=True)
         tell_seen(profile.name, [token])
         return token
 
@@ -157,7 +140,7 @@ class Upstream:
         """
         profile = self._profiles()[name]
         asked = profile.create_params(params)
-        token, *_ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
+        token, _ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
         tell_seen(profile.name, [token])
         return token
 
@@ -168,7 +151,7 @@ class Upstream:
         def flow(call: Call) -> Driven[list[Listed]]:
             return profile.provider.list_values(call, param)
 
-        found, *_ = self._run(profile, self._resolve, flow, asked, idempotent=True)
+        found, _ = self._run(profile, self._resolve, flow, asked, idempotent=True)
         return found
 
     def drive(self, profile: Profile, flow: Callable[[Call], Driven[_T]], *sent: object) -> _T:
@@ -178,7 +161,7 @@ class Upstream:
         of these secrets.
         """
         params = profile.call_params({})
-        result, *_ = self._run(profile, self._resolve_client, flow, params, sent=sent, idempotent=False)
+        result, _ = self._run(profile, self._resolve_client, flow, params, sent=sent, idempotent=False)
         tell_seen(profile.name, _secrets_in(result))
         return result
 
@@ -200,12 +183,13 @@ class Upstream:
             If the profile's secrets cannot be read, there is no response, or it is a redirect or not valid HTTP.
         """
         flow = profile.provider.exchange
-        response, resolved, secrets = self._run(profile, self._recent, flow, params, path=path, attempts=1)
+        response, secrets = self._run(profile, self._resolve, flow, params, path=path, attempts=1)
         if response.status_code not in _STATUS:
             strange = malformed(response, f"has the status {response.status_code}")
             _hide(strange, profile, secrets)
             raise strange
-        hidden = resolved.hidden(secrets)
+        # The longest first: a form may contain another one.
+        hidden = sorted({form for secret in secrets for form in forms_of(secret.reveal())}, key=len, reverse=True)
         headers = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw)
         body = response.content
         for form in hidden:
@@ -219,7 +203,6 @@ class Upstream:
 
     def close(self) -> None:
         """Close the connections."""
-        self._resolved.clear()
         self._transport.close()
 
     def _run(
@@ -233,8 +216,8 @@ class Upstream:
         sent: Sequence[object] = (),
         around: Callable[[_Resolved, Callable[[], _T]], _T] = lambda _, call: call(),
         **how: Any,
-    ) -> tuple[_T, _Resolved, list[Secret]]:
-        """Run a flow. Return its result, the resolved secrets, and all secrets that were used.
+    ) -> tuple[_T, list[Secret]]:
+        """Run a flow. Return its result, and all secrets that were used.
 
         `around` gets a function that makes the call, and decides whether to make it. Errors contain no secret, and none
         of `sent`. `how` is passed on to `Transport.run`.
@@ -266,7 +249,7 @@ class Upstream:
 
             result = around(resolved, run)
             # The credential now also holds what the flow added to it, such as the tokens of an IAM login.
-            return result, resolved, list(_secrets_of(profile, secrets, credential))
+            return result, list(_secrets_of(profile, secrets, credential))
         except TokenError as error:
             _hide(error, profile, [*secrets.values(), *_secrets_in(credential)])
             raise
@@ -308,20 +291,6 @@ class Upstream:
                     hint="In one of these profiles, replace the reference profile:NAME.",
                 )
             self._check_chain(self._profiles()[name], chain)
-
-    def _recent(self, profile: Profile) -> _Resolved:
-        with self._resolving.setdefault(profile.name, threading.Lock()):
-            recent = self._resolved.get(profile.name)
-            if recent is not None and recent.profile is profile:
-                return recent
-            recent = self._resolve(profile)
-            # If no thread can be started that drops the secrets, they are not kept.
-            with suppress(RuntimeError):
-                timer = threading.Timer(SECRETS_SECONDS, self._resolved.pop, (profile.name, None))
-                timer.daemon = True
-                timer.start()
-                self._resolved[profile.name] = recent
-            return recent
 
 
 def _hide(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> None:

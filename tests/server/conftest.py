@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,15 +13,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+from jupyter_server.auth import Authorizer
 
 # Fixtures of a conftest that is not the top one cannot come as a plugin.
 from pytest_jupyter.jupyter_server import *  # noqa: F403
 from tornado.httpclient import HTTPResponse
 from traitlets.config import Config
 
-from jupyter_tokens.protocol.proof import HEADER, prove
+from jupyter_tokens.protocol.proof import HEADER, URL_VARIABLE, prove
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
-from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.server.app import TokensExtension, public_url
 
 from ..leaks import Leaks
 
@@ -35,6 +38,17 @@ SECRETS = {
 KERNEL_KEY = b"c4n4ry-connection-key-of-a-kernel"
 
 
+class Permissions(Authorizer):
+    """Allows what a test puts into `allowed`, and keeps what it was asked about."""
+
+    allowed: AbstractSet[tuple[str, str] | None] = frozenset()
+    asked: list[tuple[str, str]] = []  # noqa: RUF012
+
+    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
+        self.asked.append((action, resource))
+        return (action, resource) in self.allowed
+
+
 class Kernel:
     """What the server's kernel manager knows of a kernel that a test speaks for."""
 
@@ -42,6 +56,11 @@ class Kernel:
         self.id = str(uuid4())
         self.key = key
         self.known = SimpleNamespace(session=SimpleNamespace(key=key), kernel_name=name, shell_port=0)
+
+    def reachable(self, language: str = "python") -> None:
+        """From now on it seems to run, though nothing answers."""
+        spec = SimpleNamespace(language=language)
+        vars(self.known).update(shell_port=1, is_alive=lambda: True, kernel_spec=spec, provisioner=None)
 
     @contextmanager
     def started(self, jp_serverapp: Any) -> Iterator[None]:
@@ -103,13 +122,36 @@ def write_profiles(jp_environ: None) -> Callable[[dict[str, Any]], Path]:
 
 
 @pytest.fixture
-def profiles(sandbox: Sandbox, tmp_path: Path, write_profiles: Callable[..., Path]) -> dict[str, Any]:
-    """Five profiles that lead to the sandbox, and one that is wrong."""
+def neighbours() -> tuple[str, ...]:
+    """Names of the sandbox's further profiles that a test needs."""
+    return ()
+
+
+@pytest.fixture
+def profiles(
+    sandbox: Sandbox, tmp_path: Path, write_profiles: Callable[..., Path], neighbours: tuple[str, ...]
+) -> dict[str, Any]:
+    """Five profiles that lead to the sandbox, one that is wrong, and `neighbours`."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     written = {**sandbox.profiles(secrets), "wrong": {"provider": "oneaccess", "endpoint": "ftp://nowhere"}}
+    written |= {name: sandbox.neighbours(secrets)[name] for name in neighbours}
     write_profiles(written)
     return written
+
+
+@pytest.fixture
+def published(jp_serverapp: Any, http_server_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels learn where the server is: pytest-jupyter runs no start hooks."""
+    monkeypatch.setenv(URL_VARIABLE, public_url(jp_serverapp))
+
+
+@pytest.fixture
+def own_factory() -> Iterator[None]:
+    """Each test makes jupyter_client's factory of provisioners anew."""
+    KernelProvisionerFactory.clear_instance()
+    yield
+    KernelProvisionerFactory.clear_instance()
 
 
 @pytest.fixture
@@ -164,6 +206,13 @@ def by_proof(call: Call, kernel: Kernel, extension: TokensExtension) -> Call:
         return await call("POST", f"kernels/{kernel.id}/{action}", content, headers=headers)
 
     return by_proof
+
+
+def value_of(extension: TokensExtension, name: str = "oneaccess") -> str:
+    """The token that the server holds."""
+    held = extension.source.held(extension.source.key(name))
+    assert held is not None
+    return held.token.reveal()
 
 
 def told(response: HTTPResponse) -> Any:

@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 WAIT = 300
+IPYKERNEL = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
 
 class Client:
@@ -98,3 +100,11 @@ async def started(serverapp: Any, name: str = "python3", **options: Any) -> Asyn
         await client.close()
         if kernel_id in manager:
             await manager.shutdown_kernel(kernel_id, now=True)
+
+
+def write_spec(data: Path, argv: list[str], **more: Any) -> None:
+    """A kernelspec with the name `own`."""
+    spec = data / "kernels" / "own"
+    spec.mkdir(parents=True)
+    facts = {"argv": argv, "display_name": "Own", "language": "python", **more}
+    (spec / "kernel.json").write_text(json.dumps(facts))

@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from jupyter_server.auth import Authorizer
 from tornado.httpclient import HTTPResponse
 from traitlets.config import Config
 
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS
-from jupyter_tokens.server.app import ROUTES, TokensExtension
+from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.base import MOST_BODY_BYTES
 
-from .conftest import Call, Kernel, told
+from .conftest import Call, Kernel, Permissions, told
 from .kernels import started
-from .test_rest_api import path_of
+from .test_rest_api import documented
 
+LogIn = Callable[[], Awaitable[str]]
 INJECTION = "0" * 32
 HANDLE = Handle("oneaccess", (), "0" * 32, b"k" * 32)
-
-
-class Permissions(Authorizer):
-    """Allows what a test puts into `allowed`, and keeps what it was asked about."""
-
-    allowed: AbstractSet[tuple[str, str] | None] = frozenset()
-    asked: list[tuple[str, str]] = []  # noqa: RUF012
-
-    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
-        self.asked.append((action, resource))
-        return (action, resource) in self.allowed
 
 
 @dataclass(frozen=True)
@@ -89,8 +77,8 @@ ANSWERS: dict[tuple[str, str], dict[str, Any]] = {
 }
 ROWS = [
     Row(method, path, needs, **ANSWERS.get((method, path), {}))
-    for path, route in ((path_of(route.pattern), route) for route in ROUTES)
-    for method, needs in route.permissions.items()
+    for path, methods in documented().items()
+    for method, needs in methods.items()
 ]
 BROWSER = [row for row in ROWS if row.needs is not None]
 # Who asks a credential endpoint shows a secret of the kernel's: test_endpoints.
@@ -171,47 +159,49 @@ async def test_kernels_proof_is_no_login(ask: Any, row: Row, kernel: Kernel, ext
     assert Permissions.asked == []
 
 
-async def _cookies(call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any) -> str:
-    """The cookies of a browser that has logged in."""
-    url = f"{jp_base_url}login?token={jp_serverapp.identity_provider.token}"
-    response = await http_server_client.fetch(url, follow_redirects=False, raise_error=False)
-    login = "; ".join(cookie.partition(";")[0] for cookie in response.headers.get_list("Set-Cookie"))
-    # A page, which sets the XSRF cookie of who is logged in.
-    page = await http_server_client.fetch(f"{jp_base_url}nothing", headers={"Cookie": login}, raise_error=False)
-    xsrf = [cookie for cookie in page.headers.get_list("Set-Cookie") if cookie.startswith("_xsrf=")]
-    return f"{login}; {xsrf[0].partition(';')[0]}"
+@pytest.fixture
+def cookies(jp_serverapp: Any, jp_base_url: str, http_server_client: Any) -> LogIn:
+    """Logs a browser in, and returns its cookies."""
+
+    async def cookies() -> str:
+        url = f"{jp_base_url}login?token={jp_serverapp.identity_provider.token}"
+        response = await http_server_client.fetch(url, follow_redirects=False, raise_error=False)
+        login = "; ".join(cookie.partition(";")[0] for cookie in response.headers.get_list("Set-Cookie"))
+        # A page, which sets the XSRF cookie of who is logged in.
+        page = await http_server_client.fetch(f"{jp_base_url}nothing", headers={"Cookie": login}, raise_error=False)
+        xsrf = [cookie for cookie in page.headers.get_list("Set-Cookie") if cookie.startswith("_xsrf=")]
+        return f"{login}; {xsrf[0].partition(';')[0]}"
+
+    return cookies
 
 
-def _xsrf(cookies: str) -> str:
-    return next(cookie.partition("=")[2] for cookie in cookies.split("; ") if cookie.startswith("_xsrf="))
+def _xsrf(kept: str) -> str:
+    return next(cookie.partition("=")[2] for cookie in kept.split("; ") if cookie.startswith("_xsrf="))
 
 
 @by_name
-async def test_cookie_and_xsrf(
-    *, ask: Any, row: Row, call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any
-) -> None:
+async def test_cookie_and_xsrf(ask: Any, row: Row, cookies: LogIn) -> None:
     Permissions.allowed = {row.needs}
-    cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
-    xsrf = _xsrf(cookies)
+    kept = await cookies()
+    xsrf = _xsrf(kept)
     version, mask, masked, moment = xsrf.split("|")
     other = "|".join((version, mask, masked[::-1], moment))
     for wrong in ({}, {"X-XSRFToken": "wrong"}, {"X-XSRFToken": other}):
-        response = await ask(row, {"Cookie": cookies, **wrong})
+        response = await ask(row, {"Cookie": kept, **wrong})
         # What reads needs none, as elsewhere in Jupyter: no other site can see the answer.
         assert response.code == (row.status if row.method == "get" else 403)
         assert row.method == "get" or told(response)["reason"] == "http"
     assert row.method == "get" or Permissions.asked == []
-    response = await ask(row, {"Cookie": cookies, "X-XSRFToken": xsrf})
+    response = await ask(row, {"Cookie": kept, "X-XSRFToken": xsrf})
     assert response.code == row.status
 
 
 @by_name
-async def test_another_origin(*, ask: Any, row: Row, call: Call, jp_serverapp: Any, jp_base_url: str,
-                              http_server_client: Any) -> None:  # fmt: skip
+async def test_another_origin(ask: Any, row: Row, cookies: LogIn, http_server_client: Any) -> None:
     Permissions.allowed = {row.needs}
-    cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
+    kept = await cookies()
     # All else is right.
-    headers = {"Cookie": cookies, "X-XSRFToken": _xsrf(cookies)}
+    headers = {"Cookie": kept, "X-XSRFToken": _xsrf(kept)}
     response = await ask(row, {**headers, "Origin": "https://evil.example"})
     assert (response.code, told(response)["reason"]) == (404, "http")
     assert "Access-Control-Allow-Origin" not in response.headers
@@ -229,12 +219,11 @@ async def test_another_origin(*, ask: Any, row: Row, call: Call, jp_serverapp: A
 )
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "anything"])
 async def test_what_another_site_has_the_browser_ask(
-    *, ask: Any, row: Row, call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any, sandbox: Any,
-    jp_auth_header: dict[str, str], site: str,
-) -> None:  # fmt: skip
+    *, ask: Any, row: Row, cookies: LogIn, jp_serverapp: Any, sandbox: Any, jp_auth_header: dict[str, str], site: str
+) -> None:
     Permissions.allowed = {row.needs}
-    cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
-    headers = {"Cookie": cookies, "X-XSRFToken": _xsrf(cookies)}
+    kept = await cookies()
+    headers = {"Cookie": kept, "X-XSRFToken": _xsrf(kept)}
     response = await ask(row, {**headers, "Sec-Fetch-Site": site})
     assert (response.code, told(response)["reason"]) == (403, "cross_site")
     assert Permissions.asked == []
@@ -250,15 +239,13 @@ async def test_what_another_site_has_the_browser_ask(
         assert (await ask(row, {**headers, **origin})).code == status
 
 
-async def test_a_cross_site_get_makes_no_call(
-    *, call: Call, jp_serverapp: Any, jp_base_url: str, http_server_client: Any, sandbox: Any, profiles: Any
-) -> None:
+async def test_a_cross_site_get_makes_no_call(call: Call, cookies: LogIn, sandbox: Any, profiles: Any) -> None:
     Permissions.allowed = {("read", "jupyter_tokens:proxy")}
-    cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
+    kept = await cookies()
     params = profiles["astra"]["params"]
     path = f"accounts/{params['account_id']}/core/v1/users/{params['user_id']}/tokens/{params['token_id']}"
     for site, status, calls in (("cross-site", 403, 0), ("same-origin", 200, 1)):
-        headers = {"Cookie": cookies, "Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+        headers = {"Cookie": kept, "Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
         assert (await call("GET", f"proxy/astra/{path}", headers=headers)).code == status
         assert sandbox.requests["astra"] == calls
 
@@ -385,12 +372,11 @@ async def test_a_proof_is_for_its_kernel_alone(
 
 @by_kernel
 async def test_a_browser_cannot_speak_for_a_kernel(
-    *, ask: Any, row: Row, kernel: Kernel, extension: TokensExtension, call: Call, jp_serverapp: Any, jp_base_url: str,
-    http_server_client: Any,
-) -> None:  # fmt: skip
-    cookies = await _cookies(call, jp_serverapp, jp_base_url, http_server_client)
+    *, ask: Any, row: Row, kernel: Kernel, extension: TokensExtension, cookies: LogIn, http_server_client: Any
+) -> None:
+    kept = await cookies()
     proof = kernel.proof(row.action, json.dumps(row.body).encode(), time=extension.clock.now())
-    response = await ask(row, {**proof, "Cookie": cookies, "Origin": http_server_client.get_url("")})
+    response = await ask(row, {**proof, "Cookie": kept, "Origin": http_server_client.get_url("")})
     assert (response.code, told(response)["reason"]) == (403, "browser")
     assert HEADER not in response.headers.get("Access-Control-Allow-Headers", "")
 

@@ -5,16 +5,17 @@ import json
 import logging
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from jupyter_events.yaml import load
 from tornado.web import HTTPError
 
-from jupyter_tokens.errors import TokenError
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import activity
 from jupyter_tokens.server.activity import KINDS, MOST_HISTORY, SCHEMA_ID
 from jupyter_tokens.server.app import TokensExtension
+from jupyter_tokens.server.kernel_push import Errand, Failed, Given
 
 from .conftest import KERNEL_KEY, SECRETS, Call, Kernel, told
 
@@ -81,11 +82,13 @@ async def test_forgotten(call: Call, events: Events, profiles: Any, jp_serverapp
 
 
 async def test_failed(call: Call, events: Events, profiles: Any, sandbox: Sandbox, jp_serverapp: Any) -> None:
-    sandbox.plan({"api": "oneaccess", "kind": "401"})
-    await call("POST", "profiles/oneaccess/token")
+    sandbox.plan({"api": "pai-dlc", "kind": "401"})
+    answer = told(await call("POST", "profiles/pai-dlc/token"))
     await settled(jp_serverapp)
     ((kind, data),) = events
     assert (kind, data["reason"], data["retryable"]) == ("failed", "unauthorized", False)
+    assert (data["code"], data["request_id"]) == (answer["code"], answer["request_id"])
+    assert data["request_id"]
 
 
 async def test_refused_names_no_profile_that_does_not_exist(
@@ -104,13 +107,17 @@ async def test_refused_names_no_profile_that_does_not_exist(
     assert events[2][1]["kernel_id"] == kernel.id
 
 
-async def test_injected(extension: TokensExtension, events: Events, jp_serverapp: Any, kernel: Kernel) -> None:
-    from jupyter_tokens.server.kernel_push import Injection
-
-    for state in ("queued", "done", "failed"):
-        extension._injected(Injection(None, kernel.id, "oneaccess", "X", "python", None, state=state))
+async def test_injected(
+    *, call: Call, profiles: Any, events: Events, jp_serverapp: Any, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel.reachable()
+    for outcome in (Failed("no"), Given(None, "kernel")):
+        monkeypatch.setattr(Errand, "run", AsyncMock(side_effect=[outcome]))
+        await call("POST", f"kernels/{kernel.id}/inject", {"profile": "oneaccess"})
     await settled(jp_serverapp)
-    assert events == [("injected", {"profile": "oneaccess", "kernel_id": kernel.id, "user": None})]
+    (data,) = (data for kind, data in events if kind == "injected")
+    assert (data["profile"], data["kernel_id"]) == ("oneaccess", kernel.id)
+    assert data["user"]
 
 
 async def test_the_log_tells_the_same(
@@ -121,18 +128,6 @@ async def test_the_log_tells_the_same(
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("jupyter_tokens ")]
     assert [line.split()[1] for line in lines] == ["fetched", "revealed", "served"]
     assert json.loads(lines[1].split(" ", 2)[2])["profile"] == "oneaccess"
-
-
-def test_a_record_is_made_only_where_one_is_heard() -> None:
-    log, above = logging.getLogger("jupyter_tokens_x.y"), logging.getLogger("jupyter_tokens_x")
-    log.setLevel(logging.DEBUG)
-    above.propagate = False
-    assert not activity._is_heard(log, logging.DEBUG)
-    above.addHandler(logging.NullHandler(logging.INFO))
-    assert not activity._is_heard(log, logging.DEBUG)
-    assert activity._is_heard(log, logging.INFO)
-    log.propagate = False
-    assert not activity._is_heard(log, logging.INFO)
 
 
 async def test_served_is_told_only_to_who_asks_for_details(
@@ -153,9 +148,6 @@ async def test_telling_never_fails(
     monkeypatch.setattr(jp_serverapp.event_logger, "emit", broken)
     assert (await call("POST", "profiles/oneaccess/token")).code == 200
     assert "an event was not emitted: ValueError" in caplog.text
-    monkeypatch.setattr(extension.activity, "_emit", lambda *_: broken())
-    assert (await call("POST", "profiles/oneaccess/token")).code == 200
-    assert "an event was not reported: ValueError" in caplog.text
     assert SECRETS["oneaccess"] not in caplog.text
     monkeypatch.setattr(extension.activity, "fetched", broken)
     assert (await call("POST", "profiles/pai-dlc/token")).code == 200
@@ -236,15 +228,6 @@ async def test_no_secret_and_no_token_in_logs_events_and_errors(
     for secret in [*SECRETS.values(), KERNEL_KEY.decode(), *tokens]:
         # Nor a beginning of it that would narrow it down.
         assert secret[:12] not in searched
-
-
-def test_an_error_keeps_its_kind() -> None:
-    assert activity._why(TokenError("x", code="1", request_id="2")) == {
-        "reason": "error",
-        "code": "1",
-        "request_id": "2",
-        "retryable": False,
-    }
 
 
 async def test_the_history_says_who_got_what_the_newest_first(

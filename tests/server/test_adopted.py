@@ -81,7 +81,7 @@ async def test_the_servers_own_that_answers_is_served(
     # The server calls it otherwise, and lists what it holds under that name.
     (here,) = jp_serverapp.kernel_manager.list_kernel_ids()
     assert here != stranger.id
-    held = jp_serverapp.web_app.settings["jupyter_tokens"].holdings.of(jp_serverapp.kernel_manager)
+    held = jp_serverapp.web_app.settings["jupyter_tokens"].holdings.current()
     assert [each.kernel_id for each in held] == [here]
     history = told(await call("GET", "history"))["history"]
     assert {event["kernel_id"] for event in history if event["kind"] in {"served", "refused"}} == {here}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_server.auth import Authorizer
 from traitlets.config import Config
 
 from jupyter_tokens.config import editing
@@ -18,20 +17,11 @@ from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 
 from ..doubles import CANARY, Loopback, loopback, raw_answer
-from .conftest import SECRETS, Call, told
+from .conftest import SECRETS, Call, Permissions, told
 from .kernels import started
 
 WRITE = {("read", "jupyter_tokens:profiles"), ("write", "jupyter_tokens:profiles")}
 KERNELS = ("execute", "kernels")
-
-
-class Permissions(Authorizer):
-    """Allows what a test puts into `allowed`."""
-
-    allowed: set[tuple[str, str]] = set()  # noqa: RUF012 (set by each test)
-
-    def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
-        return (action, resource) in self.allowed
 
 
 @pytest.fixture
@@ -129,6 +119,7 @@ async def test_a_variable_has_the_name_of_a_secret_or_one_that_the_administrator
         Permissions.allowed = allowed
         response = await call("PUT", "profiles/evil", evil(attacker.url, sent(), env=env))
         assert response.code == status
+        assert status == 201 or told(response)["setting"] == "env"
         assert (written("evil") is None) is (status != 201)
         await call("DELETE", "profiles/evil")
 
@@ -178,7 +169,7 @@ class TestSecrets:
         assert (response.code, told(response)["reason"]) == (400, "profile")
         assert key in told(response)["message"]
         assert written("evil") is None
-        Permissions.allowed.add(KERNELS)
+        Permissions.allowed |= {KERNELS}
         assert (await call("PUT", "profiles/evil", settings)).code == (400 if kind == "command" else 201)
 
     @pytest.mark.parametrize("kept", [{"keep": True}, "file:jupyter_tokens_secrets/mine.client_secret"])
@@ -207,7 +198,7 @@ class TestSecrets:
     async def test_those_who_can_run_code_anyway_may_move_a_kept_secret(
         self, call: Call, attacker: Loopback, sandbox: Sandbox
     ) -> None:
-        Permissions.allowed.add(KERNELS)
+        Permissions.allowed |= {KERNELS}
         mine = {"provider": "oneaccess", "endpoint": sandbox.url, "client_id": "client-sandbox"}
         await call("PUT", "profiles/mine", {**mine, "client_secret": sent(SECRETS["oneaccess"])})
         moved = {**mine, "endpoint": attacker.url, "client_secret": {"keep": True}}
@@ -232,7 +223,7 @@ class TestSecrets:
         response = await call("PUT", "profiles/evil", settings)
         assert (response.code, told(response)["setting"]) == (400, key)
         assert written("evil") is None
-        Permissions.allowed.add(KERNELS)
+        Permissions.allowed |= {KERNELS}
         assert (await call("PUT", "profiles/evil", settings)).code == 201
 
     @pytest.mark.parametrize("change", ["endpoint", "iam_endpoint", "cloud", "verify"])
@@ -298,6 +289,6 @@ async def test_ids_for_a_form_are_listed_by_the_same_rules(call: Call, attacker:
         refused = await call("POST", "profiles/mine/values", {**body, "settings": wrong})
         assert (refused.code, told(refused)["setting"]) == (400, setting)
     assert attacker.requests == []
-    Permissions.allowed.remove(("write", "jupyter_tokens:profiles"))
+    Permissions.allowed -= {("write", "jupyter_tokens:profiles")}
     refused = await call("POST", "profiles/mine/values", body)
     assert (refused.code, told(refused)["reason"]) == (403, "profiles")

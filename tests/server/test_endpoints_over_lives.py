@@ -15,7 +15,7 @@ from jupyter_tokens.sources.cache import windows
 from ..doubles import Clock
 from .conftest import SECRETS
 from .kernels import until
-from .test_endpoints import ONE_VALUE, Ask, ask, by_tool, profiles, secret  # noqa: F401 (fixtures)
+from .test_endpoints import ONE_VALUE, Ask, ask, by_tool, neighbours, secret  # noqa: F401 (fixtures)
 
 LIVES, ASKS_A_LIFE = 3, 40
 

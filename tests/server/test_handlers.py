@@ -142,29 +142,17 @@ class TestProviders:
         assert lab["properties"]["timeout"]["maximum"] == 600
 
     async def test_one_that_does_not_load_leaves_the_others(self, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def ids() -> list[str]:
+            return [entry["id"] for entry in told(await call("GET", "providers"))["providers"]]
+
         def load(provider_id: str) -> Any:
             if provider_id == "astra":
                 raise ImportError("another package's trouble")
             return provider_class(provider_id)
 
+        known = await ids()
         monkeypatch.setattr(answers, "provider_class", load)
-        entries = told(await call("GET", "providers"))["providers"]
-        assert [entry["id"] for entry in entries] == [
-            "static",
-            "oauth2",
-            "command",
-            "jupyterhub",
-            "modelarts",
-            "pai-dlc",
-            "oneaccess",
-            "eiam",
-            "pai-dsw",
-            "eiam-oauth",
-            "dashscope",
-            "huawei-iam",
-            "alibaba-sts",
-            "huawei-sts",
-        ]
+        assert await ids() == [name for name in known if name != "astra"]
 
 
 class TestValues:
@@ -338,12 +326,6 @@ class TestEditing:
     def _allowed(self, extension: TokensExtension) -> None:
         extension.allow_edit = True
 
-    @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-    async def test_refused_unless_allowed(self, call: Call, extension: TokensExtension, method: str) -> None:
-        extension.allow_edit = False
-        response = await call(method, "profiles/new", NEW if method == "PUT" else None)
-        assert (response.code, told(response)["reason"]) == (403, "edit_off")
-
     async def test_adds_changes_and_removes(self, call: Call, extension: TokensExtension) -> None:
         response = await call("PUT", "profiles/new", NEW)
         assert (response.code, told(response)["state"]) == (201, "none")
@@ -362,25 +344,31 @@ class TestEditing:
         assert (await call("PUT", "profiles/new", NEW)).code == 201
 
     @pytest.mark.parametrize(
-        ("change", "reason", "named"),
+        ("settings", "setting"),
         [
-            ({"client_secret": "literal-secret"}, "profile", "client_secret"),
-            ({"client_secret": "command:cat /etc/passwd"}, "profile", "client_secret"),
-            ({"client_id": "command:id"}, "profile", "client_id"),
-            ({"endpoint": "http://acme.example"}, "profile", "endpoint"),
-            ({"provider": "nobody"}, "profile", "provider"),
-            ({"provider": "command", "command": "cat /etc/passwd"}, "profile", "client_id"),
-            ({"kernels": "python3"}, "profile", "kernels"),
-            ({"nonsense": 1}, "profile", "nonsense"),
+            ({**NEW, "client_secret": "literal-secret"}, "client_secret"),
+            ({**NEW, "client_secret": "command:cat /etc/passwd"}, "client_secret"),
+            ({**NEW, "client_id": "command:id"}, "client_id"),
+            ({**NEW, "endpoint": "http://acme.example"}, "endpoint"),
+            ({**NEW, "provider": "nobody"}, "provider"),
+            ({**NEW, "provider": "command", "command": "cat /etc/passwd"}, "client_id"),
+            ({**NEW, "kernels": "python3"}, "kernels"),
+            ({**NEW, "nonsense": 1}, "nonsense"),
+            ({name: value for name, value in NEW.items() if name != "client_secret"}, "client_secret"),
+            ({"provider": "static", "token": "literal-secret"}, "token"),
+            ({"provider": "static", "token": {"value": "", "store": "file"}}, "token"),
+            ({"provider": "static", "token": "command:id"}, "token"),
+            ({"provider": "command", "command": "id"}, "command"),
         ],
     )
-    async def test_wrong_settings_are_not_written(
-        self, call: Call, change: dict[str, Any], reason: str, named: str
+    async def test_wrong_settings_are_not_written_and_the_error_names_the_field(
+        self, call: Call, settings: dict[str, Any], setting: str
     ) -> None:
         before = editing.path().read_bytes()
-        response = await call("PUT", "profiles/new", {**NEW, **change})
-        assert (response.code, told(response)["reason"]) == (400, reason)
-        assert named in told(response)["message"]
+        response = await call("PUT", "profiles/new", settings)
+        error = told(response)
+        assert (response.code, error["reason"], error["setting"]) == (400, "profile", setting)
+        assert setting in error["message"]
         assert "literal-secret" not in response.body.decode()
         assert editing.path().read_bytes() == before
 

@@ -41,57 +41,59 @@ def unheard(kernel_id: str, profiles: list[str]) -> None:
 
 def test_says_what_changed_and_nothing_else() -> None:
     heard: list[tuple[str, list[str]]] = []
-    holdings, kernels = Holdings(lambda *change: heard.append(change)), Kernels(a=1)
+    holdings = Holdings(Kernels(a=1), lambda *change: heard.append(change))
     held = Holding("a", "acme", "X", END, "server")
-    holdings.note(held, kernels)
-    holdings.note(held, kernels)
+    holdings.note(held)
+    holdings.note(held)
     assert heard == [("a", ["acme"])]
     holdings.renewed_by_nobody("a", "X")
     holdings.renewed_by_nobody("a", "X")
     assert heard[1:] == [("a", ["acme"])]
-    holdings.report("a", [Holding("a", "other", "Y", END)], kernels)
-    holdings.report("a", [], kernels)
-    holdings.report("a", [], kernels)
+    holdings.report("a", [Holding("a", "other", "Y", END)])
+    holdings.report("a", [])
+    holdings.report("a", [])
     assert heard[2:] == [("a", ["other"]), ("a", [])]
 
 
 def test_a_token_that_was_put_into_a_variable_is_listed_once() -> None:
-    holdings, kernels = Holdings(unheard), Kernels(a=1)
-    holdings.note(Holding("a", "acme", None, END), kernels)
-    holdings.note(Holding("a", "acme", "X", END, "kernel"), kernels)
-    assert [(holding.env, holding.kept_by) for holding in holdings.of(kernels)] == [("X", "kernel")]
+    holdings = Holdings(Kernels(a=1), unheard)
+    holdings.note(Holding("a", "acme", None, END))
+    holdings.note(Holding("a", "acme", "X", END, "kernel"))
+    assert [(holding.env, holding.kept_by) for holding in holdings.current()] == [("X", "kernel")]
     # One that the kernel itself keeps fresh elsewhere is another holding.
-    holdings.report("a", [Holding("a", "acme", None, END, "kernel"), Holding("a", "acme", "X", END, "kernel")], kernels)
-    assert [holding.env for holding in holdings.of(kernels)] == [None, "X"]
+    holdings.report("a", [Holding("a", "acme", None, END, "kernel"), Holding("a", "acme", "X", END, "kernel")])
+    assert [holding.env for holding in holdings.current()] == [None, "X"]
 
 
-def names(holdings: Holdings, kernels: Kernels) -> list[tuple[str, str]]:
-    return [(holding.kernel_id, holding.profile) for holding in holdings.of(kernels)]
+def names(holdings: Holdings) -> list[tuple[str, str]]:
+    return [(holding.kernel_id, holding.profile) for holding in holdings.current()]
 
 
 def test_the_last_token_of_each_variable_counts() -> None:
-    holdings, kernels = Holdings(unheard), Kernels(a=1)
+    holdings = Holdings(Kernels(a=1), unheard)
     for env, end in (("X", None), ("Y", END), ("X", END)):
-        holdings.note(Holding("a", "acme", env, end), kernels)
-    assert [(holding.env, holding.expires_at) for holding in holdings.of(kernels)] == [("X", END), ("Y", END)]
+        holdings.note(Holding("a", "acme", env, end))
+    assert [(holding.env, holding.expires_at) for holding in holdings.current()] == [("X", END), ("Y", END)]
 
 
 def test_a_kernel_that_ended_holds_nothing() -> None:
-    holdings, kernels = Holdings(unheard), Kernels(a=1, b=2)
+    kernels = Kernels(a=1, b=2)
+    holdings = Holdings(kernels, unheard)
     for kernel_id in ("a", "b"):
-        holdings.note(Holding(kernel_id, "acme", "X", END), kernels)
+        holdings.note(Holding(kernel_id, "acme", "X", END))
     del kernels.pids["a"]
-    assert names(holdings, kernels) == [("b", "acme")]
+    assert names(holdings) == [("b", "acme")]
     kernels.pids["a"] = 1
-    assert names(holdings, kernels) == [("b", "acme")]
+    assert names(holdings) == [("b", "acme")]
 
 
 def test_a_restarted_kernel_holds_only_what_its_new_start_was_given() -> None:
-    holdings, kernels = Holdings(unheard), Kernels(a=1)
-    holdings.note(Holding("a", "acme", "X", END), kernels)
-    holdings.note(Holding("a", "at-start", "Y", END))
+    kernels = Kernels(a=1)
+    holdings = Holdings(kernels, unheard)
+    holdings.note(Holding("a", "acme", "X", END))
     kernels.pids["a"] = 2
-    assert names(holdings, kernels) == [("a", "at-start")]
+    holdings.note(Holding("a", "at-start", "Y", END))
+    assert names(holdings) == [("a", "at-start")]
 
 
 class Errand:
@@ -211,10 +213,10 @@ class TestRoute:
 
 
 def test_what_the_server_renews_stays_until_the_kernel_names_its_variable() -> None:
-    holdings, kernels = Holdings(unheard), Kernels(a=1)
-    holdings.note(Holding("a", "acme", "X", END, "server"), kernels)
-    holdings.note(Holding("a", "other", "Y", END), kernels)
-    holdings.report("a", [], kernels)
-    assert [(h.profile, h.kept_by) for h in holdings.of(kernels)] == [("acme", "server")]
-    holdings.report("a", [Holding("a", "mine", "X", END, "kernel")], kernels)
-    assert [(h.profile, h.kept_by) for h in holdings.of(kernels)] == [("mine", "kernel")]
+    holdings = Holdings(Kernels(a=1), unheard)
+    holdings.note(Holding("a", "acme", "X", END, "server"))
+    holdings.note(Holding("a", "other", "Y", END))
+    holdings.report("a", [])
+    assert [(h.profile, h.kept_by) for h in holdings.current()] == [("acme", "server")]
+    holdings.report("a", [Holding("a", "mine", "X", END, "kernel")])
+    assert [(h.profile, h.kept_by) for h in holdings.current()] == [("mine", "kernel")]

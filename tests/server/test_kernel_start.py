@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,13 @@ from jupyter_tokens.server.app import Served, TokensExtension
 from jupyter_tokens.server.kernel_start import NAME, become_default
 from jupyter_tokens.token import Token
 
-from .conftest import SECRETS
-from .kernels import Client, started
+from .conftest import SECRETS, value_of
+from .kernels import IPYKERNEL, Client, started, write_spec
 
 Write = Callable[[dict[str, Any]], Path]
 
 
-@pytest.fixture(autouse=True)
-def _own_factory() -> Iterator[None]:
-    KernelProvisionerFactory.clear_instance()
-    yield
-    KernelProvisionerFactory.clear_instance()
-
-
-pytestmark = pytest.mark.usefixtures("as_sent")
+pytestmark = pytest.mark.usefixtures("as_sent", "own_factory")
 
 
 @pytest.fixture
@@ -56,12 +49,6 @@ async def start(serverapp: Any, **options: Any) -> tuple[dict[str, str], Any]:
     async with started(serverapp, **options) as client:
         seen = await environment(client)
     return seen, json.loads(seen.get(START_VARIABLE, "null"))
-
-
-def value_of(extension: TokensExtension, name: str = "oneaccess") -> str:
-    held = extension.source.held(extension.source.key(name))
-    assert held is not None
-    return held.token.reveal()
 
 
 @pytest.mark.usefixtures("opted_in")
@@ -112,13 +99,7 @@ class TestFirstCell:
         assert sandbox.requests["oneaccess"] == 0
 
     async def test_leaves_what_the_kernelspec_sets(self, jp_serverapp: Any, jp_data_dir: Path) -> None:
-        spec = jp_data_dir / "kernels" / "own"
-        spec.mkdir(parents=True)
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        env = {"ONEACCESS_TOKEN": "the kernelspec's"}
-        (spec / "kernel.json").write_text(
-            json.dumps({"argv": argv, "display_name": "Own", "language": "python", "env": env})
-        )
+        write_spec(jp_data_dir, [sys.executable, *IPYKERNEL], env={"ONEACCESS_TOKEN": "the kernelspec's"})
         seen, told = await start(jp_serverapp, name="own")
         assert seen["ONEACCESS_TOKEN"] == "the kernelspec's"
         assert told["oneaccess"]["reason"] == "configuration"
@@ -309,25 +290,25 @@ class TestDefault:
 
     def test_is_ours_if_nothing_was_chosen(self) -> None:
         kernels = self.kernels()
-        assert become_default(kernels)
+        become_default(kernels)
         assert self.default(kernels) == NAME
 
     def test_is_ours_if_the_factory_was_made_before(self) -> None:
         kernels = self.kernels()
         assert self.default(kernels) == "local-provisioner"
-        assert become_default(kernels)
+        become_default(kernels)
         assert self.default(kernels) == NAME
 
     @pytest.mark.parametrize("chosen", ["local-provisioner", "another"])
     def test_is_the_users_if_configured(self, chosen: str) -> None:
         kernels = self.kernels(Config({"KernelProvisionerFactory": {"default_provisioner_name": chosen}}))
-        assert not become_default(kernels)
+        become_default(kernels)
         assert self.default(kernels) == chosen
 
     def test_is_the_users_if_in_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "another")
         kernels = self.kernels()
-        assert not become_default(kernels)
+        become_default(kernels)
         assert self.default(kernels) == "another"
 
     def test_is_jupyters_if_ours_could_not_be_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +317,7 @@ class TestDefault:
 
         monkeypatch.setattr(kernel_start, "distribution", nowhere)
         kernels = self.kernels()
-        assert not become_default(kernels)
+        become_default(kernels)
         assert self.default(kernels) == "local-provisioner"
 
     async def test_works_for_kernels_of_no_server(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -12,18 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from jupyter_tokens.sandbox import Sandbox, modelarts
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.kernel_start import LOAD, TokensProvisioner
 
 from .conftest import Call, told
-from .kernels import started, until
+from .kernels import IPYKERNEL, started, until, write_spec
 
-pytestmark = pytest.mark.usefixtures("profiles")
+pytestmark = pytest.mark.usefixtures("profiles", "own_factory")
 
-IPYKERNEL = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
 TAB = """
 from IPython.core.completer import provisionalcompleter
 code = "%gettoken modelarts instance_id="
@@ -34,20 +31,6 @@ LOOK = (
     "import sys; shell = get_ipython()\n"
     "print('jupyter_tokens.kernel.magics' in sys.modules, shell.find_line_magic('gettoken') is not None)"
 )
-
-
-@pytest.fixture(autouse=True)
-def _own_factory() -> Any:
-    KernelProvisionerFactory.clear_instance()
-    yield
-    KernelProvisionerFactory.clear_instance()
-
-
-def write_spec(data: Path, argv: list[str], **more: Any) -> None:
-    spec = data / "kernels" / "own"
-    spec.mkdir(parents=True)
-    facts = {"argv": argv, "display_name": "Own", "language": "python", **more}
-    (spec / "kernel.json").write_text(json.dumps(facts))
 
 
 async def loaded(serverapp: Any, name: str = "own") -> tuple[str, str]:
@@ -163,6 +146,16 @@ async def test_a_kernelspecs_own_extensions_and_the_users_configuration_stay(
         assert (await client.run(LOOK)).strip() == "True True"
 
 
+def environment(folder: Path) -> Path:
+    """Makes another environment in `other`, with all packages of this one; none has to be fetched."""
+    venv.create(folder / "other", with_pip=False)
+    (packages,) = folder.glob("other/lib/python*/site-packages")
+    for found in Path(pytest.__file__).parent.parent.iterdir():
+        if not found.name.endswith(".pth"):
+            (packages / found.name).symlink_to(found)
+    return packages
+
+
 async def test_a_python_without_the_package_starts_as_before_and_says_nothing(
     jp_serverapp: Any,
     jp_data_dir: Path,
@@ -174,15 +167,10 @@ async def test_a_python_without_the_package_starts_as_before_and_says_nothing(
     # Kernels look for modules in the folder that they are started in, and pytest-jupyter has them look in its own.
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONPATH")
-    bare = tmp_path / "bare"
-    venv.create(bare, with_pip=False)
-    (packages,) = bare.glob("lib/python*/site-packages")
-    # All that this environment has but us, for which no package has to be fetched.
-    here = Path(pytest.__file__).parent.parent
-    for found in here.iterdir():
-        if "jupyter_tokens" not in found.name and not found.name.endswith(".pth"):
-            (packages / found.name).symlink_to(found)
-    write_spec(jp_data_dir, [str(bare / "bin" / "python"), *IPYKERNEL])
+    packages = environment(tmp_path)
+    for found in packages.glob("jupyter_tokens*"):
+        found.unlink()
+    write_spec(jp_data_dir, [str(tmp_path / "other" / "bin" / "python"), *IPYKERNEL])
     async with started(jp_serverapp, "own") as client:
         assert await client.run("import importlib.util as u; print(u.find_spec('jupyter_tokens'))") == "None\n"
         answer = told(await call("POST", f"kernels/{client.id}/inject", {"profile": "oneaccess"}))
@@ -192,17 +180,11 @@ async def test_a_python_without_the_package_starts_as_before_and_says_nothing(
 
 
 async def test_another_venv_that_has_the_package_loads_it(jp_serverapp: Any, jp_data_dir: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    venv.create(other, with_pip=False)
-    (packages,) = other.glob("lib/python*/site-packages")
-    here = Path(pytest.__file__).parent.parent
-    for found in here.iterdir():
-        if not found.name.endswith(".pth"):
-            (packages / found.name).symlink_to(found)
+    packages = environment(tmp_path)
     if not (packages / "jupyter_tokens").exists():
         # It is installed from its tree here.
         (packages / "jupyter_tokens.pth").write_text(str(Path(__file__).parents[2]))
-    write_spec(jp_data_dir, [str(other / "bin" / "python"), *IPYKERNEL])
+    write_spec(jp_data_dir, [str(tmp_path / "other" / "bin" / "python"), *IPYKERNEL])
     assert (await loaded(jp_serverapp))[0] == "True True"
 
 

@@ -5,35 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jupyter_tokens.protocol.proof import URL_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sdks import EXAMPLES
-from jupyter_tokens.server.app import TokensExtension, public_url
+from jupyter_tokens.server.app import TokensExtension
 
 from ..doubles import loopback, raw_answer
 from ..sampling import first
 from .kernels import Client, started, until
 
-
-@pytest.fixture(autouse=True)
-def _published(jp_serverapp: Any, http_server_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pytest-jupyter runs no start hooks."""
-    monkeypatch.setenv(URL_VARIABLE, public_url(jp_serverapp))
+pytestmark = pytest.mark.usefixtures("published")
 
 
 @pytest.fixture
-def profiles(
-    profiles: dict[str, Any], sandbox: Sandbox, tmp_path: Path, write_profiles: Callable[..., Path]
-) -> dict[str, Any]:
-    """With a temporary access key among them."""
-    written = {**profiles, "alibaba-sts": sandbox.neighbours(tmp_path / "secrets")["alibaba-sts"]}
-    write_profiles(written)
-    return written
+def neighbours() -> tuple[str, ...]:
+    """A temporary access key among them."""
+    return ("alibaba-sts",)
 
 
 @pytest.fixture(autouse=True)

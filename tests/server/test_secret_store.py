@@ -221,11 +221,6 @@ class TestRefusing:
         assert "store the secret in a file" in told(response)["message"]
         assert "new" not in json.loads(editing.path().read_text())["TokenProfiles"]["profiles"]
 
-    async def test_reading_unless_editing_is_allowed(self, call: Call, extension: TokensExtension) -> None:
-        extension.allow_edit = False
-        response = await call("GET", "profiles/oneaccess")
-        assert (response.code, told(response)["reason"]) == (403, "edit_off")
-
     async def test_reading_what_is_not_there(self, call: Call) -> None:
         assert (await call("GET", "profiles/nobody")).code == 404
 

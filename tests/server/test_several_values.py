@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from traitlets.config import Config
 
-from jupyter_tokens.protocol.proof import URL_VARIABLE
-from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.server.app import TokensExtension, public_url
+from jupyter_tokens.server.app import TokensExtension
 
 from ..scan.notebooks import code, notebook, output
 from .conftest import Call, told
@@ -31,20 +28,9 @@ each = pytest.mark.parametrize("profile", NAMES)
 
 
 @pytest.fixture
-def published(jp_serverapp: Any, http_server_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pytest-jupyter runs no start hooks."""
-    monkeypatch.setenv(URL_VARIABLE, public_url(jp_serverapp))
-
-
-@pytest.fixture
-def profiles(
-    profiles: dict[str, Any], sandbox: Sandbox, tmp_path: Path, write_profiles: Callable[..., Path]
-) -> dict[str, Any]:
-    """With temporary access keys among them."""
-    neighbours = sandbox.neighbours(tmp_path / "secrets")
-    written = {**profiles, **{name: neighbours[name] for name in NAMES}}
-    write_profiles(written)
-    return written
+def neighbours() -> tuple[str, ...]:
+    """Temporary access keys among them."""
+    return tuple(NAMES)
 
 
 def values_of(extension: TokensExtension, profile: str) -> dict[str, str]:

@@ -17,6 +17,9 @@ from jupyter_tokens.server.app import TokensExtension
 
 from ..scan.notebooks import WIDGETS, code, notebook, output
 from .kernels import until
+from .saving import value
+
+__all__ = ["value"]  # a fixture
 
 # A room of pycrdt leaves its streams open when the server ends.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -48,12 +51,6 @@ def jp_server_config(jp_server_config: Config, mode: str, tmp_path: Path) -> Con
     jp_server_config.YDocExtension.document_save_delay = 0.05
     jp_server_config.BaseFileIdManager.db_path = str(tmp_path / "ids.db")
     return jp_server_config
-
-
-@pytest.fixture
-def value(extension: TokensExtension, profiles: Any) -> str:
-    """A token that the server holds."""
-    return extension.source.get(extension.source.key("oneaccess")).reveal()
 
 
 @pytest.fixture

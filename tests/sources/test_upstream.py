@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import threading
-import time
-import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +14,7 @@ import pytest
 
 from jupyter_tokens.config.keyring_access import ask_keyring
 from jupyter_tokens.config.profiles import Profile, Profiles
-from jupyter_tokens.config.secrets import SecretRef, watch_seen
+from jupyter_tokens.config.secrets import watch_seen
 from jupyter_tokens.errors import (
     ConfigurationError,
     InvalidRequest,
@@ -31,10 +27,9 @@ from jupyter_tokens.errors import (
     UnknownProfile,
 )
 from jupyter_tokens.providers.alibaba import AlibabaProvider
-from jupyter_tokens.providers.astra import Astra
 from jupyter_tokens.providers.signing.canonical import AccessKey
 from jupyter_tokens.sources.cache import Key
-from jupyter_tokens.sources.upstream import SECRETS_SECONDS, Upstream
+from jupyter_tokens.sources.upstream import Upstream
 from jupyter_tokens.token import Secret
 from jupyter_tokens.transport import Transport
 
@@ -289,19 +284,6 @@ def stored(**other: object) -> Profile:
     return Profiles.of({"stored": {**ASTRA, **other}})["stored"]
 
 
-@contextmanager
-def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    resolved: list[str] = []
-    resolve = SecretRef.resolve
-
-    def counted(self: SecretRef) -> Secret:
-        resolved.append(self.kind)
-        return resolve(self)
-
-    monkeypatch.setattr(SecretRef, "resolve", counted)
-    yield resolved
-
-
 def test_an_answer_comes_as_it_is_whatever_it_says() -> None:
     bench = Bench(answer(200, "{}", x_request_id="r"), answer(404, "<html>", retry_after="3"))
     first, second = (bench.upstream.exchange(stored(), IDS) for _ in range(2))
@@ -352,55 +334,15 @@ def test_a_secret_that_is_too_short_to_tell_from_other_text_is_left() -> None:
     assert got.body == b"abc is in abcdef"
 
 
-def test_secrets_are_resolved_once_a_second_for_calls_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    # However long the test takes.
-    monkeypatch.setattr("jupyter_tokens.sources.upstream.SECRETS_SECONDS", 600.0)
-    bench, profile = Bench(*[answer(200, {}) for _ in range(10)]), stored()
-    with counting(monkeypatch) as resolved:
-        callers = [threading.Thread(target=bench.upstream.exchange, args=(profile, IDS)) for _ in range(5)]
-        for caller in callers:
-            caller.start()
-        for caller in callers:
-            caller.join()
-        bench.upstream.exchange(profile, IDS)
-        assert len(resolved) == 1
-        # The configuration has changed.
-        bench.upstream.exchange(stored(), IDS)
-        assert len(resolved) == 2
-        bench.upstream.close()
-        bench.upstream.exchange(stored(), IDS)
-        assert len(resolved) == 3
-
-
-def test_secrets_are_kept_no_longer_if_no_further_call_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Watched(Secret):
-        """Without slots, so that it can be watched."""
-
-    kept: list[weakref.ref[Secret]] = []
-
-    def credential(_self: object, _secrets: object) -> Secret:
-        secret = Watched(CANARY)
-        kept.append(weakref.ref(secret))
-        return secret
-
-    monkeypatch.setattr(Astra, "credential", credential)
-    bench, profile = Bench(answer(200, {}), answer(200, {})), stored()
-    bench.upstream.exchange(profile, IDS)
-    until = time.monotonic() + 60
-    while kept[0]() is not None and time.monotonic() < until:
-        gc.collect()
-        time.sleep(SECRETS_SECONDS / 20)
-    assert kept[0]() is None
-    bench.upstream.exchange(profile, IDS)
-    assert len(kept) == 2
-
-
-def test_secrets_that_could_not_be_resolved_are_asked_for_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench, profile = Bench(answer(200, {})), stored(api_token="env:LATE_SECRET")
+def test_secrets_are_read_at_each_call_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, profile = Bench(answer(200, {}), answer(200, {})), stored(api_token="env:LATE_SECRET")
     with pytest.raises(SecretError):
         bench.upstream.exchange(profile, IDS)
     monkeypatch.setenv("LATE_SECRET", "here-it-is")
     assert bench.upstream.exchange(profile, IDS).status == 200
+    monkeypatch.delenv("LATE_SECRET")
+    with pytest.raises(SecretError):
+        bench.upstream.exchange(profile, IDS)
 
 
 MODELARTS = {
