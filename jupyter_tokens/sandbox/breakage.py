@@ -21,10 +21,10 @@ _HTML = b"<!DOCTYPE html><html><head><title>Please log in</title></head><body><h
 def broken(fault: Fault, api: Api, request: Request) -> Response:
     """Return the response to a call that is hit by the fault."""
     if fault.status is not None:
-        return _with_status(fault, api, fault.status)
+        return _with_status(fault, api, request, fault.status)
     if fault.kind == "throttle":
         wait = 1 if fault.retry_after is None else fault.retry_after
-        return api.throttled().with_headers({**dict([api.retry_header(wait)]), **(fault.headers or {})})
+        return api.throttled(request).with_headers({**dict([api.retry_header(wait)]), **(fault.headers or {})})
     if fault.kind in TOKEN_KINDS:
         request.variant = fault.kind
         return api.answer(request)
@@ -38,9 +38,9 @@ def broken(fault: Fault, api: Api, request: Request) -> Response:
     return right
 
 
-def _with_status(fault: Fault, api: Api, status: int) -> Response:
+def _with_status(fault: Fault, api: Api, request: Request, status: int) -> Response:
     bodiless = status in (204, 304)
-    response = Response(status) if status < HTTPStatus.BAD_REQUEST else api.failure(status)
+    response = Response(status) if status < HTTPStatus.BAD_REQUEST else api.failure(request, status)
     if fault.body is not None and not bodiless:
         response.body = fault.body.encode("utf-8", "replace")
     headers = dict(fault.headers or {})

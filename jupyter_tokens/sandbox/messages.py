@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -59,6 +60,11 @@ class Request:
         """The query's decoded names and values as text."""
         return text_pairs(self.query)
 
+    @property
+    def form(self) -> list[tuple[str, str]]:
+        """The names and values of a form in the body, as text."""
+        return text_pairs(form_pairs(self.body.decode("latin-1")))
+
     def values(self, name: str) -> list[str]:
         """Return all values of a header; `name` is in lower case."""
         return [value for key, value in self.headers if key == name]
@@ -76,6 +82,15 @@ class Request:
         """Return what follows `scheme` in Authorization; None if that header is missing or has another scheme."""
         given, _, rest = (self.header("authorization") or "").partition(" ")
         return rest.strip() if given.lower() == scheme.lower() else None
+
+    def basic(self) -> tuple[str, str] | None:
+        """Return the name and the password of Basic authentication; None if it is missing or malformed."""
+        try:
+            text = base64.b64decode(self.credentials("Basic") or "", validate=True).decode()
+        except ValueError:
+            return None
+        name, colon, password = text.partition(":")
+        return (name, password) if colon else None
 
 
 class Wire(Protocol):
@@ -125,3 +140,30 @@ def json_response(
     """Create a JSON response."""
     body = json.dumps(payload).encode()
     return Response(status, body, [("Content-Type", media_type), *headers])
+
+
+def json_object(text: str | bytes) -> dict[str, Any] | None:
+    """Return the object that a JSON text contains; None if it contains anything else, or is not JSON."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def whole_number(text: str, allowed: range) -> int | None:
+    """Return the number that a text of ASCII digits spells; None if it is another text, or not one of `allowed`."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(allowed[-1]))):
+        return None
+    return int(text) if int(text) in allowed else None
+
+
+def base64url(data: bytes) -> str:
+    """Encode bytes in the URL-safe alphabet, without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def jwt(header: dict[str, Any], claims: dict[str, Any], sign: Callable[[bytes], bytes]) -> str:
+    """Create a JSON Web Token."""
+    signed = ".".join(base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
+    return f"{signed}.{base64url(sign(signed.encode()))}"
