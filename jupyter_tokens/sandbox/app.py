@@ -198,32 +198,16 @@ def running(
     if sandbox is not None and options:
         raise TypeError(f"Pass {', '.join(options)} to Sandbox(): running() cannot change the options of a sandbox.")
     served = sandbox or Sandbox(**options)
-    started = threading.Event()
-    failures: list[Exception] = []
-    end: list[Callable[[], object]] = []
-
-    async def serve() -> None:
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        end.append(lambda: loop.call_soon_threadsafe(stopping.set))
-        try:
-            await served.start(host, port)
-        except Exception as error:  # Raised again in the caller's thread.
-            failures.append(error)
-            return
-        finally:
-            started.set()
-        await stopping.wait()
-        await served.stop()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="jupyter-tokens-sandbox", daemon=True)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="jupyter-tokens-sandbox", daemon=True)
     thread.start()
-    started.wait()
     try:
-        if failures:
-            raise failures[0]
-        yield served
+        asyncio.run_coroutine_threadsafe(served.start(host, port), loop).result()
+        try:
+            yield served
+        finally:
+            asyncio.run_coroutine_threadsafe(served.stop(), loop).result()
     finally:
-        if not failures:
-            end[0]()
+        loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()

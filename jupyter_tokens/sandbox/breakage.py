@@ -12,7 +12,8 @@ from typing import Any
 
 from .api import Api
 from .faults import TOKEN_KINDS, Fault
-from .messages import Request, Response, Wire
+from .messages import Request, Response
+from .server import Connection
 
 _CHUNK = 1 << 20
 _HTML = b"<!DOCTYPE html><html><head><title>Please log in</title></head><body><h1>Please log in</h1></body></html>"
@@ -114,11 +115,11 @@ _SPOILED: dict[str, Callable[[Response], Response]] = {
 }
 
 
-async def _reset(_fault: Fault, _response: Response, wire: Wire) -> None:
+async def _reset(_fault: Fault, _response: Response, wire: Connection) -> None:
     wire.reset()
 
 
-async def _reset_mid(_fault: Fault, response: Response, wire: Wire) -> None:
+async def _reset_mid(_fault: Fault, response: Response, wire: Connection) -> None:
     await wire.head(response, len(response.body))
     await wire.send(response.body[: len(response.body) // 2])
     # Wait until the first half is sent: the RST discards what has not been sent.
@@ -126,16 +127,16 @@ async def _reset_mid(_fault: Fault, response: Response, wire: Wire) -> None:
     wire.reset()
 
 
-async def _hang(_fault: Fault, _response: Response, wire: Wire) -> None:
+async def _hang(_fault: Fault, _response: Response, wire: Connection) -> None:
     await wire.idle(None)
 
 
-async def _hang_mid(_fault: Fault, response: Response, wire: Wire) -> None:
+async def _hang_mid(_fault: Fault, response: Response, wire: Connection) -> None:
     await wire.head(response, len(response.body))
     await wire.idle(None)
 
 
-async def _slow(fault: Fault, response: Response, wire: Wire) -> None:
+async def _slow(fault: Fault, response: Response, wire: Connection) -> None:
     await wire.head(response, len(response.body))
     for place in range(len(response.body)):
         if place and not await wire.idle(fault.interval):
@@ -143,12 +144,12 @@ async def _slow(fault: Fault, response: Response, wire: Wire) -> None:
         await wire.send(response.body[place : place + 1])
 
 
-async def _truncated(_fault: Fault, response: Response, wire: Wire) -> None:
+async def _truncated(_fault: Fault, response: Response, wire: Connection) -> None:
     await wire.head(response, len(response.body))
     await wire.send(response.body[: len(response.body) // 2])
 
 
-async def _huge(fault: Fault, response: Response, wire: Wire) -> None:
+async def _huge(fault: Fault, response: Response, wire: Connection) -> None:
     await wire.head(response, None)
     left, part = fault.bytes, b'{"token": "' + b"a" * (_CHUNK - 11)
     while left > 0:
@@ -165,13 +166,13 @@ def _bomb(size: int) -> bytes:
     return b"".join([*parts, packer.compress(b"a" * rest), packer.flush()])
 
 
-async def _gzip_bomb(fault: Fault, response: Response, wire: Wire) -> None:
+async def _gzip_bomb(fault: Fault, response: Response, wire: Connection) -> None:
     body = await asyncio.to_thread(_bomb, fault.bytes)
     await wire.head(response.with_headers({"Content-Encoding": "gzip"}), len(body))
     await wire.send(body)
 
 
-_DELIVERIES: dict[str, Callable[[Fault, Response, Wire], Awaitable[None]]] = {
+_DELIVERIES: dict[str, Callable[[Fault, Response, Connection], Awaitable[None]]] = {
     "reset": _reset,
     "reset-mid": _reset_mid,
     "hang": _hang,

@@ -8,8 +8,11 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from .server import Connection
 
 _NOT_UNRESERVED = re.compile(rb"[^A-Za-z0-9\-._~]")
 
@@ -93,29 +96,7 @@ class Request:
         return (name, password) if colon else None
 
 
-class Wire(Protocol):
-    """The connection, as a `Delivery` uses it to send a faulty response."""
-
-    async def head(self, response: Response, length: int | None) -> None:
-        """Send the status line and headers. They announce a body of `length` bytes; None announces a chunked body."""
-
-    async def send(self, data: bytes) -> None:
-        """Send a part of the body."""
-
-    async def finish(self) -> None:
-        """End a chunked body."""
-
-    async def idle(self, seconds: float | None) -> bool:
-        """Wait for `seconds` and return True; None waits for ever.
-
-        Return False as soon as the client disconnects or the faults are cleared.
-        """
-
-    def reset(self) -> None:
-        """Reset the connection (TCP RST)."""
-
-
-Delivery = Callable[["Response", Wire], Awaitable[None]]
+Delivery = Callable[["Response", "Connection"], Awaitable[None]]
 
 
 @dataclass

@@ -64,37 +64,30 @@ class _Grant:
 
 
 @dataclass
-class _Code:
-    grant: _Grant
-    redirect_uri: str
-    challenge: str
-    expires_at: float
-    spent: bool = False
-
-
-@dataclass
 class _Asked:
-    """A page that waits for a person's decision. `cookie` binds the page to the browser that shows it."""
+    """What a page asks a person to allow: a device, or a redirect with a code, which then ends at `expires_at`.
+
+    `cookie` binds the page to the browser that shows it.
+    """
 
     grant: _Grant
-    cookie: str
     expires_at: float
     redirect_uri: str = ""
     challenge: str = ""
     state: str = ""
     device: _Device | None = None
+    cookie: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    spent: bool = False
 
 
 @dataclass
 class _Device:
-    client_id: str
-    scope: tuple[str, ...]
+    grant: _Grant
     user_code: str
     expires_at: float
     interval: float = INTERVAL
     polled_at: float = float("-inf")
-    grant: _Grant | None = None
-    denied: bool = False
+    allowed: bool | None = None
     spent: bool = False
 
 
@@ -119,20 +112,22 @@ class OpenId(Api):
     def __init__(self, world: World, url: Callable[[], str]) -> None:
         super().__init__(world)
         self._url = url
-        self._codes: OrderedDict[str, _Code] = OrderedDict()
+        self._kid = secrets.token_hex(8)
+        self._codes: OrderedDict[str, _Asked] = OrderedDict()
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
         self._devices: OrderedDict[str, _Device] = OrderedDict()
         self._refresh: OrderedDict[str, tuple[_Grant, float]] = OrderedDict()
         self._guesses: list[float] = []
         self._routes: dict[str, dict[str, Callable[[Request], Response]]] = {
-            "/authorize": {"GET": self._authorize, "POST": self._decide},
-            "/device": {"GET": self._device_page, "POST": self._device_decide},
-            "/token": {"POST": self._token},
-            "/device_authorization": {"POST": self._device_authorization},
-            "/revoke": {"POST": self._revoke},
-            "/userinfo": {"GET": self._userinfo, "POST": self._userinfo},
-            "/jwks": {"GET": self._jwks},
-            f"{WELL_KNOWN}openid-configuration": {"GET": self._metadata},
+            f"{PREFIX}/authorize": {"GET": self._authorize, "POST": self._decide},
+            f"{PREFIX}/device": {"GET": self._device_page, "POST": self._device_asked},
+            f"{PREFIX}/token": {"POST": self._token},
+            f"{PREFIX}/device_authorization": {"POST": self._device_authorization},
+            f"{PREFIX}/revoke": {"POST": self._revoke},
+            f"{PREFIX}/userinfo": {"GET": self._userinfo, "POST": self._userinfo},
+            f"{PREFIX}/jwks": {"GET": self._jwks},
+            f"{PREFIX}{WELL_KNOWN}openid-configuration": {"GET": self._metadata},
+            f"{WELL_KNOWN}oauth-authorization-server{PREFIX}": {"GET": self._metadata},
         }
 
     @property
@@ -146,10 +141,7 @@ class OpenId(Api):
 
     def respond(self, request: Request) -> Response:
         """Answer a request."""
-        if request.path == f"{WELL_KNOWN}oauth-authorization-server{PREFIX}":
-            routes: dict[str, Callable[[Request], Response]] | None = {"GET": self._metadata}
-        else:
-            routes = self._routes.get(request.path.removeprefix(PREFIX)) if request.path.startswith(PREFIX) else None
+        routes = self._routes.get(request.path)
         if routes is None:
             raise RefusedError(404)
         act = routes.get("GET" if request.method == "HEAD" else request.method)
@@ -195,10 +187,6 @@ class OpenId(Api):
 
         return rsa.generate_private_key(65537, 2048)
 
-    @cached_property
-    def _kid(self) -> str:
-        return secrets.token_hex(8)
-
     def _jwks(self, _request: Request) -> Response:
         numbers = self._key.public_key().public_numbers()
         key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self._kid}
@@ -225,18 +213,17 @@ class OpenId(Api):
         if "offline_access" in scope and "consent" not in given.get("prompt", "").split():
             scope = tuple(name for name in scope if name != "offline_access")
         grant = _Grant(client_id, scope, given.get("nonce", ""))
-        asked = _Asked(grant, secrets.token_urlsafe(24), self.world.clock() + PAGE_LIFE)
-        asked.redirect_uri, asked.challenge, asked.state = redirect_uri, given["code_challenge"], given.get("state", "")
-        return self._ask(asked, "/authorize")
+        ends = self.world.clock() + PAGE_LIFE
+        return self._ask(_Asked(grant, ends, redirect_uri, given["code_challenge"], given.get("state", "")))
 
-    def _ask(self, asked: _Asked, path: str) -> Response:
+    def _ask(self, asked: _Asked) -> Response:
         """Return the page with the buttons that allow or deny access."""
         transaction = secrets.token_urlsafe(24)
         remember(self._asked, transaction, asked)
         names = escape(", ".join(asked.grant.scope) or "nothing in particular")
         body = (
             f"<h1>Sandbox</h1><p><b>{escape(asked.grant.client_id)}</b> asks for access to: {names}.</p>"
-            f'<form method="post" action="{PREFIX}{path}">'
+            f'<form method="post" action="{PREFIX}/authorize">'
             f'<input type="hidden" name="transaction" value="{transaction}">'
             '<button name="decision" value="allow">Log in as demo</button>'
             '<button name="decision" value="deny">Deny</button></form>'
@@ -246,36 +233,28 @@ class OpenId(Api):
         page.headers.append(("Set-Cookie", cookie))
         return page
 
-    def _decision(self, request: Request) -> tuple[_Asked, bool] | None:
-        """Return the page whose form was submitted, and whether the person allows access.
-
-        Return None if the form is unknown, or was submitted before, too late or from another browser.
-        """
-        given = dict(_form(request))
-        asked = self._asked.pop(given.get("transaction", ""), None)
-        if asked is None or self.world.clock() >= asked.expires_at:
-            return None
-        if not hmac.compare_digest(_cookie(request).encode(), asked.cookie.encode()):
-            return None
-        return asked, given.get("decision") == "allow"
-
     def _decide(self, request: Request) -> Response:
-        decided = self._decision(request)
-        if decided is None or decided[0].device is not None:
+        """Do what a person decided on the page of `_ask`."""
+        given, now = dict(_form(request)), self.world.clock()
+        asked = self._asked.pop(given.get("transaction", ""), None)
+        # The page is unknown or was answered before, too late, or in another browser.
+        if asked is None or now >= asked.expires_at or not is_secret(asked.cookie, _cookie(request)):
             return _page(400, "<p>This page is no longer valid. Start the login again.</p>")
-        asked, allowed = decided
+        allowed = given.get("decision") == "allow"
+        asked.grant.auth_time = int(now)
+        if asked.device is not None:
+            asked.device.allowed = allowed
+            done = "Done: the device is logged in" if allowed else "Denied"
+            return _page(200, f"<p>{done}. You can close this page.</p>")
         if not allowed:
             return self._redirect(asked.redirect_uri, asked.state, {"error": "access_denied"})
-        code = secrets.token_urlsafe(32)
-        now = self.world.clock()
-        asked.grant.auth_time = int(now)
-        remember(self._codes, code, _Code(asked.grant, asked.redirect_uri, asked.challenge, now + CODE_LIFE))
+        code, asked.expires_at = secrets.token_urlsafe(32), now + CODE_LIFE
+        remember(self._codes, code, asked)
         return self._redirect(asked.redirect_uri, asked.state, {"code": code})
 
     def _redirect(self, to: str, state: str, params: Mapping[str, str]) -> Response:
         query = urlencode({**params, **({"state": state} if state else {}), "iss": self.issuer})
-        headers = [("Location", f"{to}{'&' if urlsplit(to).query else '?'}{query}"), ("Referrer-Policy", "no-referrer")]
-        return Response(303, b"", [*headers, *_NO_STORE])
+        return Response(303, b"", [("Location", f"{to}?{query}"), ("Referrer-Policy", "no-referrer"), *_NO_STORE])
 
     def _device_page(self, request: Request) -> Response:
         shown = escape(dict(request.params).get("user_code", ""))
@@ -285,36 +264,16 @@ class OpenId(Api):
             f'<input name="user_code" value="{shown}" autocomplete="off"></label></p><button>Continue</button></form>',
         )
 
-    def _device_decide(self, request: Request) -> Response:
-        given = dict(_form(request))
-        if "transaction" not in given:
-            return self._device_asked(given.get("user_code", ""))
-        decided = self._decision(request)
-        if decided is None or decided[0].device is None:
-            return _page(400, "<p>This page is no longer valid. Start the login again.</p>")
-        asked, allowed = decided
-        device = asked.device
-        assert device is not None
-        if allowed:
-            asked.grant.auth_time = int(self.world.clock())
-            device.grant = asked.grant
-        else:
-            device.denied = True
-        return _page(
-            200, f"<p>{'Done: the device is logged in' if allowed else 'Denied'}. You can close this page.</p>"
-        )
-
-    def _device_asked(self, typed: str) -> Response:
-        now = self.world.clock()
+    def _device_asked(self, request: Request) -> Response:
+        typed, now = dict(_form(request)).get("user_code", ""), self.world.clock()
         self._guesses = [at for at in self._guesses if now - at < DEVICE_LIFE]
         if len(self._guesses) >= _MOST_GUESSES:
             return _page(429, "<p>Too many wrong codes. Try again in ten minutes.</p>")
         code = re.sub(r"[^A-Z]", "", typed.upper())
         for device in self._devices.values():
-            waits = device.grant is None and not device.denied and now < device.expires_at
-            if waits and hmac.compare_digest(device.user_code.replace("-", "").encode(), code.encode()):
-                grant = _Grant(device.client_id, device.scope)
-                return self._ask(_Asked(grant, secrets.token_urlsafe(24), now + PAGE_LIFE, device=device), "/device")
+            waits = device.allowed is None and now < device.expires_at
+            if waits and is_secret(device.user_code.replace("-", ""), code):
+                return self._ask(_Asked(device.grant, now + PAGE_LIFE, device=device))
         self._guesses.append(now)
         return _page(400, "<p>This code is unknown, has expired or was used already.</p>")
 
@@ -325,9 +284,8 @@ class OpenId(Api):
         client_id = self._client(request, given)
         device_code, letters = secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8))
         user_code = f"{letters[:4]}-{letters[4:]}"
-        scope = _scope(given.get("scope", ""))
-        device = _Device(client_id, scope, user_code, self.world.clock() + DEVICE_LIFE)
-        remember(self._devices, device_code, device)
+        grant = _Grant(client_id, _scope(given.get("scope", "")))
+        remember(self._devices, device_code, _Device(grant, user_code, self.world.clock() + DEVICE_LIFE))
         place = f"{self.issuer}/device"
         body = {
             "device_code": device_code,
@@ -400,7 +358,7 @@ class OpenId(Api):
     def _by_device_code(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         device = self._devices.get(given.get("device_code", ""))
         now = self.world.clock()
-        if device is None or device.client_id != client_id or device.spent:
+        if device is None or device.grant.client_id != client_id or device.spent:
             raise _invalid_grant("The device code is not known for this client, or was used already.")
         if now >= device.expires_at:
             raise RefusedError(400, "expired_token", "The device code has expired.")
@@ -408,12 +366,12 @@ class OpenId(Api):
         if early:
             device.interval += 5
             raise RefusedError(400, "slow_down", "The device polls too often.")
-        if device.denied:
-            raise RefusedError(400, "access_denied", "The person has denied access.")
-        if device.grant is None:
+        if device.allowed is None:
             raise RefusedError(400, "authorization_pending", "The person has not decided yet.")
+        if not device.allowed:
+            raise RefusedError(400, "access_denied", "The person has denied access.")
         device.spent = True
-        return self._issue(request, device.grant, offline="offline_access" in device.scope)
+        return self._issue(request, device.grant, offline="offline_access" in device.grant.scope)
 
     def _by_exchange(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         if given.get("subject_token_type") != _ACCESS_TYPE or not given.get("subject_token"):

@@ -56,7 +56,6 @@ class Server:
         self._stopping = False
         self._connections: set[asyncio.Task[None]] = set()
         self._interruption: asyncio.Future[None] | None = None
-        self._date = (-1, "")
 
     async def start(self, host: str, port: int) -> str:
         """Bind, and return the URL. Raises OSError if the port is taken, ValueError if the host is not loopback."""
@@ -90,17 +89,14 @@ class Server:
 
     def date(self) -> str:
         """Return the current value of the header Date, by the sandbox's clock."""
-        second = int(self._clock())
-        if self._date[0] != second:
-            self._date = (second, formatdate(second, usegmt=True))
-        return self._date[1]
+        return formatdate(self._clock(), usegmt=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if self._stopping or task is None:
             return writer.transport.abort()  # The connection was accepted just before the server stopped.
         self._connections.add(task)
-        connection = _Connection(self, reader, writer)
+        connection = Connection(self, reader, writer)
         try:
             await connection.serve(self._handle)
         except asyncio.CancelledError:
@@ -112,8 +108,8 @@ class Server:
             self._connections.discard(task)
 
 
-class _Connection:
-    """One connection. It implements `Wire`, which a `Delivery` uses to send a faulty response."""
+class Connection:
+    """One connection. To send a faulty response, a `Delivery` uses its public methods."""
 
     def __init__(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server, self._reader, self._writer = server, reader, writer
@@ -186,6 +182,7 @@ class _Connection:
         await self._reply(json_response(status, {"message": message}, [("Connection", "close")]))
 
     async def head(self, response: Response, length: int | None) -> None:
+        """Send the status line and headers. They announce a body of `length` bytes; None announces a chunked body."""
         chunked, sized = ("Transfer-Encoding", "chunked"), ("Content-Length", str(length))
         self._write(self._head(response, [chunked if length is None else sized]))
         await self._writer.drain()
@@ -196,10 +193,15 @@ class _Connection:
         await self._writer.drain()
 
     async def finish(self) -> None:
+        """End a chunked body."""
         self._write(h11.EndOfMessage())
         await self._writer.drain()
 
     async def idle(self, seconds: float | None) -> bool:
+        """Wait for `seconds` and return True; None waits for ever.
+
+        Return False as soon as the client disconnects or the faults are cleared.
+        """
         assert self._interrupted is not None
         self._gone = self._gone or asyncio.create_task(self._until_gone())
         done, _ = await asyncio.wait(
@@ -213,6 +215,7 @@ class _Connection:
                 pass
 
     def reset(self) -> None:
+        """Reset the connection (TCP RST)."""
         # With this linger option, the system closes the connection with a RST instead of a FIN.
         self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
         self._writer.transport.abort()
