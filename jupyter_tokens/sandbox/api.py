@@ -29,10 +29,9 @@ class RefusedError(Exception):
         self.status, self.code, self.message, self.extra = status, code, message, extra
 
 
-def iso(moment: float, *, fraction: bool = False) -> str:
-    """Format a time as the vendors do: UTC, to the second or the microsecond, ending in Z."""
-    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds" if fraction else "seconds")
-    return text.removesuffix("+00:00") + "Z"
+def iso(moment: float, precision: str = "seconds") -> str:
+    """Format a time as the vendors do: in UTC, ending in Z. `precision` is a `timespec` of `datetime.isoformat`."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class Astra(Api):
         return json_response(200, body, [("ETag", _etag(body))])
 
     def _now(self) -> str:
-        return iso(self.world.clock(), fraction=True)
+        return iso(self.world.clock(), "microseconds")
 
 
 def _json(request: Request) -> Any:

@@ -46,10 +46,6 @@ class Fault:
         """The HTTP status, if the kind is a status; otherwise None."""
         return int(self.kind) if self.kind.isdigit() else None
 
-    def summary(self) -> dict[str, Any]:
-        """Return the API, the kind and the remaining calls, for JSON."""
-        return {"api": self.api, "kind": self.kind, "times": self.times}
-
 
 class Plan:
     """The planned faults, in the order in which they were planned. Any thread can plan faults."""
@@ -71,8 +67,8 @@ class Plan:
             self._faults = []
 
     def summary(self) -> list[dict[str, Any]]:
-        """Return the summaries of all planned faults, for JSON."""
-        return [fault.summary() for fault in self._faults]
+        """Return the API, the kind and the remaining calls of each planned fault, for JSON."""
+        return [{"api": fault.api, "kind": fault.kind, "times": fault.times} for fault in self._faults]
 
     def take(self, api: str) -> Fault | None:
         """Return the first planned fault that affects this API, or None. Count the call in the fault's `times`."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from .accounts import is_secret
-from .api import RefusedError, Usual
+from .api import RefusedError, Usual, iso
 from .huawei import MISSING, HuaweiApi, body_of, reply
 from .messages import Request, Response, json_object
 
@@ -70,7 +69,7 @@ class HuaweiSts(HuaweiApi):
                 "access_key_id": key_id,
                 "secret_access_key": secret,
                 "security_token": token,
-                "expiration": datetime.fromtimestamp(end, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+                "expiration": iso(end, "milliseconds"),
             },
         }
         return reply(200, body)

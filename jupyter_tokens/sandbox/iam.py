@@ -95,7 +95,12 @@ class Iam(HuaweiApi):
             raise RefusedError(400, message="duration_seconds must be a whole number from 900 to 86400.")
         end = self.world.end_of_life(self.name, request, life)
         key_id, secret, token = self.lend(end)
-        credential = {"access": key_id, "secret": secret, "securitytoken": token, "expires_at": iso(end, fraction=True)}
+        credential = {
+            "access": key_id,
+            "secret": secret,
+            "securitytoken": token,
+            "expires_at": iso(end, "microseconds"),
+        }
         return reply(201, {"credential": credential})
 
     def _federated(self, request: Request, auth: dict[str, Any]) -> dict[str, Any]:
@@ -135,8 +140,8 @@ class Iam(HuaweiApi):
         self.world.issue(value, Issued(self.name, end, subject))
         token = {
             "methods": [method],
-            "expires_at": iso(end, fraction=True),
-            "issued_at": iso(now, fraction=True),
+            "expires_at": iso(end, "microseconds"),
+            "issued_at": iso(now, "microseconds"),
             "user": {**user, "id": secrets.token_hex(16), "password_expires_at": ""},
             "roles": [{"name": "te_admin", "id": "0"}],
             "catalog": [],
