@@ -86,6 +86,11 @@ class World:
         """Return what is recorded about a token, even if it has expired; None for an unknown token."""
         return self.issued.get(value) or self.companions.get(value)
 
+    def living(self, value: str) -> Issued | None:
+        """Return what is recorded about a token that is valid; None for any other token."""
+        token = self.find(value)
+        return token if token is not None and token.alive(self.clock()) else None
+
 
 _T = TypeVar("_T")
 

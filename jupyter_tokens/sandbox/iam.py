@@ -115,8 +115,8 @@ class Iam(HuaweiApi):
         given = _member(identity, "token").get("id")
         if not isinstance(given, str):
             raise RefusedError(400, message="The token needs an id.")
-        token = self.world.find(given)
-        if token is None or token.api != self.name or not token.alive(self.world.clock()):
+        token = self.world.living(given)
+        if token is None or token.api != self.name:
             raise RefusedError(401, message="The token is invalid or has expired.")
         return token
 

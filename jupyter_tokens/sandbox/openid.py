@@ -333,7 +333,7 @@ class OpenId(Api):
         digest = base64url(hashlib.sha256(verifier.encode()).digest())
         if not _VERIFIER.fullmatch(verifier) or not hmac.compare_digest(digest, code.challenge):
             raise _invalid_grant("code_verifier is malformed, or does not match code_challenge.")
-        return self._issue(request, code.grant, offline="offline_access" in code.grant.scope)
+        return self._issue(request, code.grant)
 
     def _by_refresh_token(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         value = given.get("refresh_token", "")
@@ -347,13 +347,13 @@ class OpenId(Api):
         scope = _scope(given["scope"]) if "scope" in given else grant.scope
         if not set(scope) <= set(grant.scope):
             raise RefusedError(400, "invalid_scope", "The scope is wider than the scope that the person allowed.")
-        return self._issue(request, grant, offline=True, scope=scope)
+        return self._issue(request, grant, scope)
 
     def _by_client(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         if client_id == PUBLIC_CLIENT:
             raise RefusedError(400, "unauthorized_client", "A client without a secret cannot get a token for itself.")
         scope = tuple(name for name in _scope(given.get("scope", "")) if name in ("read", "write"))
-        return self._issue(request, _Grant(client_id, scope, person=False), offline=False)
+        return self._issue(request, _Grant(client_id, scope, person=False))
 
     def _by_device_code(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         device = self._devices.get(given.get("device_code", ""))
@@ -371,7 +371,7 @@ class OpenId(Api):
         if not device.allowed:
             raise RefusedError(400, "access_denied", "The person has denied access.")
         device.spent = True
-        return self._issue(request, device.grant, offline="offline_access" in device.grant.scope)
+        return self._issue(request, device.grant)
 
     def _by_exchange(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         if given.get("subject_token_type") != _ACCESS_TYPE or not given.get("subject_token"):
@@ -394,15 +394,13 @@ class OpenId(Api):
             raise RefusedError(400, "invalid_scope", "The scope is wider than the scope of the subject token.")
         plain = tuple(name for name in scope if name not in ("openid", "offline_access"))
         grant = _Grant(client_id, plain, person=_is_persons(token))
-        issued = self._issue(request, grant, offline=False, audience=audience)
+        issued = self._issue(request, grant, audience=audience)
         return {**issued, "issued_token_type": _ACCESS_TYPE}
 
     def _issue(
         self,
         request: Request,
         grant: _Grant,
-        *,
-        offline: bool,
         scope: tuple[str, ...] | None = None,
         audience: str = "",
     ) -> dict[str, Any]:
@@ -419,7 +417,7 @@ class OpenId(Api):
             "expires_in": max(0, int(end - now)),
             "scope": " ".join(scope),
         }
-        if offline:
+        if "offline_access" in grant.scope:
             grant.refresh = secrets.token_urlsafe(32)
             remember(self._refresh, grant.refresh, (grant, now + REFRESH_LIFE))
             body["refresh_token"] = grant.refresh
@@ -478,8 +476,8 @@ class OpenId(Api):
 
     def _living(self, value: str) -> Issued | None:
         """Return what is recorded about an access token of this issuer; None if it is unknown or has expired."""
-        token = self.world.issued.get(value)
-        return token if token and token.api == self.name and token.alive(self.world.clock()) else None
+        token = self.world.living(value)
+        return token if token and token.api == self.name and "token" not in token.subject else None
 
     def _is_client(self, client_id: str) -> bool:
         return client_id == PUBLIC_CLIENT or client_id in self.world.accounts.openid

@@ -133,8 +133,6 @@ def _parsed(text: str) -> dict[str, Any]:
     except ValueError:
         # Python refuses to read numbers with thousands of digits.
         raise _NotANotebookError("contains a number that is too long to be read") from None
-    except _TwiceError:
-        raise _NotANotebookError("has an object with duplicate names: programs read only one value of each") from None
     except RecursionError:
         raise _NotANotebookError("is nested too deeply") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("nbformat"), int):
@@ -146,14 +144,10 @@ class _NotANotebookError(Exception):
     """The text is not a notebook. The message says why, without a subject ("is not JSON …")."""
 
 
-class _TwiceError(Exception):
-    pass
-
-
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _TwiceError
+        raise _NotANotebookError("has an object with duplicate names: programs read only one value of each")
     return found
 
 
