@@ -14,20 +14,7 @@ from .test_astra import NEW, astra
 from .test_breakage import CALLS, IDS
 from .test_modelarts import token_path
 
-ZERO = {
-    "modelarts": 0,
-    "iam": 0,
-    "pai-dlc": 0,
-    "oneaccess": 0,
-    "astra": 0,
-    "eiam": 0,
-    "pai-dsw": 0,
-    "eiam-oauth": 0,
-    "dashscope": 0,
-    "alibaba-sts": 0,
-    "huawei-sts": 0,
-    "openid": 0,
-}
+ZERO = dict.fromkeys(CALLS, 0)
 
 
 def whoami(url: str, token: str, scheme: str = "Bearer") -> Answer:
