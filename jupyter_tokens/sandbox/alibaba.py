@@ -110,9 +110,9 @@ class AlibabaApi(Api):
         message = "Request was denied due to user flow control."
         return self.error(request, RefusedError(400, "Throttling.User", message))
 
-    def retry_header(self, seconds: float) -> tuple[str, str]:
-        """Return name and value of the vendor's header for the waiting time, which is in milliseconds."""
-        return "x-acs-retry-after", str(round(seconds * 1000))
+    def retry_header(self, seconds: float) -> dict[str, str]:
+        """Return the vendor's header for the waiting time, which is in milliseconds."""
+        return {"x-acs-retry-after": str(round(seconds * 1000))}
 
 
 def _request_id() -> str:

@@ -149,6 +149,6 @@ class Api(ABC):
         """Create the vendor's error for too many requests, without a waiting time."""
         return self.failure(request, 429)
 
-    def retry_header(self, seconds: float) -> tuple[str, str]:
-        """Return name and value of the vendor's header for the waiting time."""
-        return "Retry-After", str(math.ceil(seconds))
+    def retry_header(self, seconds: float) -> dict[str, str]:
+        """Return the vendor's header for the waiting time."""
+        return {"Retry-After": str(math.ceil(seconds))}

@@ -16,7 +16,16 @@ from .messages import Request, Response
 from .server import Connection
 
 _CHUNK = 1 << 20
-_HTML = b"<!DOCTYPE html><html><head><title>Please log in</title></head><body><h1>Please log in</h1></body></html>"
+_HTML = "text/html; charset=utf-8"
+_PAGE = b"<!DOCTYPE html><html><head><title>Please log in</title></head><body><h1>Please log in</h1></body></html>"
+_JSON = "application/json"
+_REPLACED = {
+    "html": (_HTML, _PAGE),
+    "garbage": (_JSON, b"\x00\xff\xfe{{{ not JSON \x80" * 8),
+    "empty": (_JSON, b""),
+    "deep": (_JSON, b'{"token":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+}
+"""The Content-Type and the body of responses that have nothing to do with the request."""
 
 
 def broken(fault: Fault, api: Api, request: Request) -> Response:
@@ -25,51 +34,35 @@ def broken(fault: Fault, api: Api, request: Request) -> Response:
         return _with_status(fault, api, request, fault.status)
     if fault.kind == "throttle":
         wait = 1 if fault.retry_after is None else fault.retry_after
-        return api.throttled(request).with_headers({**dict([api.retry_header(wait)]), **(fault.headers or {})})
+        return api.throttled(request).with_headers({**api.retry_header(wait), **(fault.headers or {})})
     if fault.kind in TOKEN_KINDS:
         request.variant = fault.kind
         return api.answer(request)
     if fault.kind in _REPLACED:
-        return _REPLACED[fault.kind](fault, request)
+        media, body = _REPLACED[fault.kind]
+        return Response(200, body, [("Content-Type", media)])
+    if fault.kind == "redirect":
+        location = fault.location or f"https://elsewhere.invalid{request.target}"
+        return Response(301, b"", [("Location", location)])
     # The other kinds change a correct response, or the way it is sent.
-    right = api.answer(request)
-    if fault.kind in _SPOILED:
-        return _SPOILED[fault.kind](right)
-    right.delivery = functools.partial(_DELIVERIES[fault.kind], fault)
-    return right
+    response = api.answer(request)
+    if fault.kind in _REWRITTEN:
+        response.body = json.dumps(_REWRITTEN[fault.kind](json.loads(response.body or b"{}"))).encode()
+    elif fault.kind == "half-json":
+        response.body = response.body[: len(response.body) // 2]
+    elif fault.kind == "content-type":
+        response = response.with_headers({"Content-Type": _HTML})
+    else:
+        response.delivery = functools.partial(_DELIVERIES[fault.kind], fault)
+    return response
 
 
 def _with_status(fault: Fault, api: Api, request: Request, status: int) -> Response:
-    bodiless = status in (204, 304)
     response = Response(status) if status < HTTPStatus.BAD_REQUEST else api.failure(request, status)
-    if fault.body is not None and not bodiless:
+    if fault.body is not None and status not in (204, 304):
         response.body = fault.body.encode("utf-8", "replace")
-    headers = dict(fault.headers or {})
-    if fault.retry_after is not None:
-        headers = {**dict([api.retry_header(fault.retry_after)]), **headers}
-    return response.with_headers(headers)
-
-
-def _json(body: bytes) -> Response:
-    return Response(200, body, [("Content-Type", "application/json")])
-
-
-def _deep(_fault: Fault, _request: Request) -> Response:
-    return _json(b'{"token":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
-
-
-def _redirect(fault: Fault, request: Request) -> Response:
-    location = fault.location or f"https://elsewhere.invalid{request.target}"
-    return Response(301, b"", [("Location", location)])
-
-
-_REPLACED: dict[str, Callable[[Fault, Request], Response]] = {
-    "html": lambda _fault, _request: Response(200, _HTML, [("Content-Type", "text/html; charset=utf-8")]),
-    "garbage": lambda _fault, _request: _json(b"\x00\xff\xfe{{{ not JSON \x80" * 8),
-    "empty": lambda _fault, _request: _json(b""),
-    "deep": _deep,
-    "redirect": _redirect,
-}
+    wait = {} if fault.retry_after is None else api.retry_header(fault.retry_after)
+    return response.with_headers({**wait, **(fault.headers or {})})
 
 
 def _wrong_types(value: Any) -> Any:
@@ -79,16 +72,6 @@ def _wrong_types(value: Any) -> Any:
     if isinstance(value, str):
         return {"text": 7}
     return "soon" if isinstance(value, int | float) else 7
-
-
-def _with_wrong_types(right: Response) -> Response:
-    right.body = json.dumps(_wrong_types(json.loads(right.body or b"{}"))).encode()
-    return right
-
-
-def _half(right: Response) -> Response:
-    right.body = right.body[: len(right.body) // 2]
-    return right
 
 
 def _another_type(body: Any) -> Any:
@@ -102,17 +85,7 @@ def _another_type(body: Any) -> Any:
     }
 
 
-def _with_another_type(right: Response) -> Response:
-    right.body = json.dumps(_another_type(json.loads(right.body or b"{}"))).encode()
-    return right
-
-
-_SPOILED: dict[str, Callable[[Response], Response]] = {
-    "half-json": _half,
-    "token-type": _with_another_type,
-    "content-type": lambda right: right.with_headers({"Content-Type": "text/html; charset=utf-8"}),
-    "wrong-types": _with_wrong_types,
-}
+_REWRITTEN: dict[str, Callable[[Any], Any]] = {"token-type": _another_type, "wrong-types": _wrong_types}
 
 
 async def _reset(_fault: Fault, _response: Response, wire: Connection) -> None:
