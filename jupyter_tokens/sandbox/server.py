@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
-import ipaddress
 import logging
 import socket
 import ssl
@@ -22,6 +21,7 @@ import h11
 
 from .messages import Request, Response, json_response
 
+_HOST = "127.0.0.1"
 _MOST_HEAD, _MOST_BODY, _READ = 64 * 1024, 1024 * 1024, 64 * 1024
 _REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -30,19 +30,6 @@ _log = logging.getLogger("jupyter_tokens.sandbox")
 
 class _TooLargeError(Exception):
     pass
-
-
-def loopback(host: str) -> str:
-    """Return the address to bind to. Raises ValueError if it is not loopback: other machines must not get tokens."""
-    if host == "localhost":
-        return "127.0.0.1"
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise ValueError(f"the sandbox binds only to loopback, such as 127.0.0.1, ::1 or localhost, not to {host!r}")
-    return host
 
 
 class Server:
@@ -57,15 +44,12 @@ class Server:
         self._connections: set[asyncio.Task[None]] = set()
         self._interruption: asyncio.Future[None] | None = None
 
-    async def start(self, host: str, port: int) -> str:
-        """Bind, and return the URL. Raises OSError if the port is taken, ValueError if the host is not loopback."""
-        address = loopback(host)
+    async def start(self, port: int) -> str:
+        """Bind to loopback only, and return the URL. Raises OSError if the port is taken."""
         self._stopping = False
         # reuse_port is off by default, so a taken port raises an error instead of being shared.
-        self._server = await asyncio.start_server(self._connected, address, port, ssl=self._ssl, backlog=512)
-        bound = self._server.sockets[0].getsockname()
-        name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        return f"{'https' if self._ssl else 'http'}://{name}:{bound[1]}"
+        self._server = await asyncio.start_server(self._connected, _HOST, port, ssl=self._ssl, backlog=512)
+        return f"{'https' if self._ssl else 'http'}://{_HOST}:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         """Stop listening, and close all connections, including those that hang on purpose."""
