@@ -45,8 +45,8 @@ class Acs3Verifier:
         """Accept a temporary access key too."""
         remember(self._temporary, key_id, key)
 
-    def verify(self, request: Request) -> str:
-        """Return the id of the access key that signed the request. Raises RefusedError."""
+    def verify(self, request: Request) -> None:
+        """Check the signature. Raises RefusedError."""
         for name, code in _REQUIRED.items():
             if not request.header(name):
                 raise RefusedError(400, code, f"The request header {name} is mandatory for this action.")
@@ -64,7 +64,6 @@ class Acs3Verifier:
             self._check_temporary(request.header("x-acs-security-token"), temporary)
         # Checked last, so that a forged or damaged request cannot use up another client's nonce.
         self.use_nonce(access_key, request.header("x-acs-signature-nonce") or "")
-        return access_key
 
     def check_date(self, text: str) -> None:
         """Check that a date is well formed and not too far from the clock. Raises RefusedError."""

@@ -49,8 +49,8 @@ class SdkHmacVerifier:
         """Accept a temporary access key too."""
         remember(self._temporary, key_id, key)
 
-    def verify(self, request: Request) -> str:
-        """Return the AK that signed the request. Raises RefusedError, an error of the gateway (APIGW)."""
+    def verify(self, request: Request) -> None:
+        """Check the signature. Raises RefusedError, an error of the gateway (APIGW)."""
         match = _PARTS.fullmatch(request.header("authorization") or "")
         if match is None or len(request.values("authorization")) > 1:
             raise _refused("verify aksk signature fail, the Authorization header is malformed")
@@ -69,7 +69,6 @@ class SdkHmacVerifier:
             self._count_failure(access_key)
             raise
         self._failures.pop(access_key, None)
-        return access_key
 
     def _check_temporary(self, given: str, key: TemporaryKey) -> None:
         if not is_secret(key.security_token, given):
