@@ -128,7 +128,7 @@ def query(resources: Iterable[Resource], params: list[tuple[str, str]]) -> tuple
     total = len(items)
     first = int(given.get("skip", 0))
     items = items[first : first + int(given.get("limit", total))]
-    if "include" in given:
-        fields = given["include"].split(",")
-        return [[item.get(name) for name in fields] for item in items], total if "count" in given else None
-    return items, total if "count" in given else None
+    count = total if "count" in given else None
+    if "include" not in given:
+        return items, count
+    return [[item.get(name) for name in given["include"].split(",")] for item in items], count

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import json
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -53,7 +53,7 @@ def broken(fault: Fault, api: Api, request: Request) -> Response:
     elif fault.kind == "content-type":
         response = response.with_headers({"Content-Type": _HTML})
     else:
-        response.delivery = functools.partial(_DELIVERIES[fault.kind], fault)
+        response.delivery = functools.partial(_deliver, fault)
     return response
 
 
@@ -88,43 +88,40 @@ def _another_type(body: Any) -> Any:
 _REWRITTEN: dict[str, Callable[[Any], Any]] = {"token-type": _another_type, "wrong-types": _wrong_types}
 
 
-async def _reset(_fault: Fault, _response: Response, wire: Connection) -> None:
-    wire.reset()
+async def _deliver(fault: Fault, response: Response, wire: Connection) -> None:
+    """Send a response in a faulty way."""
+    if fault.kind == "gzip-bomb":
+        response.body = await asyncio.to_thread(_bomb, fault.bytes)
+        response = response.with_headers({"Content-Encoding": "gzip"})
+    body, half = response.body, response.body[: len(response.body) // 2]
+    if fault.kind not in ("reset", "hang"):
+        await wire.head(response, None if fault.kind == "huge" else len(body))
+    match fault.kind:
+        case "reset":
+            wire.reset()
+        case "reset-mid":
+            await wire.send(half)
+            # Wait until the first half is sent: the RST discards what has not been sent.
+            await wire.idle(0.01)
+            wire.reset()
+        case "truncated":
+            await wire.send(half)
+        case "slow":
+            await wire.send(body[:1])
+            for place in range(1, len(body)):
+                if not await wire.idle(fault.interval):
+                    break
+                await wire.send(body[place : place + 1])
+        case "gzip-bomb":
+            await wire.send(body)
+        case "huge":
+            await _send_huge(fault.bytes, wire)
+        case _:  # hang and hang-mid
+            await wire.idle(None)
 
 
-async def _reset_mid(_fault: Fault, response: Response, wire: Connection) -> None:
-    await wire.head(response, len(response.body))
-    await wire.send(response.body[: len(response.body) // 2])
-    # Wait until the first half is sent: the RST discards what has not been sent.
-    await wire.idle(0.01)
-    wire.reset()
-
-
-async def _hang(_fault: Fault, _response: Response, wire: Connection) -> None:
-    await wire.idle(None)
-
-
-async def _hang_mid(_fault: Fault, response: Response, wire: Connection) -> None:
-    await wire.head(response, len(response.body))
-    await wire.idle(None)
-
-
-async def _slow(fault: Fault, response: Response, wire: Connection) -> None:
-    await wire.head(response, len(response.body))
-    for place in range(len(response.body)):
-        if place and not await wire.idle(fault.interval):
-            return
-        await wire.send(response.body[place : place + 1])
-
-
-async def _truncated(_fault: Fault, response: Response, wire: Connection) -> None:
-    await wire.head(response, len(response.body))
-    await wire.send(response.body[: len(response.body) // 2])
-
-
-async def _huge(fault: Fault, response: Response, wire: Connection) -> None:
-    await wire.head(response, None)
-    left, part = fault.bytes, b'{"token": "' + b"a" * (_CHUNK - 11)
+async def _send_huge(size: int, wire: Connection) -> None:
+    left, part = size, b'{"token": "' + b"a" * (_CHUNK - 11)
     while left > 0:
         await wire.send(part[:left])
         left, part = left - len(part[:left]), b"a" * _CHUNK
@@ -137,21 +134,3 @@ def _bomb(size: int) -> bytes:
     whole, rest = divmod(size, _CHUNK)
     parts = [packer.compress(b'"' + b"a" * (_CHUNK - 1)) for _ in range(whole)]
     return b"".join([*parts, packer.compress(b"a" * rest), packer.flush()])
-
-
-async def _gzip_bomb(fault: Fault, response: Response, wire: Connection) -> None:
-    body = await asyncio.to_thread(_bomb, fault.bytes)
-    await wire.head(response.with_headers({"Content-Encoding": "gzip"}), len(body))
-    await wire.send(body)
-
-
-_DELIVERIES: dict[str, Callable[[Fault, Response, Connection], Awaitable[None]]] = {
-    "reset": _reset,
-    "reset-mid": _reset_mid,
-    "hang": _hang,
-    "hang-mid": _hang_mid,
-    "slow": _slow,
-    "truncated": _truncated,
-    "huge": _huge,
-    "gzip-bomb": _gzip_bomb,
-}

@@ -47,8 +47,16 @@ class PaiDlc(_Pai):
         """Return the sharing token of a job or a TensorBoard."""
         if (request.method, request.path) != ("GET", "/api/v1/tokens"):
             raise RefusedError(404)
-        target_type, target_id, life = _parameters(request.params)
-        return {"Token": self._issue(request, life, {"target_type": target_type, "target_id": target_id})}
+        given = known_parameters(request.params, ("TargetType", "TargetId", "ExpireTime", *_SETTINGS))
+        target_type = given.get("TargetType", "job")
+        if target_type not in ("job", "tensorboard"):
+            raise invalid("TargetType", "TargetType must be job or tensorboard.")
+        life = _whole(given, "ExpireTime", _DEFAULT_LIFE)
+        for name in _SETTINGS:
+            if given.get(name, "true").lower() not in ("true", "false"):
+                raise invalid(name, f"{name} must be true or false.")
+        target = {"target_type": target_type, "target_id": given.get("TargetId", "")}
+        return {"Token": self._issue(request, life, target)}
 
 
 class PaiDsw(_Pai):
@@ -90,18 +98,6 @@ def _instances(request: Request) -> dict[str, Any]:
 
 def _validation_error(message: str) -> dict[str, Any]:
     return {"Success": False, "Code": "ValidationError", "Message": message}
-
-
-def _parameters(params: list[tuple[str, str]]) -> tuple[str, str, int]:
-    given = known_parameters(params, ("TargetType", "TargetId", "ExpireTime", *_SETTINGS))
-    target_type = given.get("TargetType", "job")
-    if target_type not in ("job", "tensorboard"):
-        raise invalid("TargetType", "TargetType must be job or tensorboard.")
-    life = _whole(given, "ExpireTime", _DEFAULT_LIFE)
-    for name in _SETTINGS:
-        if given.get(name, "true").lower() not in ("true", "false"):
-            raise invalid(name, f"{name} must be true or false.")
-    return target_type, given.get("TargetId", ""), life
 
 
 def _whole(given: dict[str, str], name: str, default: int) -> int:
