@@ -237,8 +237,13 @@ class OpenId(Api):
         """Do what a person decided on the page of `_ask`."""
         given, now = dict(_form(request)), self.world.clock()
         asked = self._asked.pop(given.get("transaction", ""), None)
-        # The page is unknown or was answered before, too late, or in another browser.
-        if asked is None or now >= asked.expires_at or not is_secret(asked.cookie, _cookie(request)):
+        # The page is unknown or was answered before, too late, in another browser, or for a device decided elsewhere.
+        if (
+            asked is None
+            or now >= asked.expires_at
+            or not is_secret(asked.cookie, _cookie(request))
+            or (asked.device is not None and asked.device.allowed is not None)
+        ):
             return _page(400, "<p>This page is no longer valid. Start the login again.</p>")
         allowed = given.get("decision") == "allow"
         asked.grant.auth_time = int(now)
@@ -486,11 +491,8 @@ class OpenId(Api):
         """Authenticate the client, by exactly one method (RFC 6749, section 2.3); return its id."""
         if request.header("authorization") is not None:
             if "client_secret" in given:
-                raise RefusedError(
-                    400,
-                    "invalid_request",
-                    "The client must authenticate in one way only: by Authorization or by client_secret.",
-                )
+                message = "The client must authenticate in one way only: by Authorization or by client_secret."
+                raise RefusedError(400, "invalid_request", message)
             pair = request.basic()
             if pair is None:
                 message = "Authorization must be Basic, with the id and the secret of the client."
