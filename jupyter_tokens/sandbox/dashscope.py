@@ -29,8 +29,6 @@ class DashScope(Api):
 
     def respond(self, request: Request) -> Response:
         """Check the API key, then the requested life; return a temporary key."""
-        if (request.method, request.path) != ("POST", PATH):
-            raise RefusedError(404)
         given = (request.credentials("Bearer") or "").encode("latin-1")
         if not any(is_secret(key, given) for key in self.world.accounts.dashscope):
             raise RefusedError(401)
