@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.sandbox import Sandbox, running
-from jupyter_tokens.sandbox.eiam import APPLICATION, INSTANCE, TOKEN
 from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 
 from .client import (
@@ -37,11 +36,11 @@ from .client import (
 )
 from .test_alibaba_sts import ROLE, sts
 from .test_astra import TOKENS, astra
+from .test_eiam import IDS
 from .test_eiam_oauth import OAUTH
 from .test_huawei_sts import assume
 from .test_pai_dsw import DSW
 
-IDS = {"InstanceId": INSTANCE, "ApplicationId": APPLICATION, "ApplicationTokenId": TOKEN}
 CALLS: dict[str, Callable[[str], Answer]] = {
     "modelarts": lambda url: sdk_hmac(url, f"/v1/{PROJECT}/demanager/instances/{NOTEBOOK}/token"),
     "iam": login,

@@ -11,7 +11,8 @@ from jupyter_tokens.sandbox import Sandbox
 
 from .client import Answer, Clock, acs3, call, eiam, login, oneaccess, sdk_hmac
 from .test_astra import NEW, astra
-from .test_breakage import CALLS, IDS
+from .test_breakage import CALLS
+from .test_eiam import IDS
 from .test_modelarts import token_path
 
 ZERO = dict.fromkeys(CALLS, 0)
