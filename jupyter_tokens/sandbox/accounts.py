@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
+import hmac
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex, token_urlsafe
 from typing import Any
 
 _PAIRS = ("alibaba", "huawei", "iam", "oneaccess", "id_tokens", "openid")
 _LISTS = ("astra", "dashscope")
 
 
-def _alibaba() -> dict[str, str]:
-    return {"LTAI5t" + secrets.token_hex(9): secrets.token_hex(15)}
-
-
-def _huawei() -> dict[str, str]:
-    return {secrets.token_hex(10).upper(): secrets.token_hex(20)}
-
-
-def _iam() -> dict[str, str]:
-    return {"sandbox-user": secrets.token_urlsafe(18)}
-
-
-def _oneaccess() -> dict[str, str]:
-    return {secrets.token_urlsafe(24): secrets.token_urlsafe(24)}
-
-
-def _id_tokens() -> dict[str, str]:
-    return {"sandbox-idp": secrets.token_urlsafe(48)}
-
-
-def _openid() -> dict[str, str]:
-    return {"sandbox-program": secrets.token_urlsafe(24)}
-
-
-def _astra() -> list[str]:
-    return [secrets.token_urlsafe(32)]
-
-
-def _dashscope() -> list[str]:
-    return ["sk-" + secrets.token_hex(16)]
+def is_secret(known: str | None, given: str | bytes) -> bool:
+    """Whether a given secret is the known secret, compared in constant time. Nothing is equal to None."""
+    data = given if isinstance(given, bytes) else given.encode("utf-8", "replace")
+    return hmac.compare_digest((known or "").encode(), data) and known is not None
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,14 +45,14 @@ class Accounts:
         Bearer tokens of Astra, and API keys of DashScope.
     """
 
-    alibaba: dict[str, str] = field(default_factory=_alibaba)
-    huawei: dict[str, str] = field(default_factory=_huawei)
-    iam: dict[str, str] = field(default_factory=_iam)
-    oneaccess: dict[str, str] = field(default_factory=_oneaccess)
-    id_tokens: dict[str, str] = field(default_factory=_id_tokens)
-    openid: dict[str, str] = field(default_factory=_openid)
-    astra: list[str] = field(default_factory=_astra)
-    dashscope: list[str] = field(default_factory=_dashscope)
+    alibaba: dict[str, str] = field(default_factory=lambda: {"LTAI5t" + token_hex(9): token_hex(15)})
+    huawei: dict[str, str] = field(default_factory=lambda: {token_hex(10).upper(): token_hex(20)})
+    iam: dict[str, str] = field(default_factory=lambda: {"sandbox-user": token_urlsafe(18)})
+    oneaccess: dict[str, str] = field(default_factory=lambda: {token_urlsafe(24): token_urlsafe(24)})
+    id_tokens: dict[str, str] = field(default_factory=lambda: {"sandbox-idp": token_urlsafe(48)})
+    openid: dict[str, str] = field(default_factory=lambda: {"sandbox-program": token_urlsafe(24)})
+    astra: list[str] = field(default_factory=lambda: [token_urlsafe(32)])
+    dashscope: list[str] = field(default_factory=lambda: ["sk-" + token_hex(16)])
 
     def __repr__(self) -> str:
         """Show only how many credentials there are, so that no id or secret gets into a log."""

@@ -11,17 +11,15 @@ import hmac
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
-from .accounts import TemporaryKey
-from .api import remember
+from .accounts import TemporaryKey, is_secret
+from .api import RefusedError, remember
 from .messages import Request, percent_encode
 
-WINDOW = 15 * 60
+_WINDOW = 15 * 60
 _ALGORITHM = "ACS3-HMAC-SHA256"
-_DATE = "%Y-%m-%dT%H:%M:%SZ"
 _PARTS = re.compile(r"Credential=([^,]+),\s*SignedHeaders=([^,]+),\s*Signature=([0-9a-f]{64})")
 _REQUIRED = {
     "x-acs-action": "MissingAction",
@@ -30,21 +28,6 @@ _REQUIRED = {
     "x-acs-signature-nonce": "MissingSignatureNonce",
     "x-acs-content-sha256": "MissingContentSha256",
 }
-
-
-class RefusedError(Exception):
-    """A refusal, with the vendor's status, code and message. It contains no secret."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(code)
-        self.status, self.code, self.message = status, code, message
-
-
-@dataclass(frozen=True)
-class _Claim:
-    access_key: str
-    signed: list[str]
-    signature: str
 
 
 class Acs3Verifier:
@@ -62,58 +45,42 @@ class Acs3Verifier:
         """Accept a temporary access key too."""
         remember(self._temporary, key_id, key)
 
-    def verify(self, request: Request) -> str:
-        """Return the id of the access key that signed the request. Raises RefusedError."""
+    def verify(self, request: Request) -> None:
+        """Check the signature. Raises RefusedError."""
         for name, code in _REQUIRED.items():
             if not request.header(name):
                 raise RefusedError(400, code, f"The request header {name} is mandatory for this action.")
-        claim = _claim(request)
-        _check_signed_headers(request, claim.signed)
-        self._check_date(request)
-        temporary = self._temporary.get(claim.access_key)
-        secret = self._keys.get(claim.access_key) if temporary is None else temporary.secret
+        access_key, signed, signature = _authorization(request)
+        _check_signed_headers(request, signed)
+        self.check_date(request.header("x-acs-date") or "")
+        temporary = self._temporary.get(access_key)
+        secret = self._keys.get(access_key) if temporary is None else temporary.secret
         if secret is None:
             raise RefusedError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
-        self._check_signature(request, claim, secret)
+        _check_signature(request, signed, signature, secret)
         if request.header("x-acs-security-token") == "":
             raise RefusedError(400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.")
         if temporary is not None:
             self._check_temporary(request.header("x-acs-security-token"), temporary)
         # Checked last, so that a forged or damaged request cannot use up another client's nonce.
-        self.use_nonce(claim.access_key, request.header("x-acs-signature-nonce") or "")
-        return claim.access_key
+        self.use_nonce(access_key, request.header("x-acs-signature-nonce") or "")
 
-    def _check_date(self, request: Request) -> None:
+    def check_date(self, text: str) -> None:
+        """Check that a date is well formed and not too far from the clock. Raises RefusedError."""
         try:
-            moment = datetime.strptime(request.header("x-acs-date") or "", _DATE).replace(tzinfo=UTC).timestamp()
+            moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
         except ValueError:
             message = "Specified time stamp or date value is not well formatted."
             raise RefusedError(400, "InvalidTimeStamp.Format", message) from None
-        if abs(self._clock() - moment) > WINDOW:
+        if abs(self._clock() - moment) > _WINDOW:
             raise RefusedError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
-
-    @staticmethod
-    def _check_signature(request: Request, claim: _Claim, secret: str) -> None:
-        body_hash = hashlib.sha256(request.body).hexdigest()
-        digest = hashlib.sha256(_canonical(request, claim.signed, body_hash)).hexdigest()
-        computed = hmac.new(secret.encode(), f"{_ALGORITHM}\n{digest}".encode(), hashlib.sha256).hexdigest()
-        # Like the vendor, show the string to sign, so that the client can compare. It contains a hash but no secret.
-        if not hmac.compare_digest(computed, claim.signature):
-            message = f"Specified signature does not match our calculation. String to sign: {_ALGORITHM} {digest}"
-            raise RefusedError(400, "SignatureDoesNotMatch", message)
-        if not hmac.compare_digest((request.header("x-acs-content-sha256") or "").encode(), body_hash.encode()):
-            message = "Specified signature does not match: x-acs-content-sha256 is not the hash of the body."
-            raise RefusedError(400, "SignatureDoesNotMatch", message)
 
     def _check_temporary(self, given: str | None, key: TemporaryKey) -> None:
         if given is None:
             raise RefusedError(400, "MissingSecurityToken", "SecurityToken is mandatory for this action.")
-        if not hmac.compare_digest(given.encode(), key.security_token.encode()):
-            raise RefusedError(
-                400,
-                "InvalidSecurityToken.MismatchWithAccessKey",
-                "Specified SecurityToken mismatch with the AccessKey.",
-            )
+        if not is_secret(key.security_token, given):
+            message = "Specified SecurityToken mismatch with the AccessKey."
+            raise RefusedError(400, "InvalidSecurityToken.MismatchWithAccessKey", message)
         if self._clock() >= key.expires_at:
             raise RefusedError(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
 
@@ -121,29 +88,29 @@ class Acs3Verifier:
         """Accept a nonce once for an access key ("": without a signature). Raises RefusedError."""
         now = self._clock()
         # A request can be dated one window ahead, so it is valid for two windows at most. Older nonces are not needed.
-        while self._nonces and next(iter(self._nonces.values())) < now - 2 * WINDOW:
+        while self._nonces and next(iter(self._nonces.values())) < now - 2 * _WINDOW:
             self._nonces.popitem(last=False)
         if (access_key, nonce) in self._nonces:
             raise RefusedError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
         self._nonces[access_key, nonce] = now
 
 
-def _claim(request: Request) -> _Claim:
+def _authorization(request: Request) -> tuple[str, list[str], str]:
+    """Return the access key, the signed headers and the signature."""
     values = request.values("authorization")
     bearer = request.header("x-acs-bearer-token") or ("SignatureType", "BEARERTOKEN") in request.params
     if bearer or request.header("x-acs-signature-type"):
         message = "Only signatures with an access key are supported here, no bearer token and no x-acs-signature-type."
         raise RefusedError(400, "UnsupportedSignatureType", message)
     if not values:
-        raise RefusedError(
-            400, "MissingAccessKeyId", "The request carries no Authorization: an access key is mandatory."
-        )
+        message = "The request carries no Authorization: an access key is mandatory."
+        raise RefusedError(400, "MissingAccessKeyId", message)
     algorithm, _, rest = values[0].partition(" ")
     match = _PARTS.fullmatch(rest.strip())
     if len(values) > 1 or algorithm != _ALGORITHM or match is None:
         message = f"The Authorization must be: {_ALGORITHM} Credential=…,SignedHeaders=…,Signature=…"
         raise RefusedError(400, "IncompleteSignature", message)
-    return _Claim(match[1], match[2].split(";"), match[3])
+    return match[1], match[2].split(";"), match[3]
 
 
 def _check_signed_headers(request: Request, signed: list[str]) -> None:
@@ -156,6 +123,19 @@ def _check_signed_headers(request: Request, signed: list[str]) -> None:
     if signed != sorted(set(signed)) or not set(signed) <= present:
         message = "SignedHeaders must name headers of the request, in lower case, in order and once."
         raise RefusedError(400, "IncompleteSignature", message)
+
+
+def _check_signature(request: Request, signed: list[str], signature: str, secret: str) -> None:
+    body_hash = hashlib.sha256(request.body).hexdigest()
+    digest = hashlib.sha256(_canonical(request, signed, body_hash)).hexdigest()
+    computed = hmac.new(secret.encode(), f"{_ALGORITHM}\n{digest}".encode(), hashlib.sha256).hexdigest()
+    # Like the vendor, show the string to sign, so that the client can compare. It contains a hash but no secret.
+    if not hmac.compare_digest(computed, signature):
+        message = f"Specified signature does not match our calculation. String to sign: {_ALGORITHM} {digest}"
+        raise RefusedError(400, "SignatureDoesNotMatch", message)
+    if request.header("x-acs-content-sha256") != body_hash:
+        message = "Specified signature does not match: x-acs-content-sha256 is not the hash of the body."
+        raise RefusedError(400, "SignatureDoesNotMatch", message)
 
 
 def _canonical(request: Request, signed: list[str], body_hash: str) -> bytes:

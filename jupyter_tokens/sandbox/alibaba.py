@@ -6,23 +6,13 @@ import re
 import secrets
 import uuid
 from abc import abstractmethod
-from http import HTTPStatus
 from typing import Any, ClassVar
 
-from .acs3 import Acs3Verifier, RefusedError
-from .api import Api, World
+from .acs3 import Acs3Verifier
+from .api import Api, RefusedError, Usual, World
 from .messages import Request, Response, json_response
 
 _PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}")
-_PLAUSIBLE = {
-    400: ("InvalidParameter", "A parameter is not valid."),
-    401: ("InvalidCredentials", "The credentials are not valid."),
-    403: ("NoPermission", "You are not authorized to do this action."),
-    404: ("InvalidApi.NotFound", "Specified api is not found, please check your url and method."),
-    429: ("Throttling.Api", "Request was denied due to api flow control."),
-    500: ("InternalError", "The request processing has failed due to some unknown error."),
-    503: ("ServiceUnavailable", "The request has failed due to a temporary failure of the server."),
-}
 
 
 def invalid(name: str, message: str) -> RefusedError:
@@ -50,35 +40,60 @@ def mandatory(given: dict[str, str], name: str) -> str:
     return given[name]
 
 
+def check_rpc(request: Request) -> None:
+    """Check that a call is a POST to the root. Raises RefusedError."""
+    if request.method != "POST":
+        raise RefusedError(400, "UnsupportedHTTPMethod", "This http method is not supported.")
+    if request.path != "/":
+        raise RefusedError(404)
+
+
 class AlibabaApi(Api):
     """Base class of the APIs behind Alibaba Cloud's gateway."""
 
+    usual: ClassVar[Usual] = {
+        400: ("InvalidParameter", "A parameter is not valid."),
+        401: ("InvalidCredentials", "The credentials are not valid."),
+        403: ("NoPermission", "You are not authorized to do this action."),
+        404: ("InvalidApi.NotFound", "Specified api is not found, please check your url and method."),
+        429: ("Throttling.Api", "Request was denied due to api flow control."),
+        500: ("InternalError", "The request processing has failed due to some unknown error."),
+        503: ("ServiceUnavailable", "The request has failed due to a temporary failure of the server."),
+    }
     action: ClassVar[str]
     list_action: ClassVar[str] = ""
     """The action that lists ids for which the API returns tokens, such as instances; "" if there is no such action."""
     version: ClassVar[str]
 
     def __init__(self, world: World, verifier: Acs3Verifier) -> None:
-        self.world, self._verifier = world, verifier
+        super().__init__(world)
+        self._verifier = verifier
 
     @abstractmethod
     def perform(self, request: Request) -> dict[str, Any]:
         """Return the body of the response, without RequestId. Called after `check` has accepted the request."""
 
-    def answer(self, request: Request) -> Response:
-        """Check the request and perform its action. Refusals become error responses."""
-        request_id = str(uuid.uuid4()).upper()
-        try:
-            self.check(request)
-            return _reply(200, {"RequestId": request_id, **self.perform(request)})
-        except RefusedError as refused:
-            return _error(request_id, request.header("host") or "", refused)
+    def respond(self, request: Request) -> Response:
+        """Check the request and perform its action."""
+        self.check(request)
+        return _reply(200, _request_id(), self.perform(request))
+
+    def error(self, request: Request, refused: RefusedError) -> Response:
+        """Create an error in the gateway's form."""
+        request_id = _request_id()
+        body = {
+            "HostId": (request.header("host") or "").rpartition("://")[2],
+            "Code": refused.code,
+            "Message": refused.message,
+            "Recommend": f"https://api.aliyun.com/troubleshoot?q={refused.code}&requestId={request_id}",
+        }
+        return _reply(refused.status, request_id, body)
 
     def check(self, request: Request) -> None:
         """Raise RefusedError unless the request is signed and its action and version belong to this API."""
         self._verifier.verify(request)
         if request.header("x-acs-action") not in (self.action, self.list_action):
-            raise not_found()
+            raise RefusedError(404)
         if request.header("x-acs-version") != self.version:
             raise RefusedError(404, "InvalidVersion", "Specified parameter Version is not valid.")
 
@@ -90,37 +105,20 @@ class AlibabaApi(Api):
         """Whether a call requests a token: every call does, except those with `list_action`."""
         return not self.lists(request)
 
-    def failure(self, status: int) -> Response:
-        """Create an error in the gateway's form."""
-        code, message = _PLAUSIBLE.get(status, _PLAUSIBLE[500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400])
-        return _error(str(uuid.uuid4()).upper(), self.name, RefusedError(status, code, message))
-
-    def throttled(self) -> Response:
+    def throttled(self, request: Request) -> Response:
         """Create the vendor's error for too many requests, which has HTTP status 400, not 429."""
         message = "Request was denied due to user flow control."
-        return _error(str(uuid.uuid4()).upper(), self.name, RefusedError(400, "Throttling.User", message))
+        return self.error(request, RefusedError(400, "Throttling.User", message))
 
-    def retry_header(self, seconds: float) -> tuple[str, str]:
-        """Return name and value of the vendor's header for the waiting time, which is in milliseconds."""
-        return "x-acs-retry-after", str(round(seconds * 1000))
-
-
-def not_found() -> RefusedError:
-    """Create the error for an unknown path or action."""
-    return RefusedError(404, *_PLAUSIBLE[404])
+    def retry_header(self, seconds: float) -> dict[str, str]:
+        """Return the vendor's header for the waiting time, which is in milliseconds."""
+        return {"x-acs-retry-after": str(round(seconds * 1000))}
 
 
-def _error(request_id: str, host: str, refused: RefusedError) -> Response:
-    body = {
-        "RequestId": request_id,
-        "HostId": host.rpartition("://")[2],
-        "Code": refused.code,
-        "Message": refused.message,
-        "Recommend": f"https://api.aliyun.com/troubleshoot?q={refused.code}&requestId={request_id}",
-    }
-    return _reply(refused.status, body)
+def _request_id() -> str:
+    return str(uuid.uuid4()).upper()
 
 
-def _reply(status: int, body: dict[str, Any]) -> Response:
-    headers = [("x-acs-request-id", body["RequestId"]), ("x-acs-trace-id", secrets.token_hex(16))]
-    return json_response(status, body, headers, "application/json;charset=utf-8")
+def _reply(status: int, request_id: str, body: dict[str, Any]) -> Response:
+    headers = [("x-acs-request-id", request_id), ("x-acs-trace-id", secrets.token_hex(16))]
+    return json_response(status, {"RequestId": request_id, **body}, headers, "application/json;charset=utf-8")

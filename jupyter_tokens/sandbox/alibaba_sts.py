@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hmac
-import json
 import re
 import secrets
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from .accounts import TemporaryKey
-from .acs3 import WINDOW, RefusedError
-from .alibaba import AlibabaApi, known_parameters, mandatory, not_found
-from .api import Issued, iso
-from .messages import Request
+from .accounts import TemporaryKey, is_secret
+from .alibaba import AlibabaApi, check_rpc, known_parameters, mandatory
+from .api import Issued, RefusedError, iso
+from .messages import Request, json_object, whole_number
 
 ACCOUNT, ROLE = "1234567890123456", "adminrole"
 ROLE_ARN = f"acs:ram::{ACCOUNT}:role/{ROLE}"
@@ -30,7 +26,7 @@ _FORMS = {
     "ExternalId": re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"),
     "SourceIdentity": re.compile(r"(?!acs:|aliyun:|alibabacloud:)[A-Za-z0-9_+=,.@ -]{2,64}"),
 }
-_SHORTEST_LIFE, _DEFAULT_LIFE, _LONGEST_LIFE = 900, 3600, 43200
+_DEFAULT_LIFE, _LIVES = "3600", range(900, 43_201)
 _LONGEST_POLICY = 2048
 _TOKEN_LENGTHS = range(4, 20_001)
 
@@ -43,7 +39,6 @@ class AlibabaSts(AlibabaApi):
     """The STS API, with one role that any access key and any identity provider of the sandbox's accounts may assume."""
 
     name: ClassVar[str] = "alibaba-sts"
-    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     action: ClassVar[str] = "AssumeRole"
     version: ClassVar[str] = "2015-04-01"
 
@@ -57,24 +52,12 @@ class AlibabaSts(AlibabaApi):
             raise RefusedError(404, "InvalidVersion", "Specified parameter Version is not valid.")
         if given.get("Format", "JSON").upper() != "JSON":
             raise RefusedError(400, "InvalidParameter.Format", "The sandbox answers only in JSON.")
-        self._check_time(mandatory(given, "Timestamp"))
+        self._verifier.check_date(mandatory(given, "Timestamp"))
         self._verifier.use_nonce("", mandatory(given, "SignatureNonce"))
-
-    def _check_time(self, text: str) -> None:
-        try:
-            moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
-        except ValueError:
-            message = "Specified time stamp or date value is not well formatted."
-            raise RefusedError(400, "InvalidTimeStamp.Format", message) from None
-        if abs(self.world.clock() - moment) > WINDOW:
-            raise RefusedError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
 
     def perform(self, request: Request) -> dict[str, Any]:
         """Return a temporary key, and the role session that it belongs to."""
-        if request.method != "POST":
-            raise RefusedError(400, "UnsupportedHTTPMethod", "This http method is not supported.")
-        if request.path != "/":
-            raise not_found()
+        check_rpc(request)
         anonymous = _action(request) == _OIDC
         params = [pair for pair in request.params if not (anonymous and pair[0] in _COMMON)]
         given = known_parameters(params, _ANONYMOUS if anonymous else _SIGNED)
@@ -83,11 +66,8 @@ class AlibabaSts(AlibabaApi):
         if "SourceIdentity" in given:
             told["SourceIdentity"] = given["SourceIdentity"]
         end = self.world.end_of_life(self.name, request, _life(given))
-        key_id, secret, token = (
-            "STS." + secrets.token_hex(11),
-            secrets.token_urlsafe(32),
-            "CAIS" + secrets.token_hex(240),
-        )
+        key_id, secret = "STS." + secrets.token_hex(11), secrets.token_urlsafe(32)
+        token = "CAIS" + secrets.token_hex(240)
         self._verifier.lend(key_id, TemporaryKey(secret, token, end))
         self.world.issue(token, Issued(self.name, end, {"access_key_id": key_id, "role": role}))
         session = given["RoleSessionName"]
@@ -111,12 +91,12 @@ class AlibabaSts(AlibabaApi):
             raise RefusedError(401, "AuthenticationFail.OIDCToken.Invalid", "The OIDC token is not valid.")
         if not provider.startswith(PROVIDER_ARN):
             raise RefusedError(401, "AuthenticationFail.NoPermission", "The role does not trust the identity provider.")
-        known = self.world.accounts.id_tokens.get(provider.removeprefix(PROVIDER_ARN), "")
+        known = self.world.accounts.id_tokens.get(provider.removeprefix(PROVIDER_ARN))
         issued = self.world.find(token)
         if issued is not None and not issued.alive(self.world.clock()):
             raise RefusedError(401, "AuthenticationFail.OIDCToken.Expired", "The OIDC token has expired.")
         # A token that the sandbox's own APIs issued counts as a token of any identity provider.
-        if issued is None and not (known and hmac.compare_digest(known.encode(), token.encode("utf-8", "replace"))):
+        if issued is None and not is_secret(known, token):
             raise RefusedError(401, "AuthenticationFail.OIDCToken.Invalid", "The OIDC token is not valid.")
         return {"OIDCTokenInfo": {"Issuer": "https://idp.example.com", "Subject": "s", "VerificationInfo": "Success"}}
 
@@ -147,17 +127,12 @@ def _check_policy(policy: str | None) -> None:
         return
     if not 1 <= len(policy) <= _LONGEST_POLICY:
         raise _wrong("PolicySize", "The size of the policy is not valid.")
-    try:
-        known = json.loads(policy)
-    except (ValueError, RecursionError):
-        known = None
-    if not isinstance(known, dict) or not {"Version", "Statement"} <= known.keys():
+    if not {"Version", "Statement"} <= (json_object(policy) or {}).keys():
         raise _wrong("PolicyGrammar", "The parameter Policy has not passed grammar check.")
 
 
 def _life(given: dict[str, str]) -> int:
-    text = given.get("DurationSeconds", str(_DEFAULT_LIFE))
-    whole = text.isascii() and text.isdigit() and len(text) <= len(str(_LONGEST_LIFE))
-    if not whole or not _SHORTEST_LIFE <= int(text) <= _LONGEST_LIFE:
+    life = whole_number(given.get("DurationSeconds", _DEFAULT_LIFE), _LIVES)
+    if life is None:
         raise _wrong("DurationSeconds", "The Min/Max value of DurationSeconds is 15min/12hr.")
-    return int(text)
+    return life

@@ -5,21 +5,33 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import ClassVar, TypeVar
+from http import HTTPStatus
+from typing import Any, ClassVar, TypeVar
 
 from .accounts import Accounts
 from .messages import Request, Response
 
 MOST_ISSUED = 100_000
+Usual = Mapping[int, tuple[str, str]]
 
 
-def iso(moment: float, *, fraction: bool = False) -> str:
-    """Format a time as the vendors do: UTC, to the second or the microsecond, ending in Z."""
-    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds" if fraction else "seconds")
-    return text.removesuffix("+00:00") + "Z"
+class RefusedError(Exception):
+    """A call that an API refuses. Without `code` or `message`, the API uses its usual ones for the status.
+
+    `extra` are additional fields of the response. A refusal contains no secret.
+    """
+
+    def __init__(self, status: int, code: str = "", message: str = "", **extra: Any) -> None:
+        super().__init__(code or str(status))
+        self.status, self.code, self.message, self.extra = status, code, message, extra
+
+
+def iso(moment: float, precision: str = "seconds") -> str:
+    """Format a time as the vendors do: in UTC, ending in Z. `precision` is a `timespec` of `datetime.isoformat`."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ class World:
     life: float | None = None
     issued: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
     companions: OrderedDict[str, Issued] = field(default_factory=OrderedDict, repr=False)
+    """The tokens that a response contains in addition to the requested token."""
     ends: dict[str, float] = field(default_factory=dict)
 
     def end_of_life(self, api: str, request: Request, default: float) -> float:
@@ -65,10 +78,6 @@ class World:
         """Record the token that a call requested."""
         remember(self.issued, value, token)
 
-    def issue_beside(self, value: str, token: Issued) -> None:
-        """Record a token that a response contains in addition to the requested token."""
-        remember(self.companions, value, token)
-
     def revoke(self, value: str) -> None:
         """Forget a token, so that it is no longer accepted."""
         self.issued.pop(value, None)
@@ -76,6 +85,11 @@ class World:
     def find(self, value: str) -> Issued | None:
         """Return what is recorded about a token, even if it has expired; None for an unknown token."""
         return self.issued.get(value) or self.companions.get(value)
+
+    def living(self, value: str) -> Issued | None:
+        """Return what is recorded about a token that is valid; None for any other token."""
+        token = self.find(value)
+        return token if token is not None and token.alive(self.clock()) else None
 
 
 _T = TypeVar("_T")
@@ -93,25 +107,48 @@ class Api(ABC):
     """Base class of the imitated APIs. By default, an API throttles with HTTP 429 and Retry-After."""
 
     name: ClassVar[str]
-    variants: ClassVar[frozenset[str]] = frozenset()
+    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     """Which of the faults `expired`, `stalled` and `disabled` this API supports."""
+    usual: ClassVar[Usual]
+    """A plausible code and message for each status; those of 400 and 500 are also for the other statuses."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
 
     def hands_out(self, request: Request) -> bool:
         """Whether a call requests a token. Only such calls are counted, and only such calls are hit by faults."""
         return True
 
-    @abstractmethod
     def answer(self, request: Request) -> Response:
         """Return the response that the vendor would give."""
+        try:
+            return self.respond(request)
+        except RefusedError as refused:
+            return self.refuse(request, refused)
 
     @abstractmethod
-    def failure(self, status: int) -> Response:
+    def respond(self, request: Request) -> Response:
+        """Return the response to a correct call. Raises RefusedError for any other call."""
+
+    @abstractmethod
+    def error(self, request: Request, refused: RefusedError) -> Response:
+        """Create the response for a refusal, in the vendor's form."""
+
+    def refuse(self, request: Request, refused: RefusedError) -> Response:
+        """Create the response for a refusal; add the usual code and message if it has none."""
+        server_error = refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        code, message = self.usual.get(refused.status) or self.usual[500 if server_error else 400]
+        refused.code, refused.message = refused.code or code, refused.message or message
+        return self.error(request, refused)
+
+    def failure(self, request: Request, status: int) -> Response:
         """Create an error with this status, in the vendor's form and with a plausible code."""
+        return self.refuse(request, RefusedError(status))
 
-    def throttled(self) -> Response:
+    def throttled(self, request: Request) -> Response:
         """Create the vendor's error for too many requests, without a waiting time."""
-        return self.failure(429)
+        return self.failure(request, 429)
 
-    def retry_header(self, seconds: float) -> tuple[str, str]:
-        """Return name and value of the vendor's header for the waiting time."""
-        return "Retry-After", str(math.ceil(seconds))
+    def retry_header(self, seconds: float) -> dict[str, str]:
+        """Return the vendor's header for the waiting time."""
+        return {"Retry-After": str(math.ceil(seconds))}

@@ -114,17 +114,9 @@ class Sandbox:
         self._server = Server(self._handle, clock, ssl_context)
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Start serving on the running event loop.
-
-        Raises
-        ------
-        ValueError
-            The host is not loopback.
-        OSError
-            The port is taken.
-        """
-        self.url = await self._server.start(host, port)
+    async def start(self, port: int = 0) -> None:
+        """Start serving on 127.0.0.1, on the running event loop. Raises OSError if the port is taken."""
+        self.url = await self._server.start(port)
         self._loop = asyncio.get_running_loop()
 
     async def stop(self) -> None:
@@ -188,9 +180,7 @@ def _whose(request: Request) -> str | None:
 
 
 @contextlib.contextmanager
-def running(
-    sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
-) -> Iterator[Sandbox]:
+def running(sandbox: Sandbox | None = None, *, port: int = 0, **options: Any) -> Iterator[Sandbox]:
     """Serve a sandbox during a `with` block, on a thread with its own event loop.
 
     Without `sandbox`, a new sandbox with `options` is served.
@@ -198,32 +188,16 @@ def running(
     if sandbox is not None and options:
         raise TypeError(f"Pass {', '.join(options)} to Sandbox(): running() cannot change the options of a sandbox.")
     served = sandbox or Sandbox(**options)
-    started = threading.Event()
-    failures: list[Exception] = []
-    end: list[Callable[[], object]] = []
-
-    async def serve() -> None:
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        end.append(lambda: loop.call_soon_threadsafe(stopping.set))
-        try:
-            await served.start(host, port)
-        except Exception as error:  # Raised again in the caller's thread.
-            failures.append(error)
-            return
-        finally:
-            started.set()
-        await stopping.wait()
-        await served.stop()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="jupyter-tokens-sandbox", daemon=True)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="jupyter-tokens-sandbox", daemon=True)
     thread.start()
-    started.wait()
     try:
-        if failures:
-            raise failures[0]
-        yield served
+        asyncio.run_coroutine_threadsafe(served.start(port), loop).result()
+        try:
+            yield served
+        finally:
+            asyncio.run_coroutine_threadsafe(served.stop(), loop).result()
     finally:
-        if not failures:
-            end[0]()
+        loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()

@@ -6,69 +6,63 @@ import asyncio
 import functools
 import json
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from .api import Api
 from .faults import TOKEN_KINDS, Fault
-from .messages import Request, Response, Wire
+from .messages import Request, Response
+from .server import Connection
 
 _CHUNK = 1 << 20
-_HTML = b"<!DOCTYPE html><html><head><title>Please log in</title></head><body><h1>Please log in</h1></body></html>"
+_HTML = "text/html; charset=utf-8"
+_PAGE = b"<!DOCTYPE html><html><head><title>Please log in</title></head><body><h1>Please log in</h1></body></html>"
+_JSON = "application/json"
+_REPLACED = {
+    "html": (_HTML, _PAGE),
+    "garbage": (_JSON, b"\x00\xff\xfe{{{ not JSON \x80" * 8),
+    "empty": (_JSON, b""),
+    "deep": (_JSON, b'{"token":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+}
+"""The Content-Type and the body of responses that have nothing to do with the request."""
 
 
 def broken(fault: Fault, api: Api, request: Request) -> Response:
     """Return the response to a call that is hit by the fault."""
     if fault.status is not None:
-        return _with_status(fault, api, fault.status)
+        return _with_status(fault, api, request, fault.status)
     if fault.kind == "throttle":
         wait = 1 if fault.retry_after is None else fault.retry_after
-        return api.throttled().with_headers({**dict([api.retry_header(wait)]), **(fault.headers or {})})
+        return api.throttled(request).with_headers({**api.retry_header(wait), **(fault.headers or {})})
     if fault.kind in TOKEN_KINDS:
         request.variant = fault.kind
         return api.answer(request)
     if fault.kind in _REPLACED:
-        return _REPLACED[fault.kind](fault, request)
+        media, body = _REPLACED[fault.kind]
+        return Response(200, body, [("Content-Type", media)])
+    if fault.kind == "redirect":
+        location = fault.location or f"https://elsewhere.invalid{request.target}"
+        return Response(301, b"", [("Location", location)])
     # The other kinds change a correct response, or the way it is sent.
-    right = api.answer(request)
-    if fault.kind in _SPOILED:
-        return _SPOILED[fault.kind](right)
-    right.delivery = functools.partial(_DELIVERIES[fault.kind], fault)
-    return right
+    response = api.answer(request)
+    if fault.kind in _REWRITTEN:
+        response.body = json.dumps(_REWRITTEN[fault.kind](json.loads(response.body or b"{}"))).encode()
+    elif fault.kind == "half-json":
+        response.body = response.body[: len(response.body) // 2]
+    elif fault.kind == "content-type":
+        response = response.with_headers({"Content-Type": _HTML})
+    else:
+        response.delivery = functools.partial(_deliver, fault)
+    return response
 
 
-def _with_status(fault: Fault, api: Api, status: int) -> Response:
-    bodiless = status in (204, 304)
-    response = Response(status) if status < HTTPStatus.BAD_REQUEST else api.failure(status)
-    if fault.body is not None and not bodiless:
+def _with_status(fault: Fault, api: Api, request: Request, status: int) -> Response:
+    response = Response(status) if status < HTTPStatus.BAD_REQUEST else api.failure(request, status)
+    if fault.body is not None and status not in (204, 304):
         response.body = fault.body.encode("utf-8", "replace")
-    headers = dict(fault.headers or {})
-    if fault.retry_after is not None:
-        headers = {**dict([api.retry_header(fault.retry_after)]), **headers}
-    return response.with_headers(headers)
-
-
-def _json(body: bytes) -> Response:
-    return Response(200, body, [("Content-Type", "application/json")])
-
-
-def _deep(_fault: Fault, _request: Request) -> Response:
-    return _json(b'{"token":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
-
-
-def _redirect(fault: Fault, request: Request) -> Response:
-    location = fault.location or f"https://elsewhere.invalid{request.target}"
-    return Response(301, b"", [("Location", location)])
-
-
-_REPLACED: dict[str, Callable[[Fault, Request], Response]] = {
-    "html": lambda _fault, _request: Response(200, _HTML, [("Content-Type", "text/html; charset=utf-8")]),
-    "garbage": lambda _fault, _request: _json(b"\x00\xff\xfe{{{ not JSON \x80" * 8),
-    "empty": lambda _fault, _request: _json(b""),
-    "deep": _deep,
-    "redirect": _redirect,
-}
+    wait = {} if fault.retry_after is None else api.retry_header(fault.retry_after)
+    return response.with_headers({**wait, **(fault.headers or {})})
 
 
 def _wrong_types(value: Any) -> Any:
@@ -78,16 +72,6 @@ def _wrong_types(value: Any) -> Any:
     if isinstance(value, str):
         return {"text": 7}
     return "soon" if isinstance(value, int | float) else 7
-
-
-def _with_wrong_types(right: Response) -> Response:
-    right.body = json.dumps(_wrong_types(json.loads(right.body or b"{}"))).encode()
-    return right
-
-
-def _half(right: Response) -> Response:
-    right.body = right.body[: len(right.body) // 2]
-    return right
 
 
 def _another_type(body: Any) -> Any:
@@ -101,56 +85,43 @@ def _another_type(body: Any) -> Any:
     }
 
 
-def _with_another_type(right: Response) -> Response:
-    right.body = json.dumps(_another_type(json.loads(right.body or b"{}"))).encode()
-    return right
+_REWRITTEN: dict[str, Callable[[Any], Any]] = {"token-type": _another_type, "wrong-types": _wrong_types}
 
 
-_SPOILED: dict[str, Callable[[Response], Response]] = {
-    "half-json": _half,
-    "token-type": _with_another_type,
-    "content-type": lambda right: right.with_headers({"Content-Type": "text/html; charset=utf-8"}),
-    "wrong-types": _with_wrong_types,
-}
+async def _deliver(fault: Fault, response: Response, wire: Connection) -> None:
+    """Send a response in a faulty way."""
+    if fault.kind == "gzip-bomb":
+        response.body = await asyncio.to_thread(_bomb, fault.bytes)
+        response = response.with_headers({"Content-Encoding": "gzip"})
+    body, half = response.body, response.body[: len(response.body) // 2]
+    if fault.kind not in ("reset", "hang"):
+        await wire.head(response, None if fault.kind == "huge" else len(body))
+    match fault.kind:
+        case "reset":
+            wire.reset()
+        case "reset-mid":
+            await wire.send(half)
+            # Wait until the first half is sent: the RST discards what has not been sent.
+            await wire.idle(0.01)
+            wire.reset()
+        case "truncated":
+            await wire.send(half)
+        case "slow":
+            await wire.send(body[:1])
+            for place in range(1, len(body)):
+                if not await wire.idle(fault.interval):
+                    break
+                await wire.send(body[place : place + 1])
+        case "gzip-bomb":
+            await wire.send(body)
+        case "huge":
+            await _send_huge(fault.bytes, wire)
+        case _:  # hang and hang-mid
+            await wire.idle(None)
 
 
-async def _reset(_fault: Fault, _response: Response, wire: Wire) -> None:
-    wire.reset()
-
-
-async def _reset_mid(_fault: Fault, response: Response, wire: Wire) -> None:
-    await wire.head(response, len(response.body))
-    await wire.send(response.body[: len(response.body) // 2])
-    # Wait until the first half is sent: the RST discards what has not been sent.
-    await wire.idle(0.01)
-    wire.reset()
-
-
-async def _hang(_fault: Fault, _response: Response, wire: Wire) -> None:
-    await wire.idle(None)
-
-
-async def _hang_mid(_fault: Fault, response: Response, wire: Wire) -> None:
-    await wire.head(response, len(response.body))
-    await wire.idle(None)
-
-
-async def _slow(fault: Fault, response: Response, wire: Wire) -> None:
-    await wire.head(response, len(response.body))
-    for place in range(len(response.body)):
-        if place and not await wire.idle(fault.interval):
-            return
-        await wire.send(response.body[place : place + 1])
-
-
-async def _truncated(_fault: Fault, response: Response, wire: Wire) -> None:
-    await wire.head(response, len(response.body))
-    await wire.send(response.body[: len(response.body) // 2])
-
-
-async def _huge(fault: Fault, response: Response, wire: Wire) -> None:
-    await wire.head(response, None)
-    left, part = fault.bytes, b'{"token": "' + b"a" * (_CHUNK - 11)
+async def _send_huge(size: int, wire: Connection) -> None:
+    left, part = size, b'{"token": "' + b"a" * (_CHUNK - 11)
     while left > 0:
         await wire.send(part[:left])
         left, part = left - len(part[:left]), b"a" * _CHUNK
@@ -163,21 +134,3 @@ def _bomb(size: int) -> bytes:
     whole, rest = divmod(size, _CHUNK)
     parts = [packer.compress(b'"' + b"a" * (_CHUNK - 1)) for _ in range(whole)]
     return b"".join([*parts, packer.compress(b"a" * rest), packer.flush()])
-
-
-async def _gzip_bomb(fault: Fault, response: Response, wire: Wire) -> None:
-    body = await asyncio.to_thread(_bomb, fault.bytes)
-    await wire.head(response.with_headers({"Content-Encoding": "gzip"}), len(body))
-    await wire.send(body)
-
-
-_DELIVERIES: dict[str, Callable[[Fault, Response, Wire], Awaitable[None]]] = {
-    "reset": _reset,
-    "reset-mid": _reset_mid,
-    "hang": _hang,
-    "hang-mid": _hang_mid,
-    "slow": _slow,
-    "truncated": _truncated,
-    "huge": _huge,
-    "gzip-bomb": _gzip_bomb,
-}

@@ -66,9 +66,8 @@ class Control:
         return json_response(201, self._plan.summary())
 
     def _whoami(self, request: Request) -> Response:
-        value = request.credentials("Bearer") or request.credentials("token") or ""
-        token = self._world.find(value)
-        if token is None or not token.alive(self._world.clock()):
+        token = self._world.living(request.credentials("Bearer") or request.credentials("token") or "")
+        if token is None:
             refusal = _message(401, "Authorization has no token, or the token is unknown, has expired or was revoked")
             return refusal.with_headers({"WWW-Authenticate": "Bearer"})
         expires_at = None if token.expires_at is None else iso(token.expires_at)

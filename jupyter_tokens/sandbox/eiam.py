@@ -6,9 +6,9 @@ import secrets
 import string
 from typing import Any, ClassVar
 
-from .acs3 import Acs3Verifier, RefusedError
-from .alibaba import AlibabaApi, invalid, known_parameters, mandatory, not_found
-from .api import Issued, World
+from .acs3 import Acs3Verifier
+from .alibaba import AlibabaApi, check_rpc, invalid, known_parameters, mandatory
+from .api import Issued, RefusedError, World
 from .messages import Request
 
 INSTANCE, APPLICATION = "idaas_ue2jvisn35ea5lmthk267xxxxx", "app_mkv7rgt4d7i4u7zqtzev2mxxxx"
@@ -54,7 +54,7 @@ class Eiam(AlibabaApi):
 
     def perform(self, request: Request) -> dict[str, Any]:
         """Return a stored token, or the list of tokens. A disabled or expired token is returned with status 200 too."""
-        _check_rpc(request)
+        check_rpc(request)
         if self.lists(request):
             return self._list(request)
         ids = _ids(dict(request.params))
@@ -102,13 +102,12 @@ class EiamOauth(AlibabaApi):
     """
 
     name: ClassVar[str] = "eiam-oauth"
-    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     action: ClassVar[str] = "GenerateOauthToken"
     version: ClassVar[str] = Eiam.version
 
     def perform(self, request: Request) -> dict[str, Any]:
         """Return a new access token."""
-        _check_rpc(request)
+        check_rpc(request)
         scopes = [pair for pair in request.params if pair[0].startswith(_SCOPE)]
         given = known_parameters([pair for pair in request.params if pair not in scopes], _OAUTH_PARAMETERS)
         ids = mandatory(given, "InstanceId"), mandatory(given, "ApplicationId")
@@ -122,13 +121,6 @@ class EiamOauth(AlibabaApi):
         self.world.issue(value, Issued(self.name, end, {"application_id": ids[1], "audience": audience}))
         response = {"AccessToken": value, "TokenType": "Bearer", "IssuedTokenType": _ACCESS_TOKEN}
         return {"TokenResponse": {**response, "ExpiresIn": max(0, int(end - now)), "ExpiresAt": int(end)}}
-
-
-def _check_rpc(request: Request) -> None:
-    if request.method != "POST":
-        raise RefusedError(400, "UnsupportedHTTPMethod", "This http method is not supported.")
-    if request.path != "/":
-        raise not_found()
 
 
 def _check_scopes(scopes: list[tuple[str, str]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ _STATUS = re.compile("[2-5][0-9]{2}")
 _MOST_BYTES = 10 * 1024**3
 # A fault cannot set the headers about framing, because separate kinds of faults cause wrong framing.
 _HEADER = re.compile(r"(?!(?i:content-length|transfer-encoding|connection)$)[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OPTIONS = {"retry_after", "headers", "body", "bytes", "interval", "location"}
 
 
 class FaultError(ValueError):
@@ -46,10 +45,6 @@ class Fault:
         """The HTTP status, if the kind is a status; otherwise None."""
         return int(self.kind) if self.kind.isdigit() else None
 
-    def summary(self) -> dict[str, Any]:
-        """Return the API, the kind and the remaining calls, for JSON."""
-        return {"api": self.api, "kind": self.kind, "times": self.times}
-
 
 class Plan:
     """The planned faults, in the order in which they were planned. Any thread can plan faults."""
@@ -71,8 +66,8 @@ class Plan:
             self._faults = []
 
     def summary(self) -> list[dict[str, Any]]:
-        """Return the summaries of all planned faults, for JSON."""
-        return [fault.summary() for fault in self._faults]
+        """Return the API, the kind and the remaining calls of each planned fault, for JSON."""
+        return [{"api": fault.api, "kind": fault.kind, "times": fault.times} for fault in self._faults]
 
     def take(self, api: str) -> Fault | None:
         """Return the first planned fault that affects this API, or None. Count the call in the fault's `times`."""
@@ -93,7 +88,7 @@ class Plan:
         """Convert a fault from JSON, and check it. Raises FaultError."""
         if not isinstance(wanted, Mapping) or not {"api", "kind"} <= set(wanted):
             raise FaultError("a fault is an object with at least 'api' and 'kind'")
-        unknown = sorted(map(str, set(wanted) - _OPTIONS - {"api", "kind", "times"}))
+        unknown = sorted(map(str, set(wanted) - {*_OPTIONS, "api", "kind", "times"}))
         if unknown:
             raise FaultError(f"unknown option {unknown[0]!r}; known options: times, {', '.join(sorted(_OPTIONS))}")
         api = wanted["api"]
@@ -103,24 +98,29 @@ class Plan:
         if api != "*" and not self._fits(api, kind):
             fitting = [name for name, kinds in self._variants.items() if kind in kinds]
             raise FaultError(f"{kind!r} is not possible for {api}, only for {', '.join(fitting)}")
-        options = {name: _option(name, wanted[name]) for name in _OPTIONS & set(wanted) if wanted[name] is not None}
+        options = {name: wanted[name] for name in _OPTIONS if wanted.get(name) is not None}
+        for name, value in options.items():
+            is_good, form = _OPTIONS[name]
+            if not is_good(value):
+                raise FaultError(f"{name!r} must be {form}")
         return Fault(api, kind, _times(wanted.get("times", 1)), **options)
 
 
 def _kind(kind: Any) -> str:
-    if isinstance(kind, int) and not isinstance(kind, bool):
-        kind = str(kind)
-    if kind not in KINDS and not (isinstance(kind, str) and _STATUS.fullmatch(kind)):
-        raise FaultError(f"unknown kind {kind!r}; known kinds: a status from 200 to 599 and {', '.join(KINDS)}")
-    return str(kind)
+    text = str(kind) if _is_whole(kind) else kind
+    if not isinstance(text, str) or not (text in KINDS or _STATUS.fullmatch(text)):
+        raise FaultError(f"unknown kind {text!r}; known kinds: a status from 200 to 599 and {', '.join(KINDS)}")
+    return text
 
 
 def _times(times: Any) -> int | None:
-    if times is None:
-        return None
-    if isinstance(times, bool) or not isinstance(times, int) or times < 0:
+    if times is not None and not (_is_whole(times) and times >= 0):
         raise FaultError("'times' must be a whole number; 0 or null means all calls until the fault is cleared")
     return times or None
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:
@@ -131,23 +131,23 @@ def _is_header_text(value: Any) -> bool:
     return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()
 
 
-def _is_header(name: Any, value: Any) -> bool:
-    return _is_header_text(value) and isinstance(name, str) and bool(_HEADER.fullmatch(name))
+def _are_headers(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and _HEADER.fullmatch(name) and _is_header_text(text) for name, text in value.items()
+    )
 
 
-def _option(name: str, value: Any) -> Any:
-    if name in ("retry_after", "interval"):
-        good, form = _is_number(value), "a number of seconds, at least 0"
-    elif name == "bytes":
-        good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_BYTES
-        form = f"a whole number from 1 to {_MOST_BYTES}"
-    elif name == "headers":
-        good = isinstance(value, Mapping) and all(_is_header(*pair) for pair in value.items())
-        form = "an object of ASCII header names and values, without Content-Length, Transfer-Encoding and Connection"
-    elif name == "location":
-        good, form = _is_header_text(value), "a URL in printable ASCII characters"
-    else:
-        good, form = isinstance(value, str), "a string"
-    if not good:
-        raise FaultError(f"{name!r} must be {form}")
-    return value
+_OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "retry_after": (_is_number, "a number of seconds, at least 0"),
+    "headers": (
+        _are_headers,
+        "an object of ASCII header names and values, without Content-Length, Transfer-Encoding and Connection",
+    ),
+    "body": (lambda value: isinstance(value, str), "a string"),
+    "bytes": (
+        lambda value: _is_whole(value) and 0 < value <= _MOST_BYTES,
+        f"a whole number from 1 to {_MOST_BYTES}",
+    ),
+    "interval": (_is_number, "a number of seconds, at least 0"),
+    "location": (_is_header_text, "a URL in printable ASCII characters"),
+}

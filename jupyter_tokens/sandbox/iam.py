@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
-import json
 import re
 import secrets
-from http import HTTPStatus
 from typing import Any, ClassVar
 
-from .api import Api, Issued, World, iso
-from .huawei_sts import MISSING, lend
-from .messages import Request, Response, json_response
+from .accounts import is_secret
+from .api import Issued, RefusedError, Usual, iso
+from .huawei import MISSING, HuaweiApi, body_of, reply
+from .messages import Request, Response
 from .modelarts import PROJECT
-from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
 
 _ID_TOKEN = "/v3.0/OS-AUTH/id-token/tokens"  # noqa: S105 - a path, and no secret
 _SECURITY_TOKENS = "/v3.0/OS-CREDENTIAL/securitytokens"
@@ -21,54 +18,48 @@ _LIFE = 24 * 3600
 _KEY_LIVES = range(900, 86_401)
 _SESSION_USER = re.compile(r"\S{5,64}")
 _PROJECT_ID = re.compile(r"[0-9a-f]{32}")
-_TITLES = {
-    400: ("Bad Request", "The request body is invalid."),
-    401: ("Unauthorized", "The username or password is wrong."),
-    403: ("Forbidden", "You are not authorized to perform the requested action."),
-    404: ("Not Found", "The resource could not be found."),
-    405: ("Method Not Allowed", "The method is not allowed for the requested URL."),
-    429: ("Too Many Requests", "The throttling threshold has been reached."),
-    500: ("Internal Server Error", "An unexpected error prevented the server from fulfilling your request."),
-    503: ("Service Unavailable", "The service is temporarily unavailable."),
-}
 
 
-class _RefusedError(Exception):
-    def __init__(self, status: int, message: str = "") -> None:
-        super().__init__(message)
-        self.status, self.message = status, message
-
-
-class Iam(Api):
+class Iam(HuaweiApi):
     """Accepts any domain and any project name. Every project name means the sandbox's default project."""
 
     name: ClassVar[str] = "iam"
     variants: ClassVar[frozenset[str]] = frozenset({"expired"})
+    # Instead of a code, Keystone's errors have a title.
+    usual: ClassVar[Usual] = {
+        400: ("Bad Request", "The request body is invalid."),
+        401: ("Unauthorized", "The username or password is wrong."),
+        403: ("Forbidden", "You are not authorized to perform the requested action."),
+        404: ("Not Found", "The resource could not be found."),
+        405: ("Method Not Allowed", "The method is not allowed for the requested URL."),
+        429: ("Too Many Requests", "The throttling threshold has been reached."),
+        500: ("Internal Server Error", "An unexpected error prevented the server from fulfilling your request."),
+        503: ("Service Unavailable", "The service is temporarily unavailable."),
+    }
 
-    def __init__(self, world: World, verifier: SdkHmacVerifier) -> None:
-        self.world, self._verifier = world, verifier
-
-    def answer(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Response:
         """Log in or issue a temporary key, with status 201.
 
         A login's token is in the header X-Subject-Token. The token's expiry is in the body.
         """
-        try:
-            if request.path not in ("/v3/auth/tokens", _ID_TOKEN, _SECURITY_TOKENS):
-                raise _RefusedError(404)
-            if request.method != "POST":
-                raise _RefusedError(405)
-            # Logins need no signature, but the SDK signs some logins. Like the gateway, verify every signature.
-            if request.header("authorization") is not None:
-                self._verifier.verify(request)
-            return self._lend(request) if request.path == _SECURITY_TOKENS else self._log_in(request)
-        except _RefusedError as refused:
-            return _error(refused.status, refused.message)
-        except NotVerifiedError as refused:
-            return _unverified(refused)
+        if request.path not in ("/v3/auth/tokens", _ID_TOKEN, _SECURITY_TOKENS):
+            raise RefusedError(404)
+        if request.method != "POST":
+            raise RefusedError(405)
+        # Logins need no signature, but the SDK signs some logins. Like the gateway, verify every signature.
+        if request.header("authorization") is not None:
+            self._verifier.verify(request)
+        return self._lend(request) if request.path == _SECURITY_TOKENS else self._log_in(request)
+
+    def error(self, request: Request, refused: RefusedError) -> Response:
+        """Create an error in Keystone's form, or the gateway's error about a signature."""
+        if refused.code.startswith("APIGW."):
+            return super().error(request, refused)
+        error = {"code": refused.status, "message": refused.message, "title": refused.code}
+        return reply(refused.status, {"error": error})
 
     def _log_in(self, request: Request) -> Response:
-        auth, end = _auth(request), self.world.end_of_life(self.name, request, _LIFE)
+        auth, end = _member(body_of(request), "auth"), self.world.end_of_life(self.name, request, _LIFE)
         scope = _scope(auth.get("scope"))
         if request.path == _ID_TOKEN:
             return self._issue("id_token", self._federated(request, auth), scope, end)
@@ -79,18 +70,18 @@ class Iam(Api):
             token = self._token(identity)
             # The new token does not outlive the token that was used to log in.
             return self._issue("token", _named(token.subject["user"]), scope, min(end, token.expires_at or end))
-        raise _RefusedError(400, 'auth.identity.methods must be ["password"] or ["token"].')
+        raise RefusedError(400, message='auth.identity.methods must be ["password"] or ["token"].')
 
     def _lend(self, request: Request) -> Response:
         """Issue a temporary access key for the caller or for an agency."""
-        auth = _auth(request)
+        auth = _member(body_of(request), "auth")
         identity = _member(auth, "identity")
         methods = identity.get("methods")
         if methods not in (["token"], ["assume_role"]):
-            raise _RefusedError(400, "Only the methods token and assume_role are known.")
+            raise RefusedError(400, message="Only the methods token and assume_role are known.")
         asked = identity.get(methods[0], {} if methods == ["token"] else None)
         if not isinstance(asked, dict):
-            raise _RefusedError(400, f"The request body lacks the object {methods[0]}.")
+            raise RefusedError(400, message=f"The request body lacks the object {methods[0]}.")
         # A signed request needs no token; a token in the header takes precedence over a token in the body.
         if request.header("authorization") is None:
             in_body = asked.get("id") if methods == ["token"] else None
@@ -101,44 +92,43 @@ class Iam(Api):
         # Unknown fields are ignored: T Cloud's SDK misspells one of the names.
         life = asked.get("duration_seconds", _KEY_LIVES.start)
         if isinstance(life, bool) or not isinstance(life, int) or life not in _KEY_LIVES:
-            raise _RefusedError(400, "duration_seconds must be a whole number from 900 to 86400.")
+            raise RefusedError(400, message="duration_seconds must be a whole number from 900 to 86400.")
         end = self.world.end_of_life(self.name, request, life)
-        key_id, secret, token = lend(self.world, self._verifier, self.name, end)
-        credential = {"access": key_id, "secret": secret, "securitytoken": token, "expires_at": iso(end, fraction=True)}
-        return json_response(201, {"credential": credential}, [("X-Request-Id", secrets.token_hex(16))])
-
-    def failure(self, status: int) -> Response:
-        """Create an error in Keystone's form."""
-        return _error(status)
+        key_id, secret, token = self.lend(end)
+        credential = {
+            "access": key_id,
+            "secret": secret,
+            "securitytoken": token,
+            "expires_at": iso(end, "microseconds"),
+        }
+        return reply(201, {"credential": credential})
 
     def _federated(self, request: Request, auth: dict[str, Any]) -> dict[str, Any]:
         provider, given = request.header("x-idp-id"), _member(auth, "id_token").get("id")
         if not (provider and isinstance(given, str) and given):
-            raise _RefusedError(400, "The header X-Idp-Id and the id of an id_token are needed.")
-        known = self.world.accounts.id_tokens.get(provider)
-        if not hmac.compare_digest((known or "").encode(), given.encode("utf-8", "replace")) or known is None:
-            raise _RefusedError(401, "The identity provider does not exist or the ID token is not valid.")
+            raise RefusedError(400, message="The header X-Idp-Id and the id of an id_token are needed.")
+        if not is_secret(self.world.accounts.id_tokens.get(provider), given):
+            raise RefusedError(401, message="The identity provider does not exist or the ID token is not valid.")
         return _named("federated-user")
 
     def _token(self, identity: dict[str, Any]) -> Issued:
         given = _member(identity, "token").get("id")
         if not isinstance(given, str):
-            raise _RefusedError(400, "The token needs an id.")
-        token = self.world.find(given)
-        if token is None or token.api != self.name or not token.alive(self.world.clock()):
-            raise _RefusedError(401, "The token is invalid or has expired.")
+            raise RefusedError(400, message="The token needs an id.")
+        token = self.world.living(given)
+        if token is None or token.api != self.name:
+            raise RefusedError(401, message="The token is invalid or has expired.")
         return token
 
     def _user(self, identity: dict[str, Any]) -> dict[str, Any]:
         user = _member(_member(identity, "password"), "user")
         name, password, domain = user.get("name"), user.get("password"), _member(user, "domain")
         if not (isinstance(name, str) and isinstance(password, str) and _name_or_id(domain)):
-            raise _RefusedError(400, "The user needs a name, a password and a domain's name or id.")
-        known = self.world.accounts.iam.get(name)
+            raise RefusedError(400, message="The user needs a name, a password and a domain's name or id.")
         # An unknown user's password is compared too, and the error is the same: neither the text nor the time of the
         # response reveals whether the user or the password was wrong.
-        if not hmac.compare_digest((known or "").encode(), password.encode("utf-8", "replace")) or known is None:
-            raise _RefusedError(401)
+        if not is_secret(self.world.accounts.iam.get(name), password):
+            raise RefusedError(401)
         return {"name": name, "domain": domain}
 
     def _issue(self, method: str, user: dict[str, Any], scope: dict[str, Any], end: float) -> Response:
@@ -150,45 +140,34 @@ class Iam(Api):
         self.world.issue(value, Issued(self.name, end, subject))
         token = {
             "methods": [method],
-            "expires_at": iso(end, fraction=True),
-            "issued_at": iso(now, fraction=True),
+            "expires_at": iso(end, "microseconds"),
+            "issued_at": iso(now, "microseconds"),
             "user": {**user, "id": secrets.token_hex(16), "password_expires_at": ""},
             "roles": [{"name": "te_admin", "id": "0"}],
             "catalog": [],
             **scope,
         }
-        headers = [("X-Subject-Token", value), ("X-Request-Id", secrets.token_hex(16))]
-        return json_response(201, {"token": token}, headers)
-
-
-def _auth(request: Request) -> dict[str, Any]:
-    if request.media_type != "application/json":
-        raise _RefusedError(400, "The Content-Type must be application/json.")
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError):
-        raise _RefusedError(400, "The request body is not JSON.") from None
-    return _member(body, "auth")
+        return reply(201, {"token": token}, [("X-Subject-Token", value)])
 
 
 def _check_agency(asked: dict[str, Any]) -> None:
     name = asked.get("agency_name", asked.get("xrole_name"))
     account = asked.get("domain_id", asked.get("domain_name"))
     if not (isinstance(name, str) and name and isinstance(account, str) and account):
-        raise _RefusedError(400, "The agency needs a name, and its account's domain_id or domain_name.")
+        raise RefusedError(400, message="The agency needs a name, and its account's domain_id or domain_name.")
     user = asked.get("session_user", {"name": "sandbox"})
     named = user.get("name") if isinstance(user, dict) else None
     if not (isinstance(named, str) and _SESSION_USER.fullmatch(named)):
-        raise _RefusedError(400, "The name of session_user must have 5 to 64 characters.")
+        raise RefusedError(400, message="The name of session_user must have 5 to 64 characters.")
     if name == MISSING:
-        raise _RefusedError(404, "The agency does not exist.")
+        raise RefusedError(404, message="The agency does not exist.")
 
 
 def _check_policy(policy: Any) -> None:
     if policy is None:
         return
     if not isinstance(policy, dict) or policy.get("Version") != "1.1" or not isinstance(policy.get("Statement"), list):
-        raise _RefusedError(400, 'The policy must be an object with "Version": "1.1" and a list "Statement".')
+        raise RefusedError(400, message='The policy must be an object with "Version": "1.1" and a list "Statement".')
 
 
 def _named(user: str) -> dict[str, Any]:
@@ -198,7 +177,7 @@ def _named(user: str) -> dict[str, Any]:
 def _member(parent: Any, name: str) -> dict[str, Any]:
     child = parent.get(name) if isinstance(parent, dict) else None
     if not isinstance(child, dict):
-        raise _RefusedError(400, f"The request body lacks the object {name}.")
+        raise RefusedError(400, message=f"The request body lacks the object {name}.")
     return child
 
 
@@ -218,19 +197,6 @@ def _scope(scope: Any) -> dict[str, Any]:
         if text:
             project_id = scope[kind].get("id") or PROJECT
             if not _PROJECT_ID.fullmatch(project_id):
-                raise _RefusedError(401, "The project does not exist.")
+                raise RefusedError(401, message="The project does not exist.")
             return {"project": {"id": project_id, "name": scope[kind].get("name", "sandbox")}}
-    raise _RefusedError(400, "The scope needs a project's or a domain's id or name.")
-
-
-def _unverified(refused: NotVerifiedError) -> Response:
-    request_id = secrets.token_hex(16)
-    message = f"Incorrect IAM authentication information: {refused}"
-    body = {"error_msg": message, "error_code": "APIGW.0301", "request_id": request_id}
-    return json_response(401, body, [("X-Request-Id", request_id)])
-
-
-def _error(status: int, message: str = "") -> Response:
-    title, usual = _TITLES.get(status, _TITLES[500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400])
-    body = {"error": {"code": status, "message": message or usual, "title": title}}
-    return json_response(status, body, [("X-Request-Id", secrets.token_hex(16))])
+    raise RefusedError(400, message="The scope needs a project's or a domain's id or name.")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from .server import Connection
 
 _NOT_UNRESERVED = re.compile(rb"[^A-Za-z0-9\-._~]")
 
@@ -59,6 +63,11 @@ class Request:
         """The query's decoded names and values as text."""
         return text_pairs(self.query)
 
+    @property
+    def form(self) -> list[tuple[str, str]]:
+        """The names and values of a form in the body, as text."""
+        return text_pairs(form_pairs(self.body.decode("latin-1")))
+
     def values(self, name: str) -> list[str]:
         """Return all values of a header; `name` is in lower case."""
         return [value for key, value in self.headers if key == name]
@@ -77,30 +86,17 @@ class Request:
         given, _, rest = (self.header("authorization") or "").partition(" ")
         return rest.strip() if given.lower() == scheme.lower() else None
 
-
-class Wire(Protocol):
-    """The connection, as a `Delivery` uses it to send a faulty response."""
-
-    async def head(self, response: Response, length: int | None) -> None:
-        """Send the status line and headers. They announce a body of `length` bytes; None announces a chunked body."""
-
-    async def send(self, data: bytes) -> None:
-        """Send a part of the body."""
-
-    async def finish(self) -> None:
-        """End a chunked body."""
-
-    async def idle(self, seconds: float | None) -> bool:
-        """Wait for `seconds` and return True; None waits for ever.
-
-        Return False as soon as the client disconnects or the faults are cleared.
-        """
-
-    def reset(self) -> None:
-        """Reset the connection (TCP RST)."""
+    def basic(self) -> tuple[str, str] | None:
+        """Return the name and the password of Basic authentication; None if it is missing or malformed."""
+        try:
+            text = base64.b64decode(self.credentials("Basic") or "", validate=True).decode()
+        except ValueError:
+            return None
+        name, colon, password = text.partition(":")
+        return (name, password) if colon else None
 
 
-Delivery = Callable[["Response", Wire], Awaitable[None]]
+Delivery = Callable[["Response", "Connection"], Awaitable[None]]
 
 
 @dataclass
@@ -125,3 +121,30 @@ def json_response(
     """Create a JSON response."""
     body = json.dumps(payload).encode()
     return Response(status, body, [("Content-Type", media_type), *headers])
+
+
+def json_object(text: str | bytes) -> dict[str, Any] | None:
+    """Return the object that a JSON text contains; None if it contains anything else, or is not JSON."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def whole_number(text: str, allowed: range) -> int | None:
+    """Return the number that a text of ASCII digits spells; None if it is another text, or not one of `allowed`."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(allowed[-1]))):
+        return None
+    return int(text) if int(text) in allowed else None
+
+
+def base64url(data: bytes) -> str:
+    """Encode bytes in the URL-safe alphabet, without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def jwt(header: dict[str, Any], claims: dict[str, Any], sign: Callable[[bytes], bytes]) -> str:
+    """Create a JSON Web Token."""
+    signed = ".".join(base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
+    return f"{signed}.{base64url(sign(signed.encode()))}"

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
-from http import HTTPStatus
 from typing import Any, ClassVar
 
-from .api import Api, Issued, World
-from .messages import Request, Response, json_response
-from .sdk_hmac import NotVerifiedError, SdkHmacVerifier
+from .api import Issued, RefusedError, Usual, World
+from .huawei import HuaweiApi, reply
+from .messages import Request, Response
+from .sdk_hmac import SdkHmacVerifier
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 INSTANCE = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
@@ -32,85 +32,73 @@ _CLOSED = {
     "FROZEN": ("ModelArts.6326", "The instance is frozen."),
 }
 _UNKNOWN = ("ModelArts.6309", "The instance does not exist.")
-_INCORRECT = "Incorrect IAM authentication information: "
-_PLAUSIBLE = {
-    400: ("ModelArts.0104", "The request parameter is invalid."),
-    401: ("APIGW.0301", _INCORRECT + "token expires"),
-    403: ("ModelArts.0108", "Not authorized."),
-    404: ("APIGW.0101", "The API does not exist or has not been published in the environment"),
-    429: ("APIGW.0308", "The throttling threshold has been reached"),
-    500: ("APIGW.9999", "System error"),
-    503: ("APIGW.0202", "Backend unavailable"),
-}
 
 
-class _RefusedError(Exception):
-    def __init__(self, status: int, code: str, message: str, spelling: str = "error_msg") -> None:
-        super().__init__(code)
-        self.status, self.code, self.message, self.spelling = status, code, message, spelling
-
-
-class ModelArts(Api):
+class ModelArts(HuaweiApi):
     """Has the documentation's sample instance, instances in other states, and an old instance only for `demanager`."""
 
     name: ClassVar[str] = "modelarts"
+    variants: ClassVar[frozenset[str]] = frozenset()
+    usual: ClassVar[Usual] = {
+        400: ("ModelArts.0104", "The request parameter is invalid."),
+        401: ("APIGW.0301", "Incorrect IAM authentication information: token expires"),
+        403: ("ModelArts.0108", "Not authorized."),
+        404: ("APIGW.0101", "The API does not exist or has not been published in the environment"),
+        429: ("APIGW.0308", "The throttling threshold has been reached"),
+        500: ("APIGW.9999", "System error"),
+        503: ("APIGW.0202", "Backend unavailable"),
+    }
 
     def __init__(self, world: World, verifier: SdkHmacVerifier) -> None:
-        self.world, self._verifier = world, verifier
+        super().__init__(world, verifier)
         self._created = world.clock()
         # In the documentation's samples, `notebooks` returns a UUID as token, and `demanager` 32 hex digits.
         self._tokens = {instance: (str(uuid.uuid4()), secrets.token_hex(16)) for instance in (*_STATUS, LEASED)}
 
-    def answer(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Response:
         """Check the caller, then the path, the project and the instance; return a token or the list."""
-        request_id = secrets.token_hex(16)
-        try:
-            projects = self._authenticate(request)
-            demanager, notebook = _DEMANAGER.fullmatch(request.path), _NOTEBOOK.fullmatch(request.path)
-            match = demanager or notebook or _LIST.fullmatch(request.path)
-            if request.method != "GET" or match is None:
-                raise _RefusedError(404, *_PLAUSIBLE[404])
-            if not _PROJECT_ID.fullmatch(match[1]) or projects not in ("", match[1]):
-                raise _RefusedError(
-                    403, "ModelArts.0210", "The project id in the request URL does not match the token."
-                )
-            if not (demanager or notebook):
-                return json_response(200, self._list(request), [("X-Request-Id", request_id)])
-            body = self._instance_token(match[2]) if demanager else self._notebook(match[2])
-            self.world.issue(str(body["token"]), Issued(self.name, None, {"instance_id": match[2]}))
-            return json_response(200, body, [("X-Request-Id", request_id)])
-        except _RefusedError as refused:
-            return _error(request_id, refused)
+        project = self._authenticate(request)
+        demanager, notebook = _DEMANAGER.fullmatch(request.path), _NOTEBOOK.fullmatch(request.path)
+        match = demanager or notebook or _LIST.fullmatch(request.path)
+        if request.method != "GET" or match is None:
+            raise RefusedError(404)
+        if not _PROJECT_ID.fullmatch(match[1]) or project not in ("", match[1]):
+            raise RefusedError(403, "ModelArts.0210", "The project id in the request URL does not match the token.")
+        if not (demanager or notebook):
+            return reply(200, self._list(request))
+        body = self._instance_token(match[2]) if demanager else self._notebook(match[2])
+        self.world.issue(str(body["token"]), Issued(self.name, None, {"instance_id": match[2]}))
+        return reply(200, body)
 
     def hands_out(self, request: Request) -> bool:
         """Whether a call requests a token: every call does, except the list of notebooks."""
         return _LIST.fullmatch(request.path) is None
 
-    def failure(self, status: int) -> Response:
-        """Create an error in the form of ModelArts and its gateway."""
-        code, message = _PLAUSIBLE.get(status, _PLAUSIBLE[500 if status >= HTTPStatus.INTERNAL_SERVER_ERROR else 400])
-        return _error(secrets.token_hex(16), _RefusedError(status, code, message))
+    def error(self, request: Request, refused: RefusedError) -> Response:
+        """Create an error in the form of ModelArts or its gateway."""
+        if refused.code.startswith("APIGW."):
+            return super().error(request, refused)
+        # In the documentation, the error about an instance that does not exist has the field `error_message` at 400.
+        spelling = "error_message" if (refused.status, refused.code) == (400, _UNKNOWN[0]) else "error_msg"
+        return reply(refused.status, {spelling: refused.message, "error_code": refused.code})
 
     def _authenticate(self, request: Request) -> str:
         """Authenticate the caller; return the only project that the caller may access, or "" for any project."""
         if request.header("authorization") is not None:
-            try:
-                self._verifier.verify(request)
-            except NotVerifiedError as refused:
-                raise _RefusedError(401, "APIGW.0301", f"{_INCORRECT}{refused}") from None
+            self._verifier.verify(request)
             # An AK may belong to many projects; this header selects the project.
             return request.header("x-project-id") or ""
         value = request.header("x-auth-token")
         if not value:
-            raise _RefusedError(401, "ModelArts.0201", "Token doesn't exist.")
+            raise RefusedError(401, "ModelArts.0201", "Token doesn't exist.")
         token = self.world.find(value)
         if token is None or token.api != "iam":
-            raise _RefusedError(401, "ModelArts.0203", "Invalid token.")
+            raise RefusedError(401, "ModelArts.0203", "Invalid token.")
         if not token.alive(self.world.clock()):
-            raise _RefusedError(401, "ModelArts.0202", "Token has expired.")
+            raise RefusedError(401, "ModelArts.0202", "Token has expired.")
         project = token.subject.get("project_id")
         if project is None:
-            raise _RefusedError(400, "ModelArts.0204", "Token must contain projectId info.")
+            raise RefusedError(400, "ModelArts.0204", "Token must contain projectId info.")
         return project
 
     def _status(self, instance_id: str) -> str | None:
@@ -119,20 +107,19 @@ class ModelArts(Api):
         return _STATUS.get(instance_id)
 
     def _instance_token(self, instance_id: str) -> dict[str, Any]:
-        """Return the body for `demanager`: only the token. Raises `_RefusedError` unless the instance is running."""
+        """Return the body for `demanager`: only the token. Raises `RefusedError` unless the instance is running."""
         status = self._status(instance_id)
         if status is None:
-            # In the documentation, this error has status 400 and the field `error_message`.
-            raise _RefusedError(400, *_UNKNOWN, "error_message")
+            raise RefusedError(400, *_UNKNOWN)
         if status in _CLOSED:
-            raise _RefusedError(400, *_CLOSED[status])
+            raise RefusedError(400, *_CLOSED[status])
         return {"token": self._tokens[instance_id][1]}
 
     def _list(self, request: Request) -> dict[str, Any]:
         """Return the list of all notebooks as JSON, including their tokens."""
         limit = dict(request.params).get("limit", "10")
         if limit not in ("10", "20", "50"):
-            raise _RefusedError(400, *_PLAUSIBLE[400])
+            raise RefusedError(400)
         found = [self._notebook(instance_id) for instance_id in self._tokens if instance_id != OLD_INSTANCE]
         return {"current": 0, "data": found, "pages": 1, "size": int(limit), "total": len(found)}
 
@@ -140,7 +127,7 @@ class ModelArts(Api):
         """Return a notebook as JSON. The token is included, even if the notebook is not running."""
         status = self._status(instance_id)
         if status is None or instance_id == OLD_INSTANCE:
-            raise _RefusedError(404, *_UNKNOWN)
+            raise RefusedError(404, *_UNKNOWN)
         created = int(self._created * 1000)
         return {
             "id": instance_id,
@@ -162,10 +149,3 @@ class ModelArts(Api):
                 "update_at": created,
             },
         }
-
-
-def _error(request_id: str, refused: _RefusedError) -> Response:
-    body = {refused.spelling: refused.message, "error_code": refused.code}
-    if refused.code.startswith("APIGW."):
-        body["request_id"] = request_id
-    return json_response(refused.status, body, [("X-Request-Id", request_id)])

@@ -6,11 +6,8 @@ and OpenID Connect Core and Discovery 1.0.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
-import json
 import re
 import secrets
 from collections import OrderedDict, deque
@@ -21,10 +18,11 @@ from html import escape
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import unquote_plus, urlencode, urlsplit
 
-from .api import MOST_ISSUED, Api, Issued, World, remember
-from .messages import Request, Response, form_pairs, json_response, text_pairs
+from .accounts import is_secret
+from .api import MOST_ISSUED, Api, Issued, RefusedError, Usual, World, remember
+from .messages import Request, Response, base64url, json_response, jwt
 
 PREFIX = "/openid"
 WELL_KNOWN = "/.well-known/"
@@ -51,14 +49,6 @@ _STYLE = (
 )
 
 
-class _RefusedError(Exception):
-    """An error of RFC 6749, section 5.2, or of an extension."""
-
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
-        super().__init__(code)
-        self.code, self.description, self.status = code, description, status
-
-
 @dataclass
 class _Grant:
     """What a client may do, for a person or for itself, and the grant's access tokens and latest refresh token."""
@@ -74,37 +64,30 @@ class _Grant:
 
 
 @dataclass
-class _Code:
-    grant: _Grant
-    redirect_uri: str
-    challenge: str
-    expires_at: float
-    spent: bool = False
-
-
-@dataclass
 class _Asked:
-    """A page that waits for a person's decision. `cookie` binds the page to the browser that shows it."""
+    """What a page asks a person to allow: a device, or a redirect with a code, which then ends at `expires_at`.
+
+    `cookie` binds the page to the browser that shows it.
+    """
 
     grant: _Grant
-    cookie: str
     expires_at: float
     redirect_uri: str = ""
     challenge: str = ""
     state: str = ""
     device: _Device | None = None
+    cookie: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    spent: bool = False
 
 
 @dataclass
 class _Device:
-    client_id: str
-    scope: tuple[str, ...]
+    grant: _Grant
     user_code: str
     expires_at: float
     interval: float = INTERVAL
     polled_at: float = float("-inf")
-    grant: _Grant | None = None
-    denied: bool = False
+    allowed: bool | None = None
     spent: bool = False
 
 
@@ -115,24 +98,36 @@ class OpenId(Api):
     """
 
     name: ClassVar[str] = "openid"
-    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
+    usual: ClassVar[Usual] = {
+        status: (code, "The sandbox refused the call: wrong path or method, or a planned fault.")
+        for status, code in (
+            (400, "invalid_request"),
+            (401, "invalid_client"),
+            (403, "access_denied"),
+            (500, "server_error"),
+            (503, "temporarily_unavailable"),
+        )
+    }
 
     def __init__(self, world: World, url: Callable[[], str]) -> None:
-        self.world, self._url = world, url
-        self._codes: OrderedDict[str, _Code] = OrderedDict()
+        super().__init__(world)
+        self._url = url
+        self._kid = secrets.token_hex(8)
+        self._codes: OrderedDict[str, _Asked] = OrderedDict()
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
         self._devices: OrderedDict[str, _Device] = OrderedDict()
         self._refresh: OrderedDict[str, tuple[_Grant, float]] = OrderedDict()
         self._guesses: list[float] = []
         self._routes: dict[str, dict[str, Callable[[Request], Response]]] = {
-            "/authorize": {"GET": self._authorize, "POST": self._decide},
-            "/device": {"GET": self._device_page, "POST": self._device_decide},
-            "/token": {"POST": self._token},
-            "/device_authorization": {"POST": self._device_authorization},
-            "/revoke": {"POST": self._revoke},
-            "/userinfo": {"GET": self._userinfo, "POST": self._userinfo},
-            "/jwks": {"GET": self._jwks},
-            f"{WELL_KNOWN}openid-configuration": {"GET": self._metadata},
+            f"{PREFIX}/authorize": {"GET": self._authorize, "POST": self._decide},
+            f"{PREFIX}/device": {"GET": self._device_page, "POST": self._device_asked},
+            f"{PREFIX}/token": {"POST": self._token},
+            f"{PREFIX}/device_authorization": {"POST": self._device_authorization},
+            f"{PREFIX}/revoke": {"POST": self._revoke},
+            f"{PREFIX}/userinfo": {"GET": self._userinfo, "POST": self._userinfo},
+            f"{PREFIX}/jwks": {"GET": self._jwks},
+            f"{PREFIX}{WELL_KNOWN}openid-configuration": {"GET": self._metadata},
+            f"{WELL_KNOWN}oauth-authorization-server{PREFIX}": {"GET": self._metadata},
         }
 
     @property
@@ -144,37 +139,21 @@ class OpenId(Api):
         """Whether a call requests a token: only calls of the token endpoint do."""
         return request.path == f"{PREFIX}/token"
 
-    def answer(self, request: Request) -> Response:
-        """Answer a request. `_RefusedError` becomes an error in JSON."""
-        if request.path == f"{WELL_KNOWN}oauth-authorization-server{PREFIX}":
-            routes: dict[str, Callable[[Request], Response]] | None = {"GET": self._metadata}
-        else:
-            routes = self._routes.get(request.path.removeprefix(PREFIX)) if request.path.startswith(PREFIX) else None
+    def respond(self, request: Request) -> Response:
+        """Answer a request."""
+        routes = self._routes.get(request.path)
         if routes is None:
-            return self.failure(404)
+            raise RefusedError(404)
         act = routes.get("GET" if request.method == "HEAD" else request.method)
         if act is None:
-            return self.failure(405).with_headers({"Allow": ", ".join(routes)})
-        try:
-            return act(request)
-        except _RefusedError as error:
-            body = {"error": error.code, "error_description": error.description}
-            basic = [("WWW-Authenticate", 'Basic realm="sandbox"')] if error.status == HTTPStatus.UNAUTHORIZED else []
-            return json_response(error.status, body, [*_NO_STORE, *basic])
+            return self.failure(request, 405).with_headers({"Allow": ", ".join(routes)})
+        return act(request)
 
-    def failure(self, status: int) -> Response:
+    def error(self, request: Request, refused: RefusedError) -> Response:
         """Create an error in the form of RFC 6749, section 5.2."""
-        codes = {401: "invalid_client", 403: "access_denied", 503: "temporarily_unavailable"}
-        fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        code = codes.get(status, "server_error" if fault else "invalid_request")
-        return json_response(
-            status,
-            {
-                "error": code,
-                "error_description": "The sandbox refused the call: wrong path or method, or a planned fault.",
-            },
-            _NO_STORE,
-        )
+        body = {"error": refused.code, "error_description": refused.message}
+        basic = [("WWW-Authenticate", 'Basic realm="sandbox"')] if refused.status == HTTPStatus.UNAUTHORIZED else []
+        return json_response(refused.status, body, [*_NO_STORE, *basic])
 
     # Metadata
 
@@ -208,14 +187,12 @@ class OpenId(Api):
 
         return rsa.generate_private_key(65537, 2048)
 
-    @cached_property
-    def _kid(self) -> str:
-        return secrets.token_hex(8)
-
     def _jwks(self, _request: Request) -> Response:
         numbers = self._key.public_key().public_numbers()
         key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self._kid}
-        key |= {name: _b64(n.to_bytes((n.bit_length() + 7) // 8)) for name, n in (("n", numbers.n), ("e", numbers.e))}
+        key |= {
+            name: base64url(n.to_bytes((n.bit_length() + 7) // 8)) for name, n in (("n", numbers.n), ("e", numbers.e))
+        }
         return json_response(200, {"keys": [key]})
 
     # Pages for a person
@@ -228,27 +205,25 @@ class OpenId(Api):
         # Never redirect to a URI that is not registered for the client.
         if not self._is_client(client_id) or not _is_registered(redirect_uri):
             return _page(400, "<p>The client or its redirect URI is not registered.</p>")
-        problem = _problem(given)
-        if problem:
-            return self._redirect(
-                redirect_uri, given.get("state", ""), {"error": problem[0], "error_description": problem[1]}
-            )
-        scope = _scope(given.get("scope", ""))
+        try:
+            scope = _asked_scope(given)
+        except RefusedError as refused:
+            told = {"error": refused.code, "error_description": refused.message}
+            return self._redirect(redirect_uri, given.get("state", ""), told)
         if "offline_access" in scope and "consent" not in given.get("prompt", "").split():
             scope = tuple(name for name in scope if name != "offline_access")
         grant = _Grant(client_id, scope, given.get("nonce", ""))
-        asked = _Asked(grant, secrets.token_urlsafe(24), self.world.clock() + PAGE_LIFE)
-        asked.redirect_uri, asked.challenge, asked.state = redirect_uri, given["code_challenge"], given.get("state", "")
-        return self._ask(asked, "/authorize")
+        ends = self.world.clock() + PAGE_LIFE
+        return self._ask(_Asked(grant, ends, redirect_uri, given["code_challenge"], given.get("state", "")))
 
-    def _ask(self, asked: _Asked, path: str) -> Response:
+    def _ask(self, asked: _Asked) -> Response:
         """Return the page with the buttons that allow or deny access."""
         transaction = secrets.token_urlsafe(24)
         remember(self._asked, transaction, asked)
         names = escape(", ".join(asked.grant.scope) or "nothing in particular")
         body = (
             f"<h1>Sandbox</h1><p><b>{escape(asked.grant.client_id)}</b> asks for access to: {names}.</p>"
-            f'<form method="post" action="{PREFIX}{path}">'
+            f'<form method="post" action="{PREFIX}/authorize">'
             f'<input type="hidden" name="transaction" value="{transaction}">'
             '<button name="decision" value="allow">Log in as demo</button>'
             '<button name="decision" value="deny">Deny</button></form>'
@@ -258,36 +233,33 @@ class OpenId(Api):
         page.headers.append(("Set-Cookie", cookie))
         return page
 
-    def _decision(self, request: Request) -> tuple[_Asked, bool] | None:
-        """Return the page whose form was submitted, and whether the person allows access.
-
-        Return None if the form is unknown, or was submitted before, too late or from another browser.
-        """
-        given = dict(_form(request))
-        asked = self._asked.pop(given.get("transaction", ""), None)
-        if asked is None or self.world.clock() >= asked.expires_at:
-            return None
-        if not hmac.compare_digest(_cookie(request).encode(), asked.cookie.encode()):
-            return None
-        return asked, given.get("decision") == "allow"
-
     def _decide(self, request: Request) -> Response:
-        decided = self._decision(request)
-        if decided is None or decided[0].device is not None:
+        """Do what a person decided on the page of `_ask`."""
+        given, now = dict(_form(request)), self.world.clock()
+        asked = self._asked.pop(given.get("transaction", ""), None)
+        # The page is unknown or was answered before, too late, in another browser, or for a device decided elsewhere.
+        if (
+            asked is None
+            or now >= asked.expires_at
+            or not is_secret(asked.cookie, _cookie(request))
+            or (asked.device is not None and asked.device.allowed is not None)
+        ):
             return _page(400, "<p>This page is no longer valid. Start the login again.</p>")
-        asked, allowed = decided
+        allowed = given.get("decision") == "allow"
+        asked.grant.auth_time = int(now)
+        if asked.device is not None:
+            asked.device.allowed = allowed
+            done = "Done: the device is logged in" if allowed else "Denied"
+            return _page(200, f"<p>{done}. You can close this page.</p>")
         if not allowed:
             return self._redirect(asked.redirect_uri, asked.state, {"error": "access_denied"})
-        code = secrets.token_urlsafe(32)
-        now = self.world.clock()
-        asked.grant.auth_time = int(now)
-        remember(self._codes, code, _Code(asked.grant, asked.redirect_uri, asked.challenge, now + CODE_LIFE))
+        code, asked.expires_at = secrets.token_urlsafe(32), now + CODE_LIFE
+        remember(self._codes, code, asked)
         return self._redirect(asked.redirect_uri, asked.state, {"code": code})
 
     def _redirect(self, to: str, state: str, params: Mapping[str, str]) -> Response:
         query = urlencode({**params, **({"state": state} if state else {}), "iss": self.issuer})
-        headers = [("Location", f"{to}{'&' if urlsplit(to).query else '?'}{query}"), ("Referrer-Policy", "no-referrer")]
-        return Response(303, b"", [*headers, *_NO_STORE])
+        return Response(303, b"", [("Location", f"{to}?{query}"), ("Referrer-Policy", "no-referrer"), *_NO_STORE])
 
     def _device_page(self, request: Request) -> Response:
         shown = escape(dict(request.params).get("user_code", ""))
@@ -297,36 +269,16 @@ class OpenId(Api):
             f'<input name="user_code" value="{shown}" autocomplete="off"></label></p><button>Continue</button></form>',
         )
 
-    def _device_decide(self, request: Request) -> Response:
-        given = dict(_form(request))
-        if "transaction" not in given:
-            return self._device_asked(given.get("user_code", ""))
-        decided = self._decision(request)
-        if decided is None or decided[0].device is None:
-            return _page(400, "<p>This page is no longer valid. Start the login again.</p>")
-        asked, allowed = decided
-        device = asked.device
-        assert device is not None
-        if allowed:
-            asked.grant.auth_time = int(self.world.clock())
-            device.grant = asked.grant
-        else:
-            device.denied = True
-        return _page(
-            200, f"<p>{'Done: the device is logged in' if allowed else 'Denied'}. You can close this page.</p>"
-        )
-
-    def _device_asked(self, typed: str) -> Response:
-        now = self.world.clock()
+    def _device_asked(self, request: Request) -> Response:
+        typed, now = dict(_form(request)).get("user_code", ""), self.world.clock()
         self._guesses = [at for at in self._guesses if now - at < DEVICE_LIFE]
         if len(self._guesses) >= _MOST_GUESSES:
             return _page(429, "<p>Too many wrong codes. Try again in ten minutes.</p>")
         code = re.sub(r"[^A-Z]", "", typed.upper())
         for device in self._devices.values():
-            waits = device.grant is None and not device.denied and now < device.expires_at
-            if waits and hmac.compare_digest(device.user_code.replace("-", "").encode(), code.encode()):
-                grant = _Grant(device.client_id, device.scope)
-                return self._ask(_Asked(grant, secrets.token_urlsafe(24), now + PAGE_LIFE, device=device), "/device")
+            waits = device.allowed is None and now < device.expires_at
+            if waits and is_secret(device.user_code.replace("-", ""), code):
+                return self._ask(_Asked(device.grant, now + PAGE_LIFE, device=device))
         self._guesses.append(now)
         return _page(400, "<p>This code is unknown, has expired or was used already.</p>")
 
@@ -337,9 +289,8 @@ class OpenId(Api):
         client_id = self._client(request, given)
         device_code, letters = secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8))
         user_code = f"{letters[:4]}-{letters[4:]}"
-        scope = _scope(given.get("scope", ""))
-        device = _Device(client_id, scope, user_code, self.world.clock() + DEVICE_LIFE)
-        remember(self._devices, device_code, device)
+        grant = _Grant(client_id, _scope(given.get("scope", "")))
+        remember(self._devices, device_code, _Device(grant, user_code, self.world.clock() + DEVICE_LIFE))
         place = f"{self.issuer}/device"
         body = {
             "device_code": device_code,
@@ -367,7 +318,7 @@ class OpenId(Api):
         act = self._grant_routes.get(given.get("grant_type", ""))
         if act is None:
             kind = "unsupported_grant_type" if given.get("grant_type") else "invalid_request"
-            raise _RefusedError(kind, "grant_type is missing or not supported.")
+            raise RefusedError(400, kind, "grant_type is missing or not supported.")
         return json_response(200, act(request, client_id, given), _NO_STORE)
 
     def _by_code(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
@@ -384,10 +335,10 @@ class OpenId(Api):
         if given.get("redirect_uri") != code.redirect_uri:
             raise _invalid_grant("redirect_uri differs from the redirect_uri of the authorization request.")
         verifier = given.get("code_verifier", "")
-        digest = _b64(hashlib.sha256(verifier.encode()).digest())
+        digest = base64url(hashlib.sha256(verifier.encode()).digest())
         if not _VERIFIER.fullmatch(verifier) or not hmac.compare_digest(digest, code.challenge):
             raise _invalid_grant("code_verifier is malformed, or does not match code_challenge.")
-        return self._issue(request, code.grant, offline="offline_access" in code.grant.scope)
+        return self._issue(request, code.grant)
 
     def _by_refresh_token(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         value = given.get("refresh_token", "")
@@ -400,61 +351,61 @@ class OpenId(Api):
             raise _invalid_grant("The refresh token was used already; the login is revoked.")
         scope = _scope(given["scope"]) if "scope" in given else grant.scope
         if not set(scope) <= set(grant.scope):
-            raise _RefusedError("invalid_scope", "The scope is wider than the scope that the person allowed.")
-        return self._issue(request, grant, offline=True, scope=scope)
+            raise RefusedError(400, "invalid_scope", "The scope is wider than the scope that the person allowed.")
+        return self._issue(request, grant, scope)
 
     def _by_client(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         if client_id == PUBLIC_CLIENT:
-            raise _RefusedError("unauthorized_client", "A client without a secret cannot get a token for itself.")
+            raise RefusedError(400, "unauthorized_client", "A client without a secret cannot get a token for itself.")
         scope = tuple(name for name in _scope(given.get("scope", "")) if name in ("read", "write"))
-        return self._issue(request, _Grant(client_id, scope, person=False), offline=False)
+        return self._issue(request, _Grant(client_id, scope, person=False))
 
     def _by_device_code(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         device = self._devices.get(given.get("device_code", ""))
         now = self.world.clock()
-        if device is None or device.client_id != client_id or device.spent:
+        if device is None or device.grant.client_id != client_id or device.spent:
             raise _invalid_grant("The device code is not known for this client, or was used already.")
         if now >= device.expires_at:
-            raise _RefusedError("expired_token", "The device code has expired.")
+            raise RefusedError(400, "expired_token", "The device code has expired.")
         early, device.polled_at = now - device.polled_at < device.interval, now
         if early:
             device.interval += 5
-            raise _RefusedError("slow_down", "The device polls too often.")
-        if device.denied:
-            raise _RefusedError("access_denied", "The person has denied access.")
-        if device.grant is None:
-            raise _RefusedError("authorization_pending", "The person has not decided yet.")
+            raise RefusedError(400, "slow_down", "The device polls too often.")
+        if device.allowed is None:
+            raise RefusedError(400, "authorization_pending", "The person has not decided yet.")
+        if not device.allowed:
+            raise RefusedError(400, "access_denied", "The person has denied access.")
         device.spent = True
-        return self._issue(request, device.grant, offline="offline_access" in device.scope)
+        return self._issue(request, device.grant)
 
     def _by_exchange(self, request: Request, client_id: str, given: dict[str, str]) -> dict[str, Any]:
         if given.get("subject_token_type") != _ACCESS_TYPE or not given.get("subject_token"):
-            raise _RefusedError(
-                "invalid_request", f"subject_token is missing, or subject_token_type is not {_ACCESS_TYPE}."
+            raise RefusedError(
+                400, "invalid_request", f"subject_token is missing, or subject_token_type is not {_ACCESS_TYPE}."
             )
         if given.get("requested_token_type", _ACCESS_TYPE) != _ACCESS_TYPE:
-            raise _RefusedError("invalid_request", f"requested_token_type must be {_ACCESS_TYPE}.")
+            raise RefusedError(400, "invalid_request", f"requested_token_type must be {_ACCESS_TYPE}.")
         token = self._living(given["subject_token"])
         if token is None:
-            raise _RefusedError("invalid_request", "The subject token was not issued here, has expired or was revoked.")
+            raise RefusedError(
+                400, "invalid_request", "The subject token was not issued here, has expired or was revoked."
+            )
         audience = given.get("audience", "")
         if not audience:
-            raise _RefusedError("invalid_target", "The parameter audience is missing.")
+            raise RefusedError(400, "invalid_target", "The parameter audience is missing.")
         allowed = _scope(token.subject["scope"])
         scope = _scope(given["scope"]) if "scope" in given else allowed
         if not set(scope) <= set(allowed):
-            raise _RefusedError("invalid_scope", "The scope is wider than the scope of the subject token.")
+            raise RefusedError(400, "invalid_scope", "The scope is wider than the scope of the subject token.")
         plain = tuple(name for name in scope if name not in ("openid", "offline_access"))
         grant = _Grant(client_id, plain, person=_is_persons(token))
-        issued = self._issue(request, grant, offline=False, audience=audience)
+        issued = self._issue(request, grant, audience=audience)
         return {**issued, "issued_token_type": _ACCESS_TYPE}
 
     def _issue(
         self,
         request: Request,
         grant: _Grant,
-        *,
-        offline: bool,
         scope: tuple[str, ...] | None = None,
         audience: str = "",
     ) -> dict[str, Any]:
@@ -471,7 +422,7 @@ class OpenId(Api):
             "expires_in": max(0, int(end - now)),
             "scope": " ".join(scope),
         }
-        if offline:
+        if "offline_access" in grant.scope:
             grant.refresh = secrets.token_urlsafe(32)
             remember(self._refresh, grant.refresh, (grant, now + REFRESH_LIFE))
             body["refresh_token"] = grant.refresh
@@ -490,14 +441,13 @@ class OpenId(Api):
             "iat": int(now),
             "exp": int(end),
             "auth_time": grant.auth_time,
-            "at_hash": _b64(hashlib.sha256(access.encode()).digest()[:16]),
+            "at_hash": base64url(hashlib.sha256(access.encode()).digest()[:16]),
             **({"nonce": grant.nonce} if grant.nonce else {}),
             **_claims(scope),
         }
-        head = {"alg": "RS256", "typ": "JWT", "kid": self._kid}
-        signed = ".".join(_b64(json.dumps(part).encode()) for part in (head, claims))
-        value = f"{signed}.{_b64(self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
-        self.world.issue_beside(value, Issued(self.name, end, {"sub": PERSON["sub"], "token": "id_token"}))
+        header = {"alg": "RS256", "typ": "JWT", "kid": self._kid}
+        value = jwt(header, claims, lambda data: self._key.sign(data, padding.PKCS1v15(), hashes.SHA256()))
+        remember(self.world.companions, value, Issued(self.name, end, {"sub": PERSON["sub"], "token": "id_token"}))
         return value
 
     def _userinfo(self, request: Request) -> Response:
@@ -514,7 +464,7 @@ class OpenId(Api):
         client_id = self._client(request, given)
         value = given.get("token", "")
         if not value:
-            raise _RefusedError("invalid_request", "The parameter token is missing.")
+            raise RefusedError(400, "invalid_request", "The parameter token is missing.")
         grant, token = self._refresh.get(value, (None, 0.0))[0], self._living(value)
         if grant is not None and grant.client_id == client_id:
             self._end(grant)
@@ -531,8 +481,8 @@ class OpenId(Api):
 
     def _living(self, value: str) -> Issued | None:
         """Return what is recorded about an access token of this issuer; None if it is unknown or has expired."""
-        token = self.world.issued.get(value)
-        return token if token and token.api == self.name and token.alive(self.world.clock()) else None
+        token = self.world.living(value)
+        return token if token and token.api == self.name and "token" not in token.subject else None
 
     def _is_client(self, client_id: str) -> bool:
         return client_id == PUBLIC_CLIENT or client_id in self.world.accounts.openid
@@ -541,26 +491,28 @@ class OpenId(Api):
         """Authenticate the client, by exactly one method (RFC 6749, section 2.3); return its id."""
         if request.header("authorization") is not None:
             if "client_secret" in given:
-                raise _RefusedError(
-                    "invalid_request",
-                    "The client must authenticate in one way only: by Authorization or by client_secret.",
-                )
-            client_id, secret = _basic(request)
+                message = "The client must authenticate in one way only: by Authorization or by client_secret."
+                raise RefusedError(400, "invalid_request", message)
+            pair = request.basic()
+            if pair is None:
+                message = "Authorization must be Basic, with the id and the secret of the client."
+                raise RefusedError(401, "invalid_client", message)
+            # In Basic authentication, both are form-encoded (RFC 6749, section 2.3.1).
+            client_id, secret = map(unquote_plus, pair)
             if given.get("client_id", client_id) != client_id:
-                raise _RefusedError("invalid_request", "client_id differs from the id in Authorization.")
+                raise RefusedError(400, "invalid_request", "client_id differs from the id in Authorization.")
             status = 401
         else:
             client_id, secret, status = given.get("client_id", ""), given.get("client_secret", ""), 400
         if client_id == PUBLIC_CLIENT and not secret:
             return client_id
-        known = self.world.accounts.openid.get(client_id)
-        if known is None or not hmac.compare_digest(known.encode(), secret.encode()):
-            raise _RefusedError("invalid_client", "The client is not known, or its secret is missing or wrong.", status)
+        if not is_secret(self.world.accounts.openid.get(client_id), secret):
+            raise RefusedError(status, "invalid_client", "The client is not known, or its secret is missing or wrong.")
         return client_id
 
 
-def _invalid_grant(description: str) -> _RefusedError:
-    return _RefusedError("invalid_grant", description)
+def _invalid_grant(description: str) -> RefusedError:
+    return RefusedError(400, "invalid_grant", description)
 
 
 def _is_persons(token: Issued) -> bool:
@@ -579,24 +531,23 @@ def _is_registered(uri: str) -> bool:
     return here and plain and parts.path.endswith(CALLBACKS) and ".." not in parts.path
 
 
-def _problem(given: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the error and the description for an invalid authorization request; None for a valid request."""
+def _asked_scope(given: Mapping[str, str]) -> tuple[str, ...]:
+    """Check an authorization request; return its scope."""
     if given.get("response_type") != "code":
-        return "unsupported_response_type", "response_type must be code."
+        raise RefusedError(400, "unsupported_response_type", "response_type must be code.")
     if given.get("response_mode", "query") != "query":
-        return "invalid_request", "response_mode must be query."
+        raise RefusedError(400, "invalid_request", "response_mode must be query.")
     if given.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(given.get("code_challenge", "")):
-        return "invalid_request", "PKCE with S256 is required."
+        raise RefusedError(400, "invalid_request", "PKCE with S256 is required.")
     if given.get("prompt") == "none":
-        return "login_required", "Nobody is logged in here."
-    unknown = [name for name in given.get("scope", "").split() if name not in SCOPES]
-    return ("invalid_scope", f"A scope is not known; known scopes: {' '.join(SCOPES)}.") if unknown else None
+        raise RefusedError(400, "login_required", "Nobody is logged in here.")
+    return _scope(given.get("scope", ""))
 
 
 def _scope(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(text.split()))
     if any(name not in SCOPES for name in names):
-        raise _RefusedError("invalid_scope", f"A scope is not known; known scopes: {' '.join(SCOPES)}.")
+        raise RefusedError(400, "invalid_scope", f"A scope is not known; known scopes: {' '.join(SCOPES)}.")
     return names
 
 
@@ -607,32 +558,16 @@ def _claims(scope: Iterable[str]) -> dict[str, str]:
 
 def _form(request: Request) -> list[tuple[str, str]]:
     if request.media_type != "application/x-www-form-urlencoded":
-        raise _RefusedError("invalid_request", "The Content-Type must be application/x-www-form-urlencoded.")
-    return text_pairs(form_pairs(request.body.decode("latin-1")))
+        raise RefusedError(400, "invalid_request", "The Content-Type must be application/x-www-form-urlencoded.")
+    return request.form
 
 
 def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:
     given = dict(pairs)
     # The RFCs allow `resource` and `audience` more than once, but here one of each is enough.
     if len(given) != len(pairs):
-        raise _RefusedError("invalid_request", "A parameter is given twice.")
+        raise RefusedError(400, "invalid_request", "A parameter is given twice.")
     return {name: value for name, value in given.items() if value}
-
-
-def _basic(request: Request) -> tuple[str, str]:
-    """Return client id and secret. Basic authentication contains them form-encoded (RFC 6749, section 2.3.1)."""
-    problem = _RefusedError(
-        "invalid_client", "Authorization must be Basic, with the id and the secret of the client.", 401
-    )
-    try:
-        text = base64.b64decode(request.credentials("Basic") or "", validate=True).decode()
-        client_id, colon, secret = text.partition(":")
-        if not colon:
-            raise problem
-        pair = [parse_qsl(f"x={part}", keep_blank_values=True)[0][1] for part in (client_id, secret)]
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise problem from None
-    return pair[0], pair[1]
 
 
 def _cookie(request: Request) -> str:
@@ -654,7 +589,3 @@ def _page(status: int, body: str) -> Response:
     ]
     text = f'<!doctype html><html lang="en"><title>Sandbox</title>{_STYLE}{body}</html>'
     return Response(status, text.encode(), headers)
-
-
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
-import json
 import re
 import secrets
 from typing import Any, ClassVar
 
 from .acs3 import Acs3Verifier
-from .alibaba import AlibabaApi, invalid, known_parameters, mandatory, not_found
-from .api import Issued, World
-from .messages import Request
+from .alibaba import AlibabaApi, invalid, known_parameters, mandatory
+from .api import Issued, RefusedError, World
+from .messages import Request, jwt, whole_number
 
 _DEFAULT_LIFE = 604_800
 _DSW_LIFE = 3600  # The real life is not documented.
 _DSW_INSTANCE = re.compile(r"dsw-[A-Za-z0-9-]+")
-_MOST_DIGITS, _MOST_LISTED = 10, 100
+_MOST_LISTED = 100
 DSW_INSTANCES = {"dsw-730abcdefghij": "Running", "dsw-730klmnopqrst": "Stopped"}
 _SETTINGS = ("TokenSettings.EnableCrossAccountAccess", "TokenSettings.EnableLogDownloadJob")
 
@@ -26,7 +23,6 @@ _SETTINGS = ("TokenSettings.EnableCrossAccountAccess", "TokenSettings.EnableLogD
 class _Pai(AlibabaApi):
     """Base class of both APIs. Their action has the same name, and their tokens are JWTs with the expiry in `exp`."""
 
-    variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     action: ClassVar[str] = "GetToken"
 
     def __init__(self, world: World, verifier: Acs3Verifier) -> None:
@@ -35,13 +31,10 @@ class _Pai(AlibabaApi):
 
     def _issue(self, request: Request, life: int, target: dict[str, str]) -> str:
         issued, expires = int(self.world.clock()), int(self.world.end_of_life(self.name, request, life))
-        token = self._jwt({"iat": issued, "exp": expires, "jti": secrets.token_hex(8), **target})
+        claims = {"iat": issued, "exp": expires, "jti": secrets.token_hex(8), **target}
+        token = jwt({"alg": "HS256", "typ": "JWT"}, claims, lambda data: hmac.digest(self._key, data, "sha256"))
         self.world.issue(token, Issued(self.name, expires, target))
         return token
-
-    def _jwt(self, claims: dict[str, Any]) -> str:
-        signed = f"{_part({'alg': 'HS256', 'typ': 'JWT'})}.{_part(claims)}"
-        return f"{signed}.{_base64url(hmac.new(self._key, signed.encode(), hashlib.sha256).digest())}"
 
 
 class PaiDlc(_Pai):
@@ -53,9 +46,17 @@ class PaiDlc(_Pai):
     def perform(self, request: Request) -> dict[str, Any]:
         """Return the sharing token of a job or a TensorBoard."""
         if (request.method, request.path) != ("GET", "/api/v1/tokens"):
-            raise not_found()
-        target_type, target_id, life = _parameters(request.params)
-        return {"Token": self._issue(request, life, {"target_type": target_type, "target_id": target_id})}
+            raise RefusedError(404)
+        given = known_parameters(request.params, ("TargetType", "TargetId", "ExpireTime", *_SETTINGS))
+        target_type = given.get("TargetType", "job")
+        if target_type not in ("job", "tensorboard"):
+            raise invalid("TargetType", "TargetType must be job or tensorboard.")
+        life = _whole(given, "ExpireTime", _DEFAULT_LIFE)
+        for name in _SETTINGS:
+            if given.get(name, "true").lower() not in ("true", "false"):
+                raise invalid(name, f"{name} must be true or false.")
+        target = {"target_type": target_type, "target_id": given.get("TargetId", "")}
+        return {"Token": self._issue(request, life, target)}
 
 
 class PaiDsw(_Pai):
@@ -70,7 +71,7 @@ class PaiDsw(_Pai):
         if self.lists(request):
             return _instances(request)
         if (request.method, request.path) != ("GET", "/api/v2/tokens"):
-            raise not_found()
+            raise RefusedError(404)
         given = known_parameters(request.params, ("InstanceId", "ExpireTime", "Type", "Audience"))
         instance = mandatory(given, "InstanceId")
         life = _whole(given, "ExpireTime", _DSW_LIFE)
@@ -83,7 +84,7 @@ class PaiDsw(_Pai):
 
 def _instances(request: Request) -> dict[str, Any]:
     if (request.method, request.path) != ("GET", "/api/v2/instances"):
-        raise not_found()
+        raise RefusedError(404)
     given = known_parameters(request.params, ("PageNumber", "PageSize"))
     _whole(given, "PageNumber", 1)
     if _whole(given, "PageSize", 10) > _MOST_LISTED:
@@ -99,28 +100,8 @@ def _validation_error(message: str) -> dict[str, Any]:
     return {"Success": False, "Code": "ValidationError", "Message": message}
 
 
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def _part(content: dict[str, Any]) -> str:
-    return _base64url(json.dumps(content, separators=(",", ":")).encode())
-
-
-def _parameters(params: list[tuple[str, str]]) -> tuple[str, str, int]:
-    given = known_parameters(params, ("TargetType", "TargetId", "ExpireTime", *_SETTINGS))
-    target_type = given.get("TargetType", "job")
-    if target_type not in ("job", "tensorboard"):
-        raise invalid("TargetType", "TargetType must be job or tensorboard.")
-    life = _whole(given, "ExpireTime", _DEFAULT_LIFE)
-    for name in _SETTINGS:
-        if given.get(name, "true").lower() not in ("true", "false"):
-            raise invalid(name, f"{name} must be true or false.")
-    return target_type, given.get("TargetId", ""), life
-
-
 def _whole(given: dict[str, str], name: str, default: int) -> int:
-    text = given.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+    number = whole_number(given.get(name, str(default)), range(10**10))
+    if number is None:
         raise invalid(name, f"{name} must be a whole number, at least 0.")
-    return int(text)
+    return number

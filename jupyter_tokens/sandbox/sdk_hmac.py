@@ -14,20 +14,20 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
-from .accounts import TemporaryKey
-from .api import remember
+from .accounts import TemporaryKey, is_secret
+from .api import RefusedError, remember
 from .messages import Request, percent_encode
 
-WINDOW = 15 * 60
-LOCK_SECONDS = 5 * 60
+_WINDOW = 15 * 60
+_LOCK_SECONDS = 5 * 60
 ALGORITHM = "SDK-HMAC-SHA256"
 _DATE = "%Y%m%dT%H%M%SZ"
 _PARTS = re.compile(ALGORITHM + r" +Access=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})")
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 
 
-class NotVerifiedError(Exception):
-    """A refused signature. The message contains no secret."""
+def _refused(reason: str) -> RefusedError:
+    return RefusedError(401, "APIGW.0301", f"Incorrect IAM authentication information: {reason}")
 
 
 class SdkHmacVerifier:
@@ -49,38 +49,37 @@ class SdkHmacVerifier:
         """Accept a temporary access key too."""
         remember(self._temporary, key_id, key)
 
-    def verify(self, request: Request) -> str:
-        """Return the AK that signed the request. Raises NotVerifiedError."""
+    def verify(self, request: Request) -> None:
+        """Check the signature. Raises RefusedError, an error of the gateway (APIGW)."""
         match = _PARTS.fullmatch(request.header("authorization") or "")
         if match is None or len(request.values("authorization")) > 1:
-            raise NotVerifiedError("verify aksk signature fail, the Authorization header is malformed")
+            raise _refused("verify aksk signature fail, the Authorization header is malformed")
         access_key, signed, signature = match[1], match[2].split(";"), match[3]
         temporary = self._temporary.get(access_key)
         secret = self._keys.get(access_key) if temporary is None else temporary.secret
         if secret is None:
-            raise NotVerifiedError("verify aksk signature fail, the AK does not exist")
+            raise _refused("verify aksk signature fail, the AK does not exist")
         if self._clock() < self._locked_until.get(access_key, float("-inf")):
-            raise NotVerifiedError("AK access failed to reach the limit, forbidden")
+            raise _refused("AK access failed to reach the limit, forbidden")
         try:
             self._check(request, secret, signed, signature)
             if temporary is not None:
                 self._check_temporary(request.header("x-security-token") or "", temporary)
-        except NotVerifiedError:
+        except RefusedError:
             self._count_failure(access_key)
             raise
         self._failures.pop(access_key, None)
-        return access_key
 
     def _check_temporary(self, given: str, key: TemporaryKey) -> None:
-        if not hmac.compare_digest(given.encode(), key.security_token.encode()):
-            raise NotVerifiedError("verify aksk signature fail, the security token does not belong to the AK")
+        if not is_secret(key.security_token, given):
+            raise _refused("verify aksk signature fail, the security token does not belong to the AK")
         if self._clock() >= key.expires_at:
-            raise NotVerifiedError("verify aksk signature fail, the security token has expired")
+            raise _refused("verify aksk signature fail, the security token has expired")
 
     def _count_failure(self, access_key: str) -> None:
         failures = self._failures[access_key] = self._failures.get(access_key, 0) + 1
         if self._lock_after is not None and failures >= self._lock_after:
-            self._locked_until[access_key] = self._clock() + LOCK_SECONDS
+            self._locked_until[access_key] = self._clock() + _LOCK_SECONDS
             del self._failures[access_key]
 
     def _check(self, request: Request, secret: str, signed: list[str], signature: str) -> None:
@@ -88,27 +87,27 @@ class SdkHmacVerifier:
         try:
             moment = datetime.strptime(date, _DATE).replace(tzinfo=UTC).timestamp()
         except ValueError:
-            raise NotVerifiedError("verify aksk signature fail, X-Sdk-Date is malformed") from None
-        if abs(self._clock() - moment) > WINDOW:
-            raise NotVerifiedError("verify aksk signature fail, signature expired: X-Sdk-Date is too far off")
+            raise _refused("verify aksk signature fail, X-Sdk-Date is malformed") from None
+        if abs(self._clock() - moment) > _WINDOW:
+            raise _refused("verify aksk signature fail, signature expired: X-Sdk-Date is too far off")
         for payload in _payload_hashes(request):
             digest = hashlib.sha256(_canonical(request, signed, payload)).hexdigest()
             string_to_sign = f"{ALGORITHM}\n{date}\n{digest}"
             computed = hmac.new(secret.encode(), string_to_sign.encode(), hashlib.sha256).hexdigest()
             if hmac.compare_digest(computed, signature):
                 return
-        raise NotVerifiedError("verify aksk signature fail")
+        raise _refused("verify aksk signature fail")
 
 
 def _check_signed_headers(request: Request, signed: list[str]) -> str:
     """Check the signed headers; return the value of X-Sdk-Date."""
     present = {name for name, _ in request.headers}
     if signed != sorted(set(signed)) or not set(signed) <= present:
-        raise NotVerifiedError("verify aksk signature fail, SignedHeaders do not fit the request")
+        raise _refused("verify aksk signature fail, SignedHeaders do not fit the request")
     for name in {"x-security-token", "x-sdk-content-sha256"} & present - set(signed):
-        raise NotVerifiedError(f"verify aksk signature fail, {name} is not signed")
+        raise _refused(f"verify aksk signature fail, {name} is not signed")
     if "x-sdk-date" not in signed:
-        raise NotVerifiedError("verify aksk signature fail, X-Sdk-Date is not signed")
+        raise _refused("verify aksk signature fail, X-Sdk-Date is not signed")
     return request.header("x-sdk-date") or ""
 
 

@@ -19,9 +19,9 @@ from email.utils import formatdate
 
 import h11
 
-from .._util.loopback import is_loopback_host
 from .messages import Request, Response, json_response
 
+_HOST = "127.0.0.1"
 _MOST_HEAD, _MOST_BODY, _READ = 64 * 1024, 1024 * 1024, 64 * 1024
 _REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -30,15 +30,6 @@ _log = logging.getLogger("jupyter_tokens.sandbox")
 
 class _TooLargeError(Exception):
     pass
-
-
-def loopback(host: str) -> str:
-    """Return the address to bind to. Raises ValueError if it is not loopback: other machines must not get tokens."""
-    if host == "localhost":
-        return "127.0.0.1"
-    if not is_loopback_host(host):
-        raise ValueError(f"the sandbox binds only to loopback, such as 127.0.0.1, ::1 or localhost, not to {host!r}")
-    return host
 
 
 class Server:
@@ -52,17 +43,13 @@ class Server:
         self._stopping = False
         self._connections: set[asyncio.Task[None]] = set()
         self._interruption: asyncio.Future[None] | None = None
-        self._date = (-1, "")
 
-    async def start(self, host: str, port: int) -> str:
-        """Bind, and return the URL. Raises OSError if the port is taken, ValueError if the host is not loopback."""
-        address = loopback(host)
+    async def start(self, port: int) -> str:
+        """Bind to loopback only, and return the URL. Raises OSError if the port is taken."""
         self._stopping = False
         # reuse_port is off by default, so a taken port raises an error instead of being shared.
-        self._server = await asyncio.start_server(self._connected, address, port, ssl=self._ssl, backlog=512)
-        bound = self._server.sockets[0].getsockname()
-        name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        return f"{'https' if self._ssl else 'http'}://{name}:{bound[1]}"
+        self._server = await asyncio.start_server(self._connected, _HOST, port, ssl=self._ssl, backlog=512)
+        return f"{'https' if self._ssl else 'http'}://{_HOST}:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         """Stop listening, and close all connections, including those that hang on purpose."""
@@ -86,17 +73,14 @@ class Server:
 
     def date(self) -> str:
         """Return the current value of the header Date, by the sandbox's clock."""
-        second = int(self._clock())
-        if self._date[0] != second:
-            self._date = (second, formatdate(second, usegmt=True))
-        return self._date[1]
+        return formatdate(self._clock(), usegmt=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if self._stopping or task is None:
             return writer.transport.abort()  # The connection was accepted just before the server stopped.
         self._connections.add(task)
-        connection = _Connection(self, reader, writer)
+        connection = Connection(self, reader, writer)
         try:
             await connection.serve(self._handle)
         except asyncio.CancelledError:
@@ -108,8 +92,8 @@ class Server:
             self._connections.discard(task)
 
 
-class _Connection:
-    """One connection. It implements `Wire`, which a `Delivery` uses to send a faulty response."""
+class Connection:
+    """One connection. To send a faulty response, a `Delivery` uses its public methods."""
 
     def __init__(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server, self._reader, self._writer = server, reader, writer
@@ -182,6 +166,7 @@ class _Connection:
         await self._reply(json_response(status, {"message": message}, [("Connection", "close")]))
 
     async def head(self, response: Response, length: int | None) -> None:
+        """Send the status line and headers. They announce a body of `length` bytes; None announces a chunked body."""
         chunked, sized = ("Transfer-Encoding", "chunked"), ("Content-Length", str(length))
         self._write(self._head(response, [chunked if length is None else sized]))
         await self._writer.drain()
@@ -192,10 +177,15 @@ class _Connection:
         await self._writer.drain()
 
     async def finish(self) -> None:
+        """End a chunked body."""
         self._write(h11.EndOfMessage())
         await self._writer.drain()
 
     async def idle(self, seconds: float | None) -> bool:
+        """Wait for `seconds` and return True; None waits for ever.
+
+        Return False as soon as the client disconnects or the faults are cleared.
+        """
         assert self._interrupted is not None
         self._gone = self._gone or asyncio.create_task(self._until_gone())
         done, _ = await asyncio.wait(
@@ -209,6 +199,7 @@ class _Connection:
                 pass
 
     def reset(self) -> None:
+        """Reset the connection (TCP RST)."""
         # With this linger option, the system closes the connection with a RST instead of a FIN.
         self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
         self._writer.transport.abort()

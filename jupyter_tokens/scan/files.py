@@ -84,23 +84,24 @@ def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
         data = path.read_bytes()
     except OSError as error:
         raise NotReadable(f"cannot be read ({error.strerror})") from None
-    if _is_store(path.name):
-        found = scan_text(data.decode("utf-8", "replace"), known)
-        return Scanned(found, found)
+    notebook, broken, old = None, "", ""
     try:
         text = data.decode("utf-8")
         notebook = _parsed(text)
     except UnicodeDecodeError as error:
         # PowerShell's ">" writes UTF-16.
         wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        found = scan_text(data.decode("utf-16" if wide else "utf-8", "replace"), known)
-        return Scanned(found, found, broken=f"is not UTF-8 text (invalid byte at position {error.start})")
+        text = data.decode("utf-16" if wide else "utf-8", "replace")
+        broken = f"is not UTF-8 text (invalid byte at position {error.start})"
     except _NotANotebookError as error:
+        broken = str(error)
+    if _is_store(path.name):
+        notebook, broken = None, ""
+    if notebook is not None and notebook["nbformat"] != _FORMAT:
+        old = f"is a notebook of format {notebook['nbformat']}"
+    if notebook is None or old:
         found = scan_text(text, known)
-        return Scanned(found, found, broken=str(error))
-    if notebook["nbformat"] != _FORMAT:
-        found = scan_text(text, known)
-        return Scanned(found, found, old=f"is a notebook of format {notebook['nbformat']}")
+        return Scanned(found, found, broken=broken, old=old)
     findings, edits = scan(notebook, known)
     if not (fix and edits):
         return Scanned(findings, findings)
@@ -133,8 +134,6 @@ def _parsed(text: str) -> dict[str, Any]:
     except ValueError:
         # Python refuses to read numbers with thousands of digits.
         raise _NotANotebookError("contains a number that is too long to be read") from None
-    except _TwiceError:
-        raise _NotANotebookError("has an object with duplicate names: programs read only one value of each") from None
     except RecursionError:
         raise _NotANotebookError("is nested too deeply") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("nbformat"), int):
@@ -146,14 +145,10 @@ class _NotANotebookError(Exception):
     """The text is not a notebook. The message says why, without a subject ("is not JSON …")."""
 
 
-class _TwiceError(Exception):
-    pass
-
-
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _TwiceError
+        raise _NotANotebookError("has an object with duplicate names: programs read only one value of each")
     return found
 
 

@@ -48,19 +48,8 @@ _OTHER_KEYS = frozenset(
 )
 _SECRET_KEYS = frozenset(
     (
-        *(
-            "secret",
-            "private",
-            "access",
-            "auth",
-            "account",
-            "subscription",
-            "signing",
-            "encryption",
-            "master",
-            "shared",
-        ),
-        *("storage", "service", "kaggle", "wandb", "openai", "admin", "app", "application", "security"),
+        *("secret", "private", "access", "auth", "account", "subscription", "signing", "encryption", "master"),
+        *("shared", "storage", "service", "kaggle", "wandb", "openai", "admin", "app", "application", "security"),
     )
 )
 

@@ -287,12 +287,11 @@ def _place(path: Path, ids: Mapping[int, str]) -> Location:
 
 def _cell_ids(notebook: Mapping[str, Any], known: Known) -> dict[int, str]:
     """Return the ids of the cells by index, except ids that contain a secret."""
-    ids: dict[int, str] = {}
     cells = notebook.get("cells")
-    for index, cell in enumerate(cells if isinstance(cells, list) else ()):
-        cell_id = cell.get("id") if isinstance(cell, dict) else None
-        if isinstance(cell_id, str):
-            ids[index] = cell_id
-    texts = [_Text((), cell_id) for cell_id in ids.values()]
-    found = list(_spans(texts, known))
+    ids = {
+        index: cell["id"]
+        for index, cell in enumerate(cells if isinstance(cells, list) else ())
+        if isinstance(cell, dict) and isinstance(cell.get("id"), str)
+    }
+    found = _spans([_Text((), cell_id) for cell_id in ids.values()], known)
     return {index: cell_id for (index, cell_id), spans in zip(ids.items(), found, strict=True) if not spans}

@@ -22,9 +22,7 @@ __all__ = ["shapes_in"]
 _PICTURE = re.compile(r"(?:image|video|audio|font)/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/=\s\\]{64,}+")
 # Every value with an issuer's mark is in a run of at least 16 of these characters. Such runs are few. If a mark is in
 # none of them, the text is not searched for the mark's format.
-_OF_RUNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+=~%:-"
-_RUN = bytes(byte in _OF_RUNS for byte in range(256))
-_SHORTEST_RUN = b"\1" * 16
+_RUN = re.compile(r"[A-Za-z0-9_./+=~%:-]{16,}")
 _SHAPES = tuple(
     (shape, re.compile(shape.pattern + f"(?![{shape.edge}])"), re.compile(f"[{shape.edge}]")) for shape in SHAPES
 )
@@ -60,7 +58,7 @@ def shapes_in(text: str) -> Iterator[Span]:
 
 
 def _of_issuers(text: str) -> Iterator[Span]:
-    runs = _runs(text)
+    runs = "\0".join(_RUN.findall(text))
     for shape, pattern, touching in _SHAPES:
         if shape.mark in runs:
             for found in pattern.finditer(text):
@@ -69,19 +67,6 @@ def _of_issuers(text: str) -> Iterator[Span]:
                     yield Span(start, end, shape.kind, 1)
                     if shape.pair:
                         yield from _beside(text, start, end, *shape.pair)
-
-
-def _runs(text: str) -> str:
-    data = text.encode("utf-8", "replace")
-    kinds = data.translate(_RUN)
-    runs = []
-    at = kinds.find(_SHORTEST_RUN)
-    while at >= 0:
-        end = kinds.find(b"\0", at)
-        end = len(data) if end < 0 else end
-        runs.append(data[at:end])
-        at = kinds.find(_SHORTEST_RUN, end)
-    return b"\0".join(runs).decode("ascii")
 
 
 def _begins(text: str, at: int, touching: re.Pattern[str]) -> bool:

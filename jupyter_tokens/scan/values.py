@@ -34,18 +34,7 @@ _WORDS = re.compile(
     r"(?i:your|example|placeholder|change_?me|replace|redacted|goes_?here|dummy|insert|sample|removed|hidden)"
     r"|<|(?<![A-Za-z0-9])(?i:my|fake|test|todo|enter|put|some|here|secret|password|token)(?![A-Za-z0-9])|您|你的|请|替换|填"
 )
-_IN_ORDER = (
-    "0123456789",
-    "1234567890",
-    "123456789",
-    "abcdefghij",
-    "qwertyuiop",
-    "9876543210",
-    "a1b2c3d4",
-    "1a2b3c4d",
-    "abc123",
-)
-_ORDERED = 9
+_IN_ORDER = ("123456789", "abcdefghij", "qwertyuiop", "9876543210", "a1b2c3d4", "1a2b3c4d", "abc123")
 _LONG = 120
 _TRIED = ("", "a", "abc", "foo", "bar", "hello", "hello world", "Hello World", "test", "password", "admin", "123456")
 _PUBLIC = frozenset(

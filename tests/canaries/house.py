@@ -56,13 +56,19 @@ def _secret(name: str) -> str:
 
 @dataclass
 class House:
-    """folder : everything is below it. made : the secrets of the run, by whose each is."""
+    """folder : everything is below it. made : the secrets of the run, by whose each is.
+
+    work : what the server serves, and where it runs. secrets : files of mode 0600, as an administrator lays them down.
+    profile : the browser's.
+    """
 
     folder: Path
     made: dict[str, str] = field(default_factory=dict, repr=False)
     traces: list[Trace] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
+        self.home, self.work, self.secrets = self.folder / "home", self.folder / "work", self.folder / "secrets"
+        self.logs, self.profile = self.folder / "logs", self.folder / "browser"
         for path in (self.home, self.work, self.secrets, self.logs, self.home / "tmp"):
             path.mkdir(mode=0o700)
         self.variables = {
@@ -75,29 +81,6 @@ class House:
         self.made = {name: _secret(name) for name in names}
         # What Astra calls an API token is a header as it is.
         self.made["astra"] = f"c4n4ry.{secrets.token_urlsafe(24)}"
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "home"
-
-    @property
-    def work(self) -> Path:
-        """What the server serves, and where it runs."""
-        return self.folder / "work"
-
-    @property
-    def secrets(self) -> Path:
-        """Files of mode 0600, as an administrator lays them down."""
-        return self.folder / "secrets"
-
-    @property
-    def logs(self) -> Path:
-        return self.folder / "logs"
-
-    @property
-    def profile(self) -> Path:
-        """The browser's."""
-        return self.folder / "browser"
 
     def accounts(self) -> Accounts:
         made = self.made

@@ -25,6 +25,7 @@ CLIENT, CLIENT_SECRET = "ONtQq2igSggfFClyGgzmuXR8ubWEP", "Xdq+U/mJ pG=19&hé"
 BEARER = "ASTRATOKEN"
 API_KEY = "sk-sandbox-test"
 PROGRAM, PROGRAM_SECRET = "sandbox-program", "pr0gram/s3cret+ é"
+ID_TOKEN = "eyJ.e30.c2ln"
 SECRETS = (ALIBABA_SECRET, HUAWEI_SECRET, PASSWORD, CLIENT_SECRET, BEARER, API_KEY, PROGRAM_SECRET)
 
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]

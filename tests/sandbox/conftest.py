@@ -25,6 +25,7 @@ def accounts() -> Accounts:
         oneaccess={client.CLIENT: client.CLIENT_SECRET},
         astra=[client.BEARER],
         dashscope=[client.API_KEY],
+        id_tokens={"sandbox-idp": client.ID_TOKEN},
         openid={client.PROGRAM: client.PROGRAM_SECRET},
     )
 

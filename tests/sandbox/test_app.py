@@ -9,7 +9,9 @@ import pytest
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.sandbox.api import MOST_ISSUED, Issued, World
 
-from .client import call, oneaccess
+from .client import NOW, Clock, acs3, call, eiam, login, oneaccess
+from .test_eiam import IDS
+from .test_pai_dlc import claims
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,15 @@ def test_two_sandboxes_know_nothing_of_each_other() -> None:
         client_id, secret = next(iter(one.accounts.oneaccess.items()))
         assert oneaccess(one.url, client_id=client_id, client_secret=secret).status == 200
         assert oneaccess(other.url, client_id=client_id, client_secret=secret).status == 400
+
+
+def test_life_ends_tokens_earlier_and_none_later(accounts: Accounts, clock: Clock) -> None:
+    with running(accounts=accounts, clock=clock, life=20) as sandbox:
+        assert oneaccess(sandbox.url).json()["expires_in"] == 20
+        assert login(sandbox.url).json()["token"]["expires_at"] == "2026-01-15T08:30:20.000000Z"
+        assert eiam(sandbox.url, IDS).json()["ApplicationToken"]["ExpirationTime"] == (NOW + 20) * 1000
+        assert claims(acs3(sandbox.url))["exp"] == NOW + 20
+        assert claims(acs3(sandbox.url, query={"ExpireTime": "5"}))["exp"] == NOW + 5
 
 
 def test_a_sandbox_that_exists_takes_no_options() -> None:

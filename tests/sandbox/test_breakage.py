@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.sandbox import Sandbox, running
-from jupyter_tokens.sandbox.eiam import APPLICATION, INSTANCE, TOKEN
 from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 
 from .client import (
@@ -37,11 +36,11 @@ from .client import (
 )
 from .test_alibaba_sts import ROLE, sts
 from .test_astra import TOKENS, astra
+from .test_eiam import IDS
 from .test_eiam_oauth import OAUTH
 from .test_huawei_sts import assume
 from .test_pai_dsw import DSW
 
-IDS = {"InstanceId": INSTANCE, "ApplicationId": APPLICATION, "ApplicationTokenId": TOKEN}
 CALLS: dict[str, Callable[[str], Answer]] = {
     "modelarts": lambda url: sdk_hmac(url, f"/v1/{PROJECT}/demanager/instances/{NOTEBOOK}/token"),
     "iam": login,
@@ -64,11 +63,12 @@ def code_of(answer: Answer) -> str:
     return answer.code or str(answer.json()["title"])
 
 
-def oneaccess_socket(url: str) -> socket.socket:
-    """A connection on which a call to OneAccess was sent."""
+def struck(sandbox: Sandbox, kind: str, **options: Any) -> socket.socket:
+    """A connection on which a call to OneAccess was sent that a fault hits."""
+    sandbox.plan({"api": "oneaccess", "kind": kind, **options})
     body = form(grant_type="client_credentials", client_id="x", client_secret="y").encode()
     headers = {"Host": "x", "Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}
-    sock = socket.create_connection(address(url), timeout=300)
+    sock = socket.create_connection(address(sandbox.url), timeout=300)
     sock.sendall(raw_request("POST", "/api/v2/tenant/token", headers, body))
     return sock
 
@@ -151,14 +151,12 @@ def test_throttling_is_the_vendors_own(sandbox: Sandbox, api: str, wait: int | N
 
 
 def test_reset_comes_before_any_answer(sandbox: Sandbox) -> None:
-    sandbox.plan({"api": "oneaccess", "kind": "reset"})
-    with oneaccess_socket(sandbox.url) as sock, pytest.raises(ConnectionResetError):
+    with struck(sandbox, "reset") as sock, pytest.raises(ConnectionResetError):
         sock.recv(1)
 
 
 def test_reset_mid_comes_after_half_an_answer(sandbox: Sandbox) -> None:
-    sandbox.plan({"api": "oneaccess", "kind": "reset-mid"})
-    with oneaccess_socket(sandbox.url) as sock:
+    with struck(sandbox, "reset-mid") as sock:
         head = until_the_body(sock)
         assert head.startswith(b"HTTP/1.1 400 ")
         received = sock.recv(65536)
@@ -168,8 +166,7 @@ def test_reset_mid_comes_after_half_an_answer(sandbox: Sandbox) -> None:
 
 
 def test_hang_lasts_until_the_faults_are_cleared(sandbox: Sandbox) -> None:
-    sandbox.plan({"api": "oneaccess", "kind": "hang"})
-    with oneaccess_socket(sandbox.url) as sock:
+    with struck(sandbox, "hang") as sock:
         sock.settimeout(0.1)
         with pytest.raises(TimeoutError):
             sock.recv(1)
@@ -191,8 +188,7 @@ def test_a_connection_that_was_kept_while_faults_were_cleared_can_hang_later(san
 
 
 def test_hang_mid_lasts_until_the_client_leaves(sandbox: Sandbox) -> None:
-    sandbox.plan({"api": "oneaccess", "kind": "hang-mid"})
-    with oneaccess_socket(sandbox.url) as sock:
+    with struck(sandbox, "hang-mid") as sock:
         assert until_the_body(sock).startswith(b"HTTP/1.1 400 ")
         sock.settimeout(0.1)
         with pytest.raises(TimeoutError):
@@ -204,8 +200,7 @@ def test_hang_mid_lasts_until_the_client_leaves(sandbox: Sandbox) -> None:
 
 
 def test_a_hanging_client_that_resets_is_forgotten(sandbox: Sandbox) -> None:
-    sandbox.plan({"api": "oneaccess", "kind": "hang"})
-    with oneaccess_socket(sandbox.url) as sock:
+    with struck(sandbox, "hang") as sock:
         while sandbox.requests["oneaccess"] == 0:
             assert call(sandbox.url, "GET", "/_sandbox/requests").status == 200
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -213,8 +208,7 @@ def test_a_hanging_client_that_resets_is_forgotten(sandbox: Sandbox) -> None:
 
 
 def test_slow_is_one_byte_at_a_time(sandbox: Sandbox) -> None:
-    sandbox.plan({"api": "oneaccess", "kind": "slow", "interval": 0.002})
-    with oneaccess_socket(sandbox.url) as sock:
+    with struck(sandbox, "slow", interval=0.002) as sock:
         start = time.monotonic()
         answer = read_answer(sock)
         took = time.monotonic() - start
@@ -223,8 +217,7 @@ def test_slow_is_one_byte_at_a_time(sandbox: Sandbox) -> None:
 
 
 def test_slow_ends_when_the_faults_are_cleared(sandbox: Sandbox) -> None:
-    sandbox.plan({"api": "oneaccess", "kind": "slow"})
-    with oneaccess_socket(sandbox.url) as sock:
+    with struck(sandbox, "slow") as sock:
         until_the_body(sock)
         assert sock.recv(1) == b"{"
         sandbox.clear_faults()
@@ -240,8 +233,7 @@ def test_huge_is_chunked_and_as_long_as_asked(sandbox: Sandbox) -> None:
 
 
 def test_huge_survives_a_client_that_has_had_enough(sandbox: Sandbox) -> None:
-    sandbox.plan({"api": "oneaccess", "kind": "huge"})
-    with oneaccess_socket(sandbox.url) as sock:
+    with struck(sandbox, "huge") as sock:
         assert len(sock.recv(65536)) > 0
     assert oneaccess(sandbox.url).status == 200
 
@@ -280,8 +272,7 @@ def test_bodies_that_are_not_json(sandbox: Sandbox, kind: str, media: str, start
 
 
 def test_truncated_ends_before_its_length(sandbox: Sandbox) -> None:
-    sandbox.plan({"api": "oneaccess", "kind": "truncated"})
-    with oneaccess_socket(sandbox.url) as sock:
+    with struck(sandbox, "truncated") as sock:
         head = until_the_body(sock)
         body = b""
         while part := sock.recv(65536):
@@ -382,8 +373,7 @@ def test_a_disabled_application_token(sandbox: Sandbox) -> None:
 
 def test_stopping_ends_what_hangs() -> None:
     with running() as sandbox:
-        sandbox.plan({"api": "oneaccess", "kind": "hang"})
-        sock = oneaccess_socket(sandbox.url)
+        sock = struck(sandbox, "hang")
         while sandbox.requests["oneaccess"] == 0:
             assert call(sandbox.url, "GET", "/_sandbox/requests").status == 200
     with sock, contextlib.suppress(ConnectionResetError):

@@ -11,23 +11,11 @@ from jupyter_tokens.sandbox import Sandbox
 
 from .client import Answer, Clock, acs3, call, eiam, login, oneaccess, sdk_hmac
 from .test_astra import NEW, astra
-from .test_breakage import CALLS, IDS
+from .test_breakage import CALLS
+from .test_eiam import IDS
 from .test_modelarts import token_path
 
-ZERO = {
-    "modelarts": 0,
-    "iam": 0,
-    "pai-dlc": 0,
-    "oneaccess": 0,
-    "astra": 0,
-    "eiam": 0,
-    "pai-dsw": 0,
-    "eiam-oauth": 0,
-    "dashscope": 0,
-    "alibaba-sts": 0,
-    "huawei-sts": 0,
-    "openid": 0,
-}
+ZERO = dict.fromkeys(CALLS, 0)
 
 
 def whoami(url: str, token: str, scheme: str = "Bearer") -> Answer:

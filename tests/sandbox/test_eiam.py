@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_tokens.sandbox import Accounts, running
 from jupyter_tokens.sandbox.eiam import APPLICATION, DISABLED, EXPIRED, INSTANCE, TOKEN
 
-from .client import ALIBABA, ALIBABA_SECRET, NOW, Clock, acs3, eiam
+from .client import NOW, acs3, eiam
 
 IDS = {"InstanceId": INSTANCE, "ApplicationId": APPLICATION, "ApplicationTokenId": TOKEN}
 SAMPLE_ANSWER = {
@@ -33,11 +32,6 @@ def test_the_samples_of_the_document_exist(url: str, ids: dict[str, str]) -> Non
 
 def test_the_stored_value_stays_the_same(url: str) -> None:
     assert eiam(url, IDS).json()["ApplicationToken"] == eiam(url, IDS).json()["ApplicationToken"]
-
-
-def test_life_ends_it_earlier() -> None:
-    with running(accounts=Accounts(alibaba={ALIBABA: ALIBABA_SECRET}), clock=Clock(), life=20) as sandbox:
-        assert eiam(sandbox.url, IDS).json()["ApplicationToken"]["ExpirationTime"] == (NOW + 20) * 1000
 
 
 def test_a_disabled_and_an_expired_one_come_with_200(url: str) -> None:

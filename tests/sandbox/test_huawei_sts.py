@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.sandbox import Accounts
 from jupyter_tokens.sandbox.huawei_sts import AGENCY_URN
 from jupyter_tokens.sandbox.modelarts import INSTANCE
 
-from .client import NOW, PROJECT, Answer, Clock, acs3, call, login, oneaccess, sdk_hmac
+from .client import ID_TOKEN, NOW, PROJECT, Answer, Clock, acs3, call, login, oneaccess, sdk_hmac
 
 PROVIDER_URN = "iam::sandbox:oidc-provider:"
 AGENCY = {"agency_urn": AGENCY_URN, "agency_session_name": "alice"}
 JSON = {"Content-Type": "application/json"}
-ID_TOKEN = "eyJ.e30.c2ln"
 LONG = {"access_key_id", "secret_access_key", "security_token", "expiration"}
 
 
@@ -43,12 +41,6 @@ def by_token(**changes: Any) -> dict[str, Any]:
 def by_agency(**changes: Any) -> dict[str, Any]:
     role = {"agency_name": "ag", "domain_name": "dom", **changes}
     return {"methods": ["assume_role"], "assume_role": {name: value for name, value in role.items() if value}}
-
-
-@pytest.fixture
-def accounts(accounts: Accounts) -> Accounts:
-    accounts.id_tokens = {"sandbox-idp": ID_TOKEN}
-    return accounts
 
 
 @pytest.fixture

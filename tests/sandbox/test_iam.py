@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any
 
 import pytest
 
-from jupyter_tokens.sandbox import Accounts, running
-
-from .client import NOW, PASSWORD, PROJECT, USER, Answer, Clock, call, login
+from .client import PASSWORD, PROJECT, USER, Answer, Clock, call, login
 
 JSON = {"Content-Type": "application/json"}
 
@@ -25,10 +22,6 @@ def auth(**changes: Any) -> dict[str, Any]:
     return {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}
 
 
-def lives(answer: Answer) -> float:
-    return datetime.fromisoformat(answer.json()["token"]["expires_at"]).timestamp() - NOW
-
-
 def test_a_login_is_answered_with_201_and_the_token_in_a_header(url: str) -> None:
     answer = login(url)
     assert answer.status == 201
@@ -40,11 +33,6 @@ def test_a_login_is_answered_with_201_and_the_token_in_a_header(url: str) -> Non
     assert token["project"] == {"id": PROJECT, "name": "sandbox"}
     assert token["user"]["name"] == USER
     assert PASSWORD not in answer.body.decode()
-
-
-def test_life_ends_it_earlier() -> None:
-    with running(accounts=Accounts(iam={USER: PASSWORD}), clock=Clock(), life=20) as sandbox:
-        assert lives(login(sandbox.url)) == 20
 
 
 def test_a_projects_name_stands_for_the_default_project(url: str) -> None:

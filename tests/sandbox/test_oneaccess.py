@@ -128,8 +128,3 @@ def test_users_are_shown_to_a_live_token_only(sandbox: Sandbox, clock: Clock) ->
 )
 def test_other_paths_and_methods(url: str, method: str, path: str, status: int) -> None:
     assert call(url, method, path).status == status
-
-
-def test_life_ends_it_earlier(accounts: Accounts, clock: Clock) -> None:
-    with running(accounts=accounts, clock=clock, life=20) as sandbox:
-        assert oneaccess(sandbox.url).json()["expires_in"] == 20

@@ -229,7 +229,10 @@ def test_a_device_waits_for_the_person(browser: Browser, url: str, clock: Clock)
     assert poll().code == "slow_down"
     page = browser.get("/openid/device", user_code=started["user_code"])
     assert browser.press(page, user_code="WRNG-CDXX").status == 400
-    assert browser.press(browser.press(page, user_code=started["user_code"].lower())).status == 200
+    asked, elsewhere = browser.press(page, user_code=started["user_code"].lower()), Browser(url)
+    asked_elsewhere = elsewhere.press(page, user_code=started["user_code"])
+    assert browser.press(asked).status == 200
+    assert elsewhere.press(asked_elsewhere, "deny").status == 400
     clock.now += 10
     assert poll().json()["refresh_token"]
     clock.now += 10

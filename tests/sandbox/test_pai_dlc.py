@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.sandbox import Accounts, running
-
-from .client import ALIBABA, ALIBABA_SECRET, NOW, Answer, Clock, acs3, acs3_request, raw_request, send
+from .client import NOW, Answer, acs3, acs3_request, raw_request, send
 
 
 def claims(answer: Answer) -> dict[str, Any]:
@@ -66,9 +64,3 @@ def test_a_parameter_given_twice_is_refused(url: str) -> None:
     method, _, headers = acs3_request(url, query={"ExpireTime=1&ExpireTime": "2"})
     answer = send(url, raw_request(method, "/api/v1/tokens?ExpireTime=1&ExpireTime=2", headers))
     assert (answer.status, answer.code) == (400, "InvalidExpireTime")
-
-
-def test_life_shortens_the_token_but_does_not_lengthen_it() -> None:
-    with running(accounts=Accounts(alibaba={ALIBABA: ALIBABA_SECRET}), clock=Clock(), life=20) as sandbox:
-        assert claims(acs3(sandbox.url))["exp"] == NOW + 20
-        assert claims(acs3(sandbox.url, query={"ExpireTime": "5"}))["exp"] == NOW + 5

@@ -11,45 +11,14 @@ import pytest
 
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 from jupyter_tokens.sandbox.messages import Response
-from jupyter_tokens.sandbox.server import Server, loopback
+from jupyter_tokens.sandbox.server import Server
 
 from .client import SECRETS, Clock, acs3, address, call, eiam, login, oneaccess, raw_request, read_answer, send
 from .test_astra import astra
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", "", "127.0.0.1.example.com"])
-def test_it_binds_to_loopback_only(host: str) -> None:
-    with pytest.raises(ValueError, match="loopback"):
-        asyncio.run(Sandbox().start(host))
-    with pytest.raises(ValueError, match="loopback"), running(host=host):
-        raise AssertionError
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1"])
-def test_every_loopback_address_will_do(host: str) -> None:
-    assert loopback(host) == host
-    assert loopback("localhost") == "127.0.0.1"
-
-
-def test_it_serves_on_another_loopback_address() -> None:
-    with running(host="127.0.0.2") as sandbox:
-        assert sandbox.url.startswith("http://127.0.0.2:")
-        assert call(sandbox.url, "GET", "/_sandbox/requests").status == 200
-
-
-def _has_ipv6() -> bool:
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        return False
-    return True
-
-
-@pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6 loopback")
-def test_it_serves_on_ipv6() -> None:
-    with running(host="::1") as sandbox:
-        assert sandbox.url.startswith("http://[::1]:")
-        assert call(sandbox.url, "GET", "/_sandbox/requests").status == 200
+def test_it_serves_on_loopback_only(url: str) -> None:
+    assert address(url)[0] == "127.0.0.1"
 
 
 def test_a_taken_port_is_an_error_and_a_freed_one_is_not() -> None:
@@ -80,7 +49,7 @@ def test_it_can_stop_without_having_started_and_start_again() -> None:
 def test_a_connection_accepted_just_before_the_end_is_ended() -> None:
     async def run() -> bytes:
         server = Server(lambda _request: Response(204), lambda: 0.0, None)
-        await server.start("127.0.0.1", 0)
+        await server.start(0)
         await server.stop()
         # What asyncio does with a connection that it had accepted but not yet handed over.
         late = await asyncio.start_server(server._connected, "127.0.0.1", 0)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,12 +102,10 @@ VECTORS = _vectors()
 every_vector = pytest.mark.parametrize("vector", VECTORS.values(), ids=VECTORS.keys())
 
 
-@contextmanager
-def serving(vector: Vector, **options: Any) -> Iterator[Sandbox]:
+def sandbox_for(vector: Vector) -> Sandbox:
     keys = {vector.access_key: vector.secret}
     accounts = Accounts(alibaba=keys, huawei=keys, iam=RECORDED_USER, id_tokens=RECORDED_ID_TOKEN)
-    with running(accounts=accounts, **{"clock": Clock(vector.date), **options}) as sandbox:
-        yield sandbox
+    return Sandbox(accounts, clock=Clock(vector.date))
 
 
 def changed(text: str) -> str:
@@ -124,22 +121,6 @@ def variations(text: str) -> Iterator[str]:
             yield text[:place] + other + text[place + 1 :]
 
 
-def tampered(vector: Vector) -> dict[str, Vector]:
-    """Every way to change one character of what the signature covers, and of the signature."""
-    ways = {}
-    if "?" in vector.target:
-        ways["query"] = replace(vector, target=changed(vector.target))
-    else:
-        ways["query"] = replace(vector, target=vector.target + "?a=1")
-    path, mark, query = vector.target.partition("?")
-    ways["path"] = replace(vector, target=(changed(path) if path != "/" else "/a") + mark + query)
-    for place, (name, value) in enumerate(vector.headers):
-        if name.lower() in vector.signed or name == "Authorization":
-            headers = (*vector.headers[:place], (name, changed(value)), *vector.headers[place + 1 :])
-            ways["signature" if name == "Authorization" else name.lower()] = replace(vector, headers=headers)
-    return ways
-
-
 def test_the_vectors_are_there() -> None:
     assert len(VECTORS) == 23
     assert sum(vector.acs3 for vector in VECTORS.values()) == 14
@@ -147,36 +128,23 @@ def test_the_vectors_are_there() -> None:
 
 @every_vector
 def test_accepted_byte_for_byte(vector: Vector) -> None:
-    with serving(vector) as sandbox:
+    with running(sandbox_for(vector)) as sandbox:
         answer = vector.send(sandbox)
     assert vector.is_accepted(answer), answer.body
 
 
 @every_vector
-def test_refused_with_one_character_changed_and_accepted_afterwards(vector: Vector) -> None:
-    with serving(vector) as sandbox:
-        for what, damaged in tampered(vector).items():
-            answer = damaged.send(sandbox)
-            assert answer.status in (400, 401, 404), what
-            assert not vector.is_accepted(answer), what
-            assert vector.secret.encode() not in answer.body
-        # None of them burned the nonce or counted against the key.
-        assert vector.is_accepted(vector.send(sandbox))
-
-
-@every_vector
 def test_no_character_of_what_was_signed_can_be_another(vector: Vector) -> None:
-    keys = {vector.access_key: vector.secret}
-    accounts = Accounts(alibaba=keys, huawei=keys, iam=RECORDED_USER, id_tokens=RECORDED_ID_TOKEN)
-    sandbox = Sandbox(accounts, clock=Clock(vector.date))
+    sandbox = sandbox_for(vector)
 
     def accepted(target: str, headers: list[tuple[str, str]]) -> bool:
         lower = [(name.lower(), value) for name, value in headers]
         # Without a socket: these are thousands.
         response = sandbox._handle(Request(vector.method, target, lower, vector.body))
+        assert vector.secret.encode() not in response.body
         return vector.is_accepted(Answer(response.status, {}, response.body))
 
-    for other in variations(vector.target):
+    for other in (*variations(vector.target), f"{vector.target}{'&' if '?' in vector.target else '?'}a=1"):
         if unquote(other) == unquote(vector.target):
             continue  # %2a is %2A.
         assert not accepted(other, list(vector.headers)), other
@@ -185,12 +153,13 @@ def test_no_character_of_what_was_signed_can_be_another(vector: Vector) -> None:
             for other in variations(value):
                 headers = [*vector.headers[:place], (name, other), *vector.headers[place + 1 :]]
                 assert not accepted(vector.target, headers), other
+    # None of them burned the nonce or counted against the key.
     assert accepted(vector.target, list(vector.headers))
 
 
 @every_vector
 def test_refused_where_the_secret_differs_in_one_character(vector: Vector) -> None:
-    with serving(replace(vector, secret=changed(vector.secret))) as sandbox:
+    with running(sandbox_for(replace(vector, secret=changed(vector.secret)))) as sandbox:
         answer = vector.send(sandbox)
     assert (answer.status, answer.code) == ((400, "SignatureDoesNotMatch") if vector.acs3 else (401, "APIGW.0301"))
 
@@ -199,40 +168,10 @@ def test_refused_where_the_secret_differs_in_one_character(vector: Vector) -> No
 def test_refused_with_a_body_that_was_not_signed(vector: Vector) -> None:
     kept = tuple(pair for pair in vector.headers if pair[0] != "Content-Length")
     smuggled = replace(vector, body=b"x", headers=(*kept, ("Content-Length", "1")))
-    with serving(vector) as sandbox:
+    with running(sandbox_for(vector)) as sandbox:
         answer = smuggled.send(sandbox)
         assert answer.code in ("SignatureDoesNotMatch", "APIGW.0301")
         assert vector.is_accepted(vector.send(sandbox))
-
-
-@every_vector
-def test_a_second_time_the_nonce_is_used_up(vector: Vector) -> None:
-    with serving(vector) as sandbox:
-        vector.send(sandbox)
-        again = vector.send(sandbox)
-    if vector.acs3:
-        assert (again.status, again.code) == (400, "SignatureNonceUsed")
-    else:
-        assert vector.is_accepted(again)  # SDK-HMAC has no nonce.
-
-
-@every_vector
-@pytest.mark.parametrize("minutes", [-16, -14, 14, 16])
-def test_only_within_fifteen_minutes(vector: Vector, minutes: int) -> None:
-    with serving(vector, clock=Clock(vector.date + 60 * minutes)) as sandbox:
-        answer = vector.send(sandbox)
-    if abs(minutes) < 15:
-        assert vector.is_accepted(answer)
-    else:
-        assert answer.code == ("InvalidTimeStamp.Expired" if vector.acs3 else "APIGW.0301")
-
-
-@every_vector
-def test_refused_for_an_unknown_key(vector: Vector) -> None:
-    with serving(replace(vector, access_key="SomebodyElse")) as sandbox:
-        answer = vector.send(sandbox)
-    expected = (404, "InvalidAccessKeyId.NotFound") if vector.acs3 else (401, "APIGW.0301")
-    assert (answer.status, answer.code) == expected
 
 
 def _unsigned(name: str) -> tuple[dict[str, Any], bytes]:
@@ -242,39 +181,48 @@ def _unsigned(name: str) -> tuple[dict[str, Any], bytes]:
     return data["credentials"], raw
 
 
-@pytest.mark.parametrize("name", ["oneaccess_token_form", "oneaccess_token_basic_query"])
-def test_recorded_oneaccess_request_is_accepted(name: str) -> None:
-    keys, raw = _unsigned(name)
-    with running(accounts=Accounts(oneaccess={keys["client_id"]: keys["client_secret"]})) as sandbox:
-        assert send(sandbox.url, raw).json()["token_type"] == "Bearer"
-    with running(accounts=Accounts(oneaccess={keys["client_id"]: changed(keys["client_secret"])})) as sandbox:
-        assert send(sandbox.url, raw).json()["error"] == "invalid_client"
+def _oneaccess(keys: dict[str, str], secret: str) -> Accounts:
+    return Accounts(oneaccess={keys["client_id"]: secret})
 
 
-@pytest.mark.parametrize(("name", "status"), [("astra_get_token", 200), ("astra_create_token", 201)])
-def test_recorded_astra_request_is_accepted(name: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "secret", "accounts", "status", "refused"),
+    [
+        ("oneaccess_token_form", "client_secret", _oneaccess, 200, (400, "invalid_client")),
+        ("oneaccess_token_basic_query", "client_secret", _oneaccess, 200, (401, "invalid_client")),
+        ("astra_get_token", "bearer", lambda _, secret: Accounts(astra=[secret]), 200, (401, "4")),
+        ("astra_create_token", "bearer", lambda _, secret: Accounts(astra=[secret]), 201, (401, "4")),
+        (
+            "dashscope_temporary_key",
+            "api_key",
+            lambda _, secret: Accounts(dashscope=[secret]),
+            200,
+            (401, "InvalidApiKey"),
+        ),
+        (
+            "hw_iam_token_by_id_token",
+            "id_token",
+            lambda _, secret: Accounts(id_tokens={"idp": secret}),
+            201,
+            (401, "401"),
+        ),
+    ],
+)
+def test_a_recorded_request_without_a_signature_is_accepted_for_its_secret_alone(
+    name: str, secret: str, accounts: Callable[[dict[str, str], str], Accounts], status: int, refused: tuple[int, str]
+) -> None:
     keys, raw = _unsigned(name)
-    with running(accounts=Accounts(astra=[keys["bearer"]])) as sandbox:
+    with running(accounts=accounts(keys, keys[secret])) as sandbox:
         assert send(sandbox.url, raw).status == status
-    with running(accounts=Accounts(astra=[changed(keys["bearer"])])) as sandbox:
-        assert send(sandbox.url, raw).status == 401
+    with running(accounts=accounts(keys, changed(keys[secret]))) as sandbox:
+        answer = send(sandbox.url, raw)
+    assert (answer.status, answer.code) == refused
 
 
-def test_the_documented_dashscope_request_is_accepted() -> None:
-    keys, raw = _unsigned("dashscope_temporary_key")
-    with running(accounts=Accounts(dashscope=[keys["api_key"]])) as sandbox:
-        assert send(sandbox.url, raw).json()["token"].startswith("st-")
-    with running(accounts=Accounts(dashscope=[changed(keys["api_key"])])) as sandbox:
-        assert (send(sandbox.url, raw).status, send(sandbox.url, raw).code) == (401, "InvalidApiKey")
-
-
-def test_the_recorded_id_token_logs_in_to_iam() -> None:
+def test_an_id_token_is_accepted_for_its_own_provider_alone() -> None:
     keys, raw = _unsigned("hw_iam_token_by_id_token")
-    with running(accounts=Accounts(id_tokens={"idp": keys["id_token"]})) as sandbox:
-        assert send(sandbox.url, raw).status == 201
-    for wrong in ({"idp": changed(keys["id_token"])}, {"other": keys["id_token"]}):
-        with running(accounts=Accounts(id_tokens=wrong)) as sandbox:
-            assert send(sandbox.url, raw).status == 401
+    with running(accounts=Accounts(id_tokens={"other": keys["id_token"]})) as sandbox:
+        assert send(sandbox.url, raw).status == 401
 
 
 def test_the_recorded_login_by_token_needs_a_token_of_iam() -> None:
