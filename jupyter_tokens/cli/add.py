@@ -57,38 +57,28 @@ class AddApp(Action):
 
     provider = Unicode(
         "", help="Id of the provider, or of a well-known issuer; `jupyter tokens providers` lists the providers."
-    ).tag(config=True, argcompleter=provider_names)
+    ).tag(config=True, alias="provider", argcompleter=provider_names)
     settings = List(
         Unicode(), help="SETTING=VALUE of the provider, or env, timeout, verify and so on; not a secret."
-    ).tag(config=True)
-    params = List(Unicode(), help="PARAMETER=VALUE for every call, by the vendor's own name.").tag(config=True)
+    ).tag(config=True, alias="set")
+    params = List(Unicode(), help="PARAMETER=VALUE for every call, by the vendor's own name.").tag(
+        config=True, alias="param"
+    )
     from_env = List(
         Unicode(),
         help="SETTING=VARIABLE: the process that fetches tokens reads the setting from this environment variable.",
-    ).tag(config=True)
+    ).tag(config=True, alias="from-env")
     from_file = List(
         Unicode(), help="SETTING=PATH: read the setting from this file. Other users must not be able to read it."
-    ).tag(config=True)
+    ).tag(config=True, alias="from-file")
     store = Enum(
         ("keyring", "file"),
         default_value="keyring",
         help="Where a typed secret is stored: keyring, or file (mode 0600).",
-    ).tag(config=True)
-    test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.aliases,
-        "provider": "AddApp.provider",
-        "set": "AddApp.settings",
-        "param": "AddApp.params",
-        "from-env": "AddApp.from_env",
-        "from-file": "AddApp.from_file",
-        "store": "AddApp.store",
-    }
-    flags = {  # noqa: RUF012
-        **Action.flags,
-        "no-test": ({"AddApp": {"test": False}}, "Do not fetch a token at the end."),
-    }
+    ).tag(config=True, alias="store")
+    test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(
+        config=True, flag="no-test", flag_help="Do not fetch a token at the end."
+    )
 
     def run(self) -> int:
         if len(self.extra_args) != 1:
@@ -196,17 +186,10 @@ class SetSecretApp(Action):
         default_value=None,
         allow_none=True,
         help="Where the secret is stored: keyring, or file (mode 0600); by default where the current secret is.",
-    ).tag(config=True)
-    test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.aliases,
-        "store": "SetSecretApp.store",
-    }
-    flags = {  # noqa: RUF012
-        **Action.flags,
-        "no-test": ({"SetSecretApp": {"test": False}}, "Do not fetch a token at the end."),
-    }
+    ).tag(config=True, alias="store")
+    test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(
+        config=True, flag="no-test", flag_help="Do not fetch a token at the end."
+    )
 
     def run(self) -> int:
         if len(self.extra_args) not in {1, 2}:

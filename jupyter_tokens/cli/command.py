@@ -37,6 +37,22 @@ class CommandApp(JupyterApp):
     completer: ClassVar[Any] = None
     """Called by argcomplete to complete the arguments that are not options."""
 
+    def __init_subclass__(cls) -> None:
+        """Make options of the traits with the metadata `alias` (the option takes a value) or `flag` (it takes none).
+
+        A flag sets the opposite of the default. `flag_help` describes the flag, by default the trait's help does.
+        """
+        super().__init_subclass__()
+        cls.aliases, cls.flags = dict(cls.aliases), dict(cls.flags)
+        members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
+        for name, trait in members.items():
+            about = trait.metadata if isinstance(trait, TraitType) else {}
+            if "alias" in about:
+                cls.aliases[about["alias"]] = f"{cls.__name__}.{name}"
+            if "flag" in about:
+                change = {cls.__name__: {name: not trait.default_value}}
+                cls.flags[about["flag"]] = (change, about.get("flag_help", trait.help))
+
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """Parse options and arguments, in any order.
 

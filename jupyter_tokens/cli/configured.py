@@ -47,12 +47,7 @@ class ListApp(Action):
     doctor` checks more."""
     examples = "jupyter tokens list\njupyter tokens list --json"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "json": ({"ListApp": {"as_json": True}}, as_json.help),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True, flag="json")
 
     def run(self) -> int:
         if self.extra_args:

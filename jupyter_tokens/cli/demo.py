@@ -37,21 +37,15 @@ class DemoApp(CommandApp):
     description = "Start the sandbox and JupyterLab with five profiles, and open the first tutorial. No account needed."
     examples = "jupyter tokens demo\njupyter tokens demo --no-browser --port 9999"
 
-    port = Integer(0, min=0, max=65535, help="Port of JupyterLab; 0: the first free one from 8888 on.").tag(config=True)
+    port = Integer(0, min=0, max=65535, help="Port of JupyterLab; 0: the first free one from 8888 on.").tag(
+        config=True, alias="port"
+    )
     folder = Unicode(
         "", help="Folder for the notebooks, kept when the demo ends; by default a temporary one, which is removed."
-    ).tag(config=True)
-    browser = Bool(default_value=True, help="Open a browser.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **CommandApp.aliases,
-        "port": "DemoApp.port",
-        "dir": "DemoApp.folder",
-    }
-    flags = {  # noqa: RUF012
-        **CommandApp.flags,
-        "no-browser": ({"DemoApp": {"browser": False}}, "Do not open a browser; print the address."),
-    }
+    ).tag(config=True, alias="dir")
+    browser = Bool(default_value=True, help="Open a browser.").tag(
+        config=True, flag="no-browser", flag_help="Do not open a browser; print the address."
+    )
 
     def start(self) -> None:
         """Serve until JupyterLab ends, then exit."""

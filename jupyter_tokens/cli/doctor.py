@@ -36,16 +36,11 @@ class DoctorApp(Action):
     Exit code: 1 if a check fails, else 0."""
     examples = "jupyter tokens doctor\njupyter tokens doctor --live\njupyter tokens doctor --offline --json"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of lines.").tag(config=True)
-    offline = Bool(default_value=False, help="Leave out checks that need the network.").tag(config=True)
-    live = Bool(default_value=False, help="Fetch a token with each profile; finds a wrong secret.").tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "json": ({"DoctorApp": {"as_json": True}}, as_json.help),
-        "offline": ({"DoctorApp": {"offline": True}}, offline.help),
-        "live": ({"DoctorApp": {"live": True}}, live.help),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON object instead of lines.").tag(config=True, flag="json")
+    offline = Bool(default_value=False, help="Leave out checks that need the network.").tag(config=True, flag="offline")
+    live = Bool(default_value=False, help="Fetch a token with each profile; finds a wrong secret.").tag(
+        config=True, flag="live"
+    )
 
     def run(self) -> int:
         if self.extra_args:

@@ -56,17 +56,10 @@ class GetApp(Action):
         help="value: the token alone; env: an export of the profile's variable or variables, for sh; json: value (or "
         "several by name), headers and other facts; header: an HTTP header line. The other formats are for tools that "
         "run a credential program, see `jupyter tokens sdk`.",
-    ).tag(config=True)
-    refresh = Bool(default_value=False, help="Fetch a new token even if a stored one is fresh.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.aliases,
-        "format": "GetApp.form",
-    }
-    flags = {  # noqa: RUF012
-        **Action.flags,
-        "refresh": ({"GetApp": {"refresh": True}}, refresh.help),
-    }
+    ).tag(config=True, alias="format")
+    refresh = Bool(default_value=False, help="Fetch a new token even if a stored one is fresh.").tag(
+        config=True, flag="refresh"
+    )
 
     def run(self) -> int:
         if not self.extra_args:

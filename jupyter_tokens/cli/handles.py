@@ -39,7 +39,7 @@ _NO_SERVER = "Start one. Your own processes on this machine need no handle: they
 
 
 class _Asking(Action):
-    server = Unicode(help="URL of the Jupyter server, if several are running.").tag(config=True)
+    server = Unicode(help="URL of the Jupyter server, if several are running.").tag(config=True, alias="server")
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Send a request to the server; return the JSON of its answer. Raises `TokenError`."""
@@ -139,15 +139,10 @@ class HandleApp(_Asking):
     """
     completer = staticmethod(profile_names)
 
-    lease = Unicode("15m", help="How long the handle is valid: 90s, 15m, 8h; at most 24h.").tag(config=True)
-    file = Unicode(help="The file to write.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.aliases,
-        "lease": "HandleApp.lease",
-        "file": "HandleApp.file",
-        "server": "HandleApp.server",
-    }
+    lease = Unicode("15m", help="How long the handle is valid: 90s, 15m, 8h; at most 24h.").tag(
+        config=True, alias="lease"
+    )
+    file = Unicode(help="The file to write.").tag(config=True, alias="file")
 
     def run(self) -> int:
         if not self.extra_args:
@@ -202,16 +197,7 @@ class HandlesApp(_Asking):
     further tokens with this handle, but the tokens that they have stay valid until they expire."""
     examples = "jupyter tokens handles\njupyter tokens handles revoke 0123456789abcdef0123456789abcdef"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.aliases,
-        "server": "HandlesApp.server",
-    }
-    flags = {  # noqa: RUF012
-        **Action.flags,
-        "json": ({"HandlesApp": {"as_json": True}}, as_json.help),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True, flag="json")
 
     def run(self) -> int:
         match self.extra_args:

@@ -29,12 +29,7 @@ class ProvidersApp(Action):
     examples = "jupyter tokens providers\njupyter tokens providers oneaccess --json"
     completer = staticmethod(provider_names)
 
-    as_json = Bool(default_value=False, help="Print one JSON object, with JSON schemas.").tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "json": ({"ProvidersApp": {"as_json": True}}, as_json.help),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON object, with JSON schemas.").tag(config=True, flag="json")
 
     def run(self) -> int:
         known = provider_ids()

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from jupyter_core.application import base_aliases, base_flags
 from traitlets import Bool, Float, Integer, Unicode
 
 from ..sandbox import Accounts, Sandbox
@@ -35,36 +34,27 @@ class SandboxApp(CommandApp):
     description = "Serve imitations of the token APIs on loopback, as strict as the real APIs, for demos and tests."
     examples = "jupyter tokens sandbox --port 8899 --life 60"
 
-    port = Integer(0, min=0, max=65535, help="Port to serve on; 0, the default, takes a free one.").tag(config=True)
-    accounts = Unicode("", help="JSON file with accounts; by default, random ones are created.").tag(config=True)
+    port = Integer(0, min=0, max=65535, help="Port to serve on; 0, the default, takes a free one.").tag(
+        config=True, alias="port"
+    )
+    accounts = Unicode("", help="JSON file with accounts; by default, random ones are created.").tag(
+        config=True, alias="accounts"
+    )
     clock = Unicode("", help="Freeze the clock at this time in UTC (2026-01-15T08:30:00Z); by default it runs.").tag(
-        config=True
+        config=True, alias="clock"
     )
     life = Float(None, allow_none=True, help="Longest lifetime of tokens in seconds; by default the vendor's.").tag(
-        config=True
+        config=True, alias="life"
     )
     lock_after = Integer(
         None,
         min=1,
         allow_none=True,
         help="Lock a Huawei AK after this many failures in a row; by default never.",
-    ).tag(config=True)
-    reuse = Bool(default_value=False, help="Whether OneAccess returns a token again while it is valid.").tag(
-        config=True
+    ).tag(config=True, alias="lock-after")
+    reuse = Bool(default_value=False, help="Make OneAccess return a token again while it is valid.").tag(
+        config=True, flag="reuse"
     )
-
-    aliases = {  # noqa: RUF012 - an instance attribute to JupyterApp, and so no ClassVar
-        **base_aliases,
-        "port": "SandboxApp.port",
-        "accounts": "SandboxApp.accounts",
-        "clock": "SandboxApp.clock",
-        "life": "SandboxApp.life",
-        "lock-after": "SandboxApp.lock_after",
-    }
-    flags = {  # noqa: RUF012 - as above
-        **base_flags,
-        "reuse": ({"SandboxApp": {"reuse": True}}, "Make OneAccess return a token again while it is valid."),
-    }
 
     def start(self) -> None:
         """Serve; exit with 2 for wrong usage and 1 if the port cannot be used."""

@@ -42,22 +42,15 @@ class ScanApp(CommandApp):
     fix = Bool(
         default_value=False,
         help="Redact outputs and widget state in place. Sources, metadata and attachments are only reported.",
-    ).tag(config=True)
+    ).tag(config=True, flag="fix")
     as_json = Bool(default_value=False, help="Print one JSON object instead of a line for each finding.").tag(
-        config=True
+        config=True, flag="json"
     )
     profiles = Bool(
         default_value=False,
         help="Also look for the secrets of the configured profiles. Off by default, because it resolves their "
         "references: a keyring may ask for its password, and commands are run. No API is called.",
-    ).tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **CommandApp.flags,
-        "fix": ({"ScanApp": {"fix": True}}, fix.help),
-        "json": ({"ScanApp": {"as_json": True}}, as_json.help),
-        "profiles": ({"ScanApp": {"profiles": True}}, profiles.help),
-    }
+    ).tag(config=True, flag="profiles")
 
     def start(self) -> None:
         """Scan, report, and end the process."""

@@ -11,7 +11,6 @@ import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from jupyter_core.application import base_aliases, base_flags
 from traitlets import Bool, Integer, Unicode
 
 from ..config.files import load_settings
@@ -38,21 +37,16 @@ class ServiceApp(Action):
     See `jupyter tokens hub-config`."""
     examples = "jupyter tokens service --port 8889\njupyter tokens service --socket /run/jupyter-tokens/service.sock"
 
-    ip = Unicode("127.0.0.1", help="Address to serve on.").tag(config=True)
-    port = Integer(None, min=0, max=65535, allow_none=True, help="Port to serve on; 0: a free port.").tag(config=True)
-    socket = Unicode("", help="Absolute path of a unix socket to serve on, with or without a port.").tag(config=True)
-    managed = Bool(default_value=False, help="Exit when the hub that started this process has ended.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 - an instance attribute to JupyterApp, and so no ClassVar
-        **base_aliases,
-        "ip": "ServiceApp.ip",
-        "port": "ServiceApp.port",
-        "socket": "ServiceApp.socket",
-    }
-    flags = {  # noqa: RUF012 - as above
-        **base_flags,
-        "managed": ({"ServiceApp": {"managed": True}}, "The hub starts and stops this process."),
-    }
+    ip = Unicode("127.0.0.1", help="Address to serve on.").tag(config=True, alias="ip")
+    port = Integer(None, min=0, max=65535, allow_none=True, help="Port to serve on; 0: a free port.").tag(
+        config=True, alias="port"
+    )
+    socket = Unicode("", help="Absolute path of a unix socket to serve on, with or without a port.").tag(
+        config=True, alias="socket"
+    )
+    managed = Bool(default_value=False, help="Exit when the hub that started this process has ended.").tag(
+        config=True, flag="managed"
+    )
 
     def run(self) -> int:
         if self.extra_args:
@@ -111,16 +105,12 @@ class HubConfigApp(Action):
     description = "Print the lines for jupyterhub_config.py that `jupyter tokens service` needs."
     examples = "jupyter tokens hub-config\njupyter tokens hub-config --external --url http://127.0.0.1:8889"
 
-    external = Bool(default_value=False, help="The service is started by systemd or similar.").tag(config=True)
+    external = Bool(default_value=False, help="The service is started by systemd or similar.").tag(
+        config=True, flag="external"
+    )
     url = Unicode(
         f"http://127.0.0.1:{_PORT}", help="URL of the service for users' servers: http://…, https://… or unix:/path."
-    ).tag(config=True)
-
-    aliases = {**base_aliases, "url": "HubConfigApp.url"}  # noqa: RUF012 - as above
-    flags = {  # noqa: RUF012 - as above
-        **base_flags,
-        "external": ({"HubConfigApp": {"external": True}}, external.help),
-    }
+    ).tag(config=True, alias="url")
 
     def run(self) -> int:
         if self.extra_args:

@@ -30,12 +30,7 @@ class ValuesApp(Action):
     """
     completer = staticmethod(profile_names)
 
-    as_json = Bool(default_value=False, help="Print one JSON list.").tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "json": ({"ValuesApp": {"as_json": True}}, as_json.help),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON list.").tag(config=True, flag="json")
 
     def run(self) -> int:
         if not self.extra_args:
