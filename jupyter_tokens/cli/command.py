@@ -138,6 +138,11 @@ class CommandApp(JupyterApp):
                     option = names.get(target, f"--{target}")
                     self.fail(2, f"{option} must be {_wanted(traits[target])}; see --help")
 
+    def refuse_arguments(self) -> None:
+        """Fail if there are arguments other than options."""
+        if self.extra_args:
+            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+
     def fail(self, code: int, message: str) -> NoReturn:
         """Print one line on standard error, and exit with `code`."""
         sys.stderr.write(f"{self.name}: {message}\n")

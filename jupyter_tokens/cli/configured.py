@@ -5,7 +5,6 @@ Neither fetches a token. `remove` asks the server to revoke the login.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from contextlib import closing
@@ -21,7 +20,7 @@ from ..errors import SecretError, UnknownProfile
 from ..protocol.messages import text_of_env
 from .command import Action
 from .completion import profile_names
-from .terminal import coloured, confirm, is_interactive, one_line, say, table
+from .terminal import coloured, confirm, is_interactive, one_line, say, table, write_json
 
 __all__ = ["ListApp", "RemoveApp"]
 
@@ -50,8 +49,7 @@ class ListApp(Action):
     as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True, flag="json")
 
     def run(self) -> int:
-        if self.extra_args:
-            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        self.refuse_arguments()
         written = load_written()
         for problem in written.problems.values():
             say(one_line(str(problem)))
@@ -59,7 +57,7 @@ class ListApp(Action):
             return 2
         entries = [_entry(name, settings, file) for name, (settings, file) in written.profiles.items()]
         if self.as_json:
-            sys.stdout.write(json.dumps({"profiles": entries}) + "\n")
+            write_json({"profiles": entries})
             return 0
         if not entries:
             say("No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,7 @@ from ..config.files import config_files, load_profiles
 from ..errors import ConfigurationError
 from .checks import CheckResult, fail, jupyter, network, profiles
 from .command import Action
-from .terminal import coloured, one_line, progress
+from .terminal import coloured, one_line, progress, write_json
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile, Profiles
@@ -43,8 +42,7 @@ class DoctorApp(Action):
     )
 
     def run(self) -> int:
-        if self.extra_args:
-            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        self.refuse_arguments()
         if self.live and self.offline:
             self.fail(2, "takes --live or --offline, not both")
         told: list[CheckResult] = []
@@ -56,7 +54,7 @@ class DoctorApp(Action):
                 sys.stdout.write(f"{status}  {one_line(said)}\n")
                 sys.stdout.flush()
         if self.as_json:
-            sys.stdout.write(json.dumps({"findings": [finding._asdict() for finding in told]}) + "\n")
+            write_json({"findings": [finding._asdict() for finding in told]})
         return 1 if any(finding.status == "fail" for finding in told) else 0
 
     def _findings(self) -> Iterator[CheckResult]:

@@ -5,7 +5,6 @@ Both send requests to a running Jupyter server of the same user.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -24,7 +23,7 @@ from ..sources.connection import tls_context
 from .command import Action
 from .completion import profile_names
 from .get import param
-from .terminal import say, table
+from .terminal import say, table, write_json
 
 if TYPE_CHECKING:
     import httpx
@@ -213,7 +212,7 @@ class HandlesApp(_Asking):
     def _list(self) -> None:
         handles = self.ask("GET", "handles")["handles"]
         if self.as_json:
-            sys.stdout.write(json.dumps({"handles": handles}) + "\n")
+            write_json({"handles": handles})
             return
         if not handles:
             say("No handle is in use.")

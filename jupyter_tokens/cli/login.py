@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import webbrowser
 from contextlib import closing
@@ -18,7 +17,7 @@ from ..sources.local import LocalSource
 from ..sources.loopback import Loopback
 from .command import Action
 from .completion import profile_names
-from .terminal import one_line, say
+from .terminal import one_line, say, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,7 +130,7 @@ class WhoamiApp(_OfProfile):
             "renews": login.refresh_token is not None,
         }
         if self.as_json:
-            sys.stdout.write(json.dumps(facts) + "\n")
+            write_json(facts)
         else:
             until = f", until {facts['expires_at']}" if ends is not None else ""
             who = one_line(login.who) or "a user whose name the server did not give"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import re
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,18 +14,15 @@ from datetime import datetime
 from traitlets import Bool, Float, Integer, Unicode
 
 from ..sandbox import Accounts, Sandbox
-from .command import CommandApp
+from .command import Action
+from .terminal import write_json
 
 __all__ = ["SandboxApp"]
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
 
-class _WrongUsageError(Exception):
-    pass
-
-
-class SandboxApp(CommandApp):
+class SandboxApp(Action):
     """Serve until SIGINT or SIGTERM; print one JSON line with the URL and profiles when ready."""
 
     name = "jupyter-tokens-sandbox"
@@ -56,28 +51,30 @@ class SandboxApp(CommandApp):
         config=True, flag="reuse"
     )
 
-    def start(self) -> None:
-        """Serve; exit with 2 for wrong usage and 1 if the port cannot be used."""
-        super().start()
+    def run(self) -> int:
+        self.refuse_arguments()
+        if self.life is not None and not (math.isfinite(self.life) and self.life > 0):
+            self.fail(2, "--life must be a number of seconds above 0")
         try:
-            sandbox = self._sandbox()
-        except _WrongUsageError as error:
-            self.fail(2, str(error))
+            accounts = Accounts.from_file(self.accounts) if self.accounts else Accounts.random()
+        except (OSError, ValueError) as error:
+            self.fail(2, f"--accounts: {error}")
+        clock = self._frozen() if self.clock else time.time
+        sandbox = Sandbox(accounts, clock=clock, life=self.life, reuse=self.reuse, lock_after=self.lock_after)
         try:
             asyncio.run(self._serve(sandbox))
         except OSError as error:
             self.fail(1, f"cannot serve on port {self.port}: {error.strerror or error}; choose another with --port")
+        return 0
 
-    def _sandbox(self) -> Sandbox:
-        if self.extra_args:
-            raise _WrongUsageError(f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
-        if self.life is not None and not (math.isfinite(self.life) and self.life > 0):
-            raise _WrongUsageError("--life must be a number of seconds above 0")
+    def _frozen(self) -> Callable[[], float]:
         try:
-            accounts = Accounts.from_file(self.accounts) if self.accounts else Accounts.random()
-        except (OSError, ValueError) as error:
-            raise _WrongUsageError(f"--accounts: {error}") from None
-        return Sandbox(accounts, clock=_clock(self.clock), life=self.life, reuse=self.reuse, lock_after=self.lock_after)
+            moment = datetime.fromisoformat(self.clock).timestamp() if _INSTANT.fullmatch(self.clock) else None
+        except ValueError:
+            moment = None
+        if moment is None:
+            self.fail(2, f"--clock must be a time in UTC like 2026-01-15T08:30:00Z, not {self.clock!r}")
+        return lambda: moment
 
     async def _serve(self, sandbox: Sandbox) -> None:
         stopping = asyncio.Event()
@@ -86,24 +83,10 @@ class SandboxApp(CommandApp):
         try:
             with tempfile.TemporaryDirectory(prefix="jupyter-tokens-sandbox-") as secrets_dir:
                 profiles = {**sandbox.profiles(secrets_dir), **sandbox.neighbours(secrets_dir)}
-                ready = {"url": sandbox.url, "profiles": profiles}
-                sys.stdout.write(json.dumps(ready) + "\n")
-                sys.stdout.flush()
+                write_json({"url": sandbox.url, "profiles": profiles})
                 await stopping.wait()
         finally:
             await sandbox.stop()
-
-
-def _clock(instant: str) -> Callable[[], float]:
-    if not instant:
-        return time.time
-    try:
-        if not _INSTANT.fullmatch(instant):
-            raise ValueError
-        moment = datetime.fromisoformat(instant).timestamp()
-    except ValueError:
-        raise _WrongUsageError(f"--clock must be a time in UTC like 2026-01-15T08:30:00Z, not {instant!r}") from None
-    return lambda: moment
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:

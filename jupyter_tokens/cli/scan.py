@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -12,14 +11,15 @@ from ..config.files import load_profiles
 from ..errors import TokenError
 from ..scan.files import NotReadable, Scanned, notebooks_in, scan_file
 from ..scan.values import Known
-from .command import CommandApp
+from .command import Action
+from .terminal import write_json
 
 __all__ = ["ScanApp"]
 
 _MOST_SKIPPED = 5
 
 
-class ScanApp(CommandApp):
+class ScanApp(Action):
     """Scan notebooks.
 
     The exit code is 2 if a file cannot be read or is not a notebook, else 1 if something was found (even if it was
@@ -52,9 +52,7 @@ class ScanApp(CommandApp):
         "references: a keyring may ask for its password, and commands are run. No API is called.",
     ).tag(config=True, flag="profiles")
 
-    def start(self) -> None:
-        """Scan, report, and end the process."""
-        super().start()
+    def run(self) -> int:
         known = Known(self._secrets() if self.profiles else {})
         scanned: dict[str, Scanned] = {}
         unreadable: dict[str, str] = {}
@@ -73,12 +71,12 @@ class ScanApp(CommandApp):
         self._report_problems(scanned, unreadable, skipped)
         found = any(result.findings for result in scanned.values())
         if self.as_json:
-            sys.stdout.write(json.dumps(_report(scanned, unreadable, skipped)) + "\n")
+            write_json(_report(scanned, unreadable, skipped))
         elif found:
             self._report_findings(scanned)
         elif not unreadable:
             sys.stdout.write(f"No tokens found in {len(scanned)} notebook{'' if len(scanned) == 1 else 's'}.\n")
-        sys.exit(2 if unreadable else 1 if found else 0)
+        return 2 if unreadable else 1 if found else 0
 
     def _report_problems(self, scanned: dict[str, Scanned], unreadable: dict[str, str], skipped: list[str]) -> None:
         for name, message in unreadable.items():
@@ -119,11 +117,8 @@ class ScanApp(CommandApp):
 
     def _secrets(self) -> dict[str, str]:
         secrets: dict[str, str] = {}
-        try:
-            profiles = load_profiles()
-            profiles.check_readable()
-        except TokenError as error:
-            self.fail(2, str(error))
+        profiles = load_profiles()
+        profiles.check_readable()
         for name in profiles:
             try:
                 resolved = profiles[name].secrets()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import sys
@@ -17,7 +16,7 @@ from ..config.files import load_settings
 from ..errors import ConfigurationError
 from ..service.hub_config import hub_config
 from .command import Action
-from .terminal import one_line
+from .terminal import one_line, write_json
 
 __all__ = ["HubConfigApp", "ServiceApp"]
 
@@ -49,8 +48,7 @@ class ServiceApp(Action):
     )
 
     def run(self) -> int:
-        if self.extra_args:
-            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        self.refuse_arguments()
         if not os.environ.get("JUPYTERHUB_API_URL"):
             self.fail(
                 2,
@@ -70,7 +68,7 @@ class ServiceApp(Action):
         service = TokenService.configured()
         place = Place(*self._address(), self.socket, _prefix())
         try:
-            asyncio.run(serve(service, place, managed=self.managed, ready=_say_ready))
+            asyncio.run(serve(service, place, managed=self.managed, ready=lambda urls: write_json({"urls": urls})))
         except OSError as error:
             where = self.socket if place.port is None else f"{place.ip}:{place.port}"
             self.fail(1, f"cannot serve on {where}: {one_line(error.strerror or str(error))}")
@@ -113,8 +111,7 @@ class HubConfigApp(Action):
     ).tag(config=True, alias="url")
 
     def run(self) -> int:
-        if self.extra_args:
-            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        self.refuse_arguments()
         grants = load_settings("TokenService").get("grants", {})
         if not grants:
             warnings.warn(
@@ -129,8 +126,3 @@ class HubConfigApp(Action):
 def _prefix() -> str:
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"/services/{NAME}/"
     return prefix if prefix.endswith("/") else f"{prefix}/"
-
-
-def _say_ready(urls: list[str]) -> None:
-    sys.stdout.write(json.dumps({"urls": urls}) + "\n")
-    sys.stdout.flush()

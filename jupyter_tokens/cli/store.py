@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from traitlets import Bool
 from ..errors import ConfigurationError
 from ..sources.stores import StoreUnavailable, TokenStore
 from .command import Action
-from .terminal import coloured, say, table
+from .terminal import coloured, say, table, write_json
 
 if TYPE_CHECKING:
     from ..sources.stores import Store
@@ -64,7 +63,7 @@ class StoreApp(Action):
         slots = store.slots()
         if self.as_json:
             facts = [{"name": slot.name, "age": slot.age, "expires_in": slot.left, "size": slot.size} for slot in slots]
-            sys.stdout.write(json.dumps({"store": store.place, "slots": facts}) + "\n")
+            write_json({"store": store.place, "slots": facts})
             return
         say(f"Store: {store.place}")
         if not slots:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from ..errors import ParameterError
 from ..token import Secret
 
-__all__ = ["ask", "ask_hidden", "coloured", "confirm", "is_interactive", "one_line", "progress", "say", "table"]
+__all__ = [
+    "ask",
+    "ask_hidden",
+    "coloured",
+    "confirm",
+    "is_interactive",
+    "one_line",
+    "progress",
+    "say",
+    "table",
+    "write_json",
+]
 
 
 def is_interactive() -> bool:
@@ -30,6 +43,12 @@ def say(text: str) -> None:
     """Print a line on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def write_json(value: Any) -> None:
+    """Print a value as one line of JSON on standard output, without delay."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
 
 
 def ask(question: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import closing
 
@@ -12,7 +11,7 @@ from ..sources.local import LocalSource
 from .command import Action
 from .completion import profile_names
 from .get import param
-from .terminal import progress, table
+from .terminal import progress, table, write_json
 
 __all__ = ["ValuesApp"]
 
@@ -44,7 +43,7 @@ class ValuesApp(Action):
             with progress(f"asking {provider.title}"):
                 found = source.list_values(name, rest[0], dict(map(param, rest[1:])))
         if self.as_json:
-            sys.stdout.write(json.dumps([one._asdict() for one in found]) + "\n")
+            write_json([one._asdict() for one in found])
         elif found:
             sys.stdout.write(table([[one.id, one.label] for one in found]))
         return 0
