@@ -46,20 +46,23 @@ class DoctorApp(Action):
         if self.live and self.offline:
             self.fail(2, "takes --live or --offline, not both")
         told: list[CheckResult] = []
-        for finding in self._findings():
-            told.append(finding)
-            if not self.as_json:
-                said = f"{finding.check}: {finding.what}" + (f" - {finding.do}" if finding.do else "")
-                status = coloured(f"{finding.status:<4}", _COLOURS[finding.status])
-                sys.stdout.write(f"{status}  {one_line(said)}\n")
-                sys.stdout.flush()
+        with warnings.catch_warnings():
+            # What these warnings report, the checks find.
+            warnings.simplefilter("ignore", UserWarning)
+            for finding in self._findings():
+                told.append(finding)
+                if not self.as_json:
+                    said = f"{finding.check}: {finding.what}" + (f" - {finding.do}" if finding.do else "")
+                    status = coloured(f"{finding.status:<4}", _COLOURS[finding.status])
+                    sys.stdout.write(f"{status}  {one_line(said)}\n")
+                    sys.stdout.flush()
         if self.as_json:
             write_json({"findings": [finding._asdict() for finding in told]})
         return 1 if any(finding.status == "fail" for finding in told) else 0
 
     def _findings(self) -> Iterator[CheckResult]:
         yield from profiles.files(config_files())
-        known = _load()
+        known = load_profiles()
         for problem in known.problems.values():
             yield fail("configuration", problem.message.rstrip("."), problem.hint.rstrip(".") or "correct the file")
         yield from profiles.profiles(known)
@@ -82,13 +85,6 @@ class DoctorApp(Action):
     def _slowly(text: str, findings: Iterable[CheckResult]) -> list[CheckResult]:
         with progress(text):
             return list(findings)
-
-
-def _load() -> Profiles:
-    with warnings.catch_warnings():
-        # Each problem becomes a finding.
-        warnings.simplefilter("ignore", UserWarning)
-        return load_profiles()
 
 
 def _right(known: Profiles) -> list[Profile]:
