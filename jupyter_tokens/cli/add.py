@@ -91,12 +91,10 @@ class AddApp(Action):
             self.fail(2, f"there is a profile {name!r} in {profiles.file(name)}: remove it first, or change it there")
         draft = self._draft(name)
         check(name, draft.written(), owner=True)
-        store = self.store
-        if draft.pending:
-            store = _place_for_secrets(store)
-            draft.ask_secrets()
-        put(name, draft.whole(store), profiles, owner=True)
-        say(f"The profile {name} is in {path()}." + "".join(f" {_stored(key, store)}" for key in draft.secrets))
+        store = _place_for_secrets(self.store) if draft.pending else self.store
+        secrets = draft.ask_secrets(store)
+        put(name, {**draft.written(), **secrets}, profiles, owner=True)
+        say(f"The profile {name} is in {path()}." + "".join(f" {_stored(key, store)}" for key in secrets))
         if load_profiles()[name].provider.logs_in:
             say(f"Log in: jupyter tokens login {name}")
             return 0
