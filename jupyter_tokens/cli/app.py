@@ -24,7 +24,7 @@ class TokensApp(CommandApp):
             "List the providers with settings and parameters.",
         ),
         "get": ("jupyter_tokens.cli.get.GetApp", "Fetch a token and print it."),
-        "values": ("jupyter_tokens.cli.values.ValuesApp", "List the ids that a parameter can have."),
+        "values": ("jupyter_tokens.cli.get.ValuesApp", "List the ids that a parameter can have."),
         "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; prompts for missing values."),
         "sdk": ("jupyter_tokens.cli.sdk.SdkApp", "Print the configuration with which an SDK or tool uses a profile."),
         "remove": ("jupyter_tokens.cli.configured.RemoveApp", "Remove a profile and the secrets stored for it."),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.cli.completion import profile_then_params
-from jupyter_tokens.cli.values import ValuesApp
+from jupyter_tokens.cli.get import ValuesApp
 from jupyter_tokens.errors import Forbidden, ParameterError, TokenError
 from jupyter_tokens.sandbox import Sandbox, eiam, modelarts
 from jupyter_tokens.sandbox.pai_dlc import DSW_INSTANCES
