@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar, NoReturn
 
+import argcomplete
 from jupyter_core.application import JupyterApp
 from traitlets import Container, Enum, TraitError, TraitType
 from traitlets.config import Config, Configurable
+from traitlets.config.argcomplete_config import increment_argcomplete_index
 from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 
 from .._version import __version__
@@ -24,7 +25,6 @@ __all__ = ["Action", "CommandApp"]
 
 # Errors in the usage, the configuration or a secret. Retrying without a change does not help, so the exit code is 2.
 _USAGE = (ConfigurationError, NoValue, ParameterError, SecretError)
-_COMPLETING = "_ARGCOMPLETE"
 
 
 class CommandApp(JupyterApp):
@@ -64,10 +64,7 @@ class CommandApp(JupyterApp):
             self.argv = [*self.argv[1:], "--help"]
         first, *rest = self.argv or [""]
         if first in self.subcommands:
-            if _COMPLETING in os.environ:
-                from traitlets.config.argcomplete_config import increment_argcomplete_index  # noqa: PLC0415 (as below)
-
-                increment_argcomplete_index()
+            increment_argcomplete_index()
             self.initialize_subcommand(first, rest)
             return
         end = self.argv.index("--") if "--" in self.argv else len(self.argv)
@@ -85,10 +82,8 @@ class CommandApp(JupyterApp):
             for name, trait in cls.class_traits(config=True).items()
         }
         parser = self._parser(traits)
-        if _COMPLETING in os.environ:
-            import argcomplete  # noqa: PLC0415 (takes 10 ms, which `get` and `list` can do without)
-
-            argcomplete.autocomplete(parser, always_complete_options=False)
+        # Does nothing unless a shell requests a completion.
+        argcomplete.autocomplete(parser, always_complete_options=False)
         try:
             parsed = vars(parser.parse_intermixed_args(ours))
         except _UsageError as error:
