@@ -11,8 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,14 @@ from traitlets import Bool, Integer, Unicode
 from ..config.files import CONFIG_NAME
 from ..sandbox import Sandbox, running
 from .command import Action
-from .terminal import say
+from .terminal import POLL_SECONDS, noted_signals, say
 
 __all__ = ["DemoApp", "notebooks_folder"]
 
 FIRST_NOTEBOOK = "01-first-token.ipynb"
 _STOP_SECONDS = 10.0
-_POLL_SECONDS = 0.1
+# Closing the terminal and stopping a service end the demo like Ctrl-C. Windows has no SIGHUP.
+_ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class DemoApp(Action):
@@ -55,7 +55,7 @@ class DemoApp(Action):
         if self.port and not _is_free(self.port):
             self.fail(1, f"port {self.port} is taken or not allowed; choose another with --port, or leave out --port")
         with (
-            _noted_endings() as endings,
+            noted_signals(_ENDINGS) as endings,
             tempfile.TemporaryDirectory(prefix="jupyter-tokens-demo-") as scratch,
             running(Sandbox()) as sandbox,
         ):
@@ -72,7 +72,7 @@ class DemoApp(Action):
             say(f"JupyterLab: is starting; {opens}. Press Ctrl-C to stop.")
             lab = self._start_lab(notebooks, config)
             while lab.poll() is None and not endings:
-                time.sleep(_POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
             lab.terminate()
             try:
                 lab.wait(_STOP_SECONDS)
@@ -139,19 +139,3 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-# Closing the terminal and stopping a service end the demo like Ctrl-C. Windows has no SIGHUP.
-_ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-
-@contextmanager
-def _noted_endings() -> Iterator[list[int]]:
-    """Append Ctrl-C and similar signals to a list, so that none can interrupt the start or the end of JupyterLab."""
-    endings: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: endings.append(number)) for number in _ENDINGS}
-    try:
-        yield endings
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

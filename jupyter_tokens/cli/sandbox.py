@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
 import signal
@@ -13,9 +12,9 @@ from datetime import datetime
 
 from traitlets import Bool, Float, Integer, Unicode
 
-from ..sandbox import Accounts, Sandbox
+from ..sandbox import Accounts, Sandbox, running
 from .command import Action
-from .terminal import write_json
+from .terminal import POLL_SECONDS, noted_signals, write_json
 
 __all__ = ["SandboxApp"]
 
@@ -62,7 +61,15 @@ class SandboxApp(Action):
         clock = self._frozen() if self.clock else time.time
         sandbox = Sandbox(accounts, clock=clock, life=self.life, reuse=self.reuse, lock_after=self.lock_after)
         try:
-            asyncio.run(self._serve(sandbox))
+            with (
+                noted_signals([signal.SIGINT, signal.SIGTERM]) as endings,
+                running(sandbox, port=self.port),
+                tempfile.TemporaryDirectory(prefix="jupyter-tokens-sandbox-") as secrets,
+            ):
+                profiles = {**sandbox.profiles(secrets), **sandbox.neighbours(secrets)}
+                write_json({"url": sandbox.url, "profiles": profiles})
+                while not endings:
+                    time.sleep(POLL_SECONDS)
         except OSError as error:
             self.fail(1, f"cannot serve on port {self.port}: {error.strerror or error}; choose another with --port")
         return 0
@@ -75,26 +82,3 @@ class SandboxApp(Action):
         if moment is None:
             self.fail(2, f"--clock must be a time in UTC like 2026-01-15T08:30:00Z, not {self.clock!r}")
         return lambda: moment
-
-    async def _serve(self, sandbox: Sandbox) -> None:
-        stopping = asyncio.Event()
-        _on_signals(asyncio.get_running_loop(), stopping.set)
-        await sandbox.start(port=self.port)
-        try:
-            with tempfile.TemporaryDirectory(prefix="jupyter-tokens-sandbox-") as secrets_dir:
-                profiles = {**sandbox.profiles(secrets_dir), **sandbox.neighbours(secrets_dir)}
-                write_json({"url": sandbox.url, "profiles": profiles})
-                await stopping.wait()
-        finally:
-            await sandbox.stop()
-
-
-def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
-    def handle(*_: object) -> None:
-        # A second Ctrl-C may come after the loop has ended.
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(stop)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Not the loop's add_signal_handler, because Windows lacks it.
-        signal.signal(number, handle)

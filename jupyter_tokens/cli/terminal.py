@@ -6,9 +6,10 @@ import getpass
 import json
 import os
 import re
+import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,11 +17,13 @@ from ..errors import ParameterError
 from ..token import Secret
 
 __all__ = [
+    "POLL_SECONDS",
     "ask",
     "ask_hidden",
     "coloured",
     "confirm",
     "is_interactive",
+    "noted_signals",
     "one_line",
     "progress",
     "say",
@@ -101,6 +104,22 @@ def progress(text: str) -> Iterator[None]:
         if shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+POLL_SECONDS = 0.1
+"""Seconds between two looks at the signals of `noted_signals`."""
+
+
+@contextmanager
+def noted_signals(numbers: Iterable[int]) -> Iterator[list[int]]:
+    """Append signals such as Ctrl-C to a list during a `with` block, so that they interrupt nothing."""
+    noted: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: noted.append(number)) for number in numbers}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
