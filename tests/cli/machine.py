@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -95,6 +96,14 @@ class Machine:
 
     def files(self) -> Iterator[Path]:
         return (path for path in self.home.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def write_profiles(folder: Path, profiles: Any, mode: int = 0o600) -> Path:
+    """The configuration in this folder has these profiles, and no others; returns its file."""
+    file = folder / "jupyter_tokens_config.json"
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    file.chmod(mode)
+    return file
 
 
 def answer_all(terminal: pexpect.spawn[Any], to: Sequence[tuple[str, str]]) -> str:

@@ -240,7 +240,10 @@ def test_where_the_system_has_no_such_option_a_free_port_is_still_free(monkeypat
         assert demo._is_free(port)
 
 
-@pytest.mark.parametrize(("options", "complaint"), [(["--port", "abc"], "port"), (["--port", "70000"], "65535")])
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [(["--port", "abc"], "port"), (["--port", "70000"], "--port must be an int from 0 to 65535")],
+)
 def test_wrong_usage_is_one_line_and_2(
     lab: Lab, capfd: pytest.CaptureFixture[str], options: list[str], complaint: str
 ) -> None:

@@ -23,6 +23,7 @@ from jupyter_tokens.sources.opening import HANDLE_VARIABLE
 
 from ..e2e.certificate import self_signed
 from ..hearing import free_port, until_listening
+from .machine import write_profiles
 from .running import Run, runner
 
 DEADLINE = 300
@@ -49,9 +50,7 @@ def server(sandbox: Sandbox, tmp_path: Path, config_dir: Path) -> Iterator[str]:
 def serving(sandbox: Sandbox, tmp_path: Path, *options: str) -> Iterator[int]:
     for name in ("config", "secrets"):
         (tmp_path / name).mkdir(mode=0o700)
-    config = tmp_path / "config" / "jupyter_tokens_config.json"
-    config.write_text(json.dumps({"TokenProfiles": {"profiles": sandbox.profiles(tmp_path / "secrets")}}))
-    config.chmod(0o600)
+    write_profiles(tmp_path / "config", sandbox.profiles(tmp_path / "secrets"))
     port = free_port()
     command = [
         sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser", f"--port={port}",
