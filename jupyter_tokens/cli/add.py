@@ -159,7 +159,7 @@ class AddApp(Action):
         except Exception as error:
             # A provider of another package can raise anything.
             problem = f"The provider {wanted} cannot be loaded ({type(error).__name__})."
-        raise ConfigurationError(problem, hint="Install its package again.")
+            raise ConfigurationError(problem, hint="Install its package again.") from None
 
 
 class SetSecretApp(Action):

@@ -92,6 +92,8 @@ class CommandApp(JupyterApp):
         self.cli_config = Config()
         for config in parsed.pop("flags", ()):
             self.cli_config.merge(config)
+        self.update_config(self.cli_config)
+        names = {target: _options(names)[-1] for names, target in self.aliases.items()}
         for target, given in parsed.items():
             section, _, name = target.partition(".")
             if section == TokenProfiles.__name__:
@@ -103,7 +105,11 @@ class CommandApp(JupyterApp):
                 )
             many = isinstance(traits[target], Container)
             self.cli_config[section][name] = DeferredConfigList(given) if many else DeferredConfigString(given[-1])
-        self._apply(traits)
+            try:
+                # One by one, so that an error can name its option.
+                self.update_config(Config({section: {name: self.cli_config[section][name]}}))
+            except (TraitError, ValueError):
+                self.fail(2, f"{names.get(target, f'--{target}')} must be {_wanted(traits[target])}; see --help")
 
     def _parser(self, traits: dict[str, TraitType[Any, Any]]) -> _Parser:
         parser = _Parser(prog=self.name, add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
@@ -120,18 +126,6 @@ class CommandApp(JupyterApp):
                 traits[target], "argcompleter", None
             )
         return parser
-
-    def _apply(self, traits: dict[str, TraitType[Any, Any]]) -> None:
-        """Set the options one by one, so that an error can name its option."""
-        names = {target: _options(names)[-1] for names, target in self.aliases.items()}
-        for section, options in self.cli_config.items():
-            for name in options:
-                target = f"{section}.{name}"
-                try:
-                    self.update_config(Config({section: {name: options[name]}}))
-                except (TraitError, ValueError):
-                    option = names.get(target, f"--{target}")
-                    self.fail(2, f"{option} must be {_wanted(traits[target])}; see --help")
 
     def refuse_arguments(self) -> None:
         """Fail if there are arguments other than options."""

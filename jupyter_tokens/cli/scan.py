@@ -12,7 +12,7 @@ from ..errors import TokenError
 from ..scan.files import NotReadable, Scanned, notebooks_in, scan_file
 from ..scan.values import Known
 from .command import Action
-from .terminal import write_json
+from .terminal import say, write_json
 
 __all__ = ["ScanApp"]
 
@@ -81,18 +81,16 @@ class ScanApp(Action):
     def _report_problems(self, scanned: dict[str, Scanned], unreadable: dict[str, str], skipped: list[str]) -> None:
         for name, message in unreadable.items():
             as_text = "; searched as text" if name in scanned else ""
-            sys.stderr.write(f"{self.name}: {name} {message}{as_text}\n")
+            say(f"{self.name}: {name} {message}{as_text}")
         for name, result in scanned.items():
             if result.old:
-                sys.stderr.write(
+                say(
                     f"{self.name}: {name} {result.old}: searched as text, and --fix changes only format 4; "
-                    "convert it: jupyter nbconvert --to notebook --inplace\n"
+                    "convert it: jupyter nbconvert --to notebook --inplace"
                 )
         if skipped:
             more = f" and {len(skipped) - _MOST_SKIPPED} more" if skipped[_MOST_SKIPPED:] else ""
-            sys.stderr.write(
-                f"{self.name}: not scanned, unless given as an argument: {', '.join(skipped[:_MOST_SKIPPED])}{more}\n"
-            )
+            say(f"{self.name}: not scanned, unless given as an argument: {', '.join(skipped[:_MOST_SKIPPED])}{more}")
 
     def _report_findings(self, scanned: dict[str, Scanned]) -> None:
         for name, result in scanned.items():
@@ -113,7 +111,7 @@ class ScanApp(Action):
                 else "--fix redacts only outputs and widget state: remove values in other places by hand"
             )
         says.append("a value that was shared or committed must be revoked")
-        sys.stderr.write(f"{self.name}: {'; '.join(says)}\n")
+        say(f"{self.name}: {'; '.join(says)}")
 
     def _secrets(self) -> dict[str, str]:
         secrets: dict[str, str] = {}
@@ -124,7 +122,7 @@ class ScanApp(Action):
                 resolved = profiles[name].secrets()
             except TokenError as error:
                 # If a profile is invalid, or its secret is not available here, continue with the others.
-                sys.stderr.write(f"{self.name}: --profiles: {name}: {error}\n")
+                say(f"{self.name}: --profiles: {name}: {error}")
                 continue
             secrets.update({secret.reveal(): f"{key} of profile {name}" for key, secret in resolved.items()})
         return secrets

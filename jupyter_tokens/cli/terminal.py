@@ -75,15 +75,13 @@ def ask_hidden(question: str) -> Secret | None:
             warnings.simplefilter("error", getpass.GetPassWarning)
             typed = getpass.getpass(question + " (hidden): ")
     except EOFError:
-        problem = _ended()
+        raise _ended() from None
     except getpass.GetPassWarning:
-        problem = ParameterError(
+        raise ParameterError(
             "This terminal cannot hide what is typed; nothing was changed.",
             hint="With `add`, use --from-env or --from-file. With `set-secret`, send the secret through a pipe.",
-        )
-    else:
-        return Secret(typed) if typed else None
-    raise problem
+        ) from None
+    return Secret(typed) if typed else None
 
 
 def confirm(question: str) -> bool:

@@ -181,25 +181,20 @@ class TestFormats:
     def _profile(self, machine: Machine, sandbox: Sandbox) -> None:
         added(machine, "oneaccess", sandbox.url)
 
-    def test_value(self, machine: Machine, sandbox: Sandbox) -> None:
-        script = 'curl -sS -H "Authorization: Bearer $(jupyter tokens get oneaccess)" "$WHOAMI"'
-        assert whoami(machine, sandbox, script)["api"] == "oneaccess"
-
-    def test_env(self, machine: Machine, sandbox: Sandbox) -> None:
-        script = (
-            'eval "$(jupyter tokens get oneaccess --format env)" && '
-            """sh -c 'curl -sS -H "Authorization: Bearer $ONEACCESS_TOKEN" "$WHOAMI"'"""
-        )
-        assert whoami(machine, sandbox, script)["api"] == "oneaccess"
-
     @pytest.mark.parametrize(
         "script",
         [
+            'curl -sS -H "Authorization: Bearer $(jupyter tokens get oneaccess)" "$WHOAMI"',
+            (
+                'eval "$(jupyter tokens get oneaccess --format env)" && '
+                """sh -c 'curl -sS -H "Authorization: Bearer $ONEACCESS_TOKEN" "$WHOAMI"'"""
+            ),
             'jupyter tokens get oneaccess --format header | curl -sS -H @- "$WHOAMI"',
             'curl -sS -H "$(jupyter tokens get oneaccess --format header)" "$WHOAMI"',
         ],
+        ids=["value", "env", "header by a pipe", "header"],
     )
-    def test_header(self, machine: Machine, sandbox: Sandbox, script: str) -> None:
+    def test_in_a_shell(self, machine: Machine, sandbox: Sandbox, script: str) -> None:
         assert whoami(machine, sandbox, script)["api"] == "oneaccess"
 
     def test_on_a_terminal_it_says_what_takes_its_time(self, machine: Machine) -> None:
@@ -249,12 +244,6 @@ class TestSecrecy:
         assert machine.holding(SECRETS["oneaccess"]) == {chosen}
         assert stat.S_IMODE((machine.home / chosen).stat().st_mode) == 0o600
         assert machine.run("get", "oneaccess", PYTHON_KEYRING_BACKEND=NO_KEYRING).returncode == 0
-
-    def test_without_a_keyring_and_without_a_file_nothing_is_changed(self, machine: Machine, sandbox: Sandbox) -> None:
-        asked = questions("oneaccess", sandbox.url)[:-1]
-        asked.append(("This machine has no keyring.", "n"))
-        code, seen = machine.answers("add", "oneaccess", to=asked, PYTHON_KEYRING_BACKEND=NO_KEYRING)
-        assert (code, "--store file" in seen, machine.file.exists()) == (2, True, False)
 
     def test_no_process_shows_a_secret_while_it_is_stored(self, machine: Machine, sandbox: Sandbox) -> None:
         # It stops itself when the secret has been typed and is about to be written.
