@@ -14,18 +14,15 @@ import pytest
 from jupyter_tokens.cli.completion import SHELLS, CompletionApp, profile_then_params, provider_names
 
 from .machine import SECONDS, Machine, write_profiles
-from .running import Run, runner
+from .running import Run
+
+APP = CompletionApp
 
 PROMPT = "ready> "
 PROFILES = {
     "acme-one": {"provider": "oneaccess", "endpoint": "https://a.example", "client_id": "a", "client_secret": "env:A"},
     "share": {"provider": "pai-dlc", "region": "cn-hangzhou", "access_key_id": "a", "access_key_secret": "env:A"},
 }
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(CompletionApp, capfd)
 
 
 @pytest.fixture

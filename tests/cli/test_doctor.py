@@ -24,7 +24,9 @@ from jupyter_tokens.errors import TokenError
 from jupyter_tokens.sandbox import Sandbox, running
 
 from .machine import NO_KEYRING, Machine, write_profiles
-from .running import Run, runner
+from .running import Run
+
+APP = DoctorApp
 
 CANARY = "c4n4ry-5ecr3t-v4lue"
 ACME = {
@@ -34,11 +36,6 @@ ACME = {
     "client_secret": "env:ACME_SECRET",
 }
 Findings = Callable[..., dict[str, list[dict[str, str]]]]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(DoctorApp, capfd)
 
 
 @pytest.fixture

@@ -16,12 +16,9 @@ from jupyter_tokens.sandbox import Sandbox, astra
 from jupyter_tokens.token import Secret, Token
 
 from .machine import write_profiles
-from .running import Run, runner
+from .running import Run
 
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(GetApp, capfd)
+APP = GetApp
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,9 @@ import pytest
 from jupyter_tokens.cli.configured import ListApp
 
 from .machine import write_profiles
-from .running import Run, runner
+from .running import Run
 
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(ListApp, capfd)
+APP = ListApp
 
 
 def test_nothing_is_no_error(run: Run) -> None:

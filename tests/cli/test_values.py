@@ -19,15 +19,12 @@ from jupyter_tokens.sandbox.pai_dlc import DSW_INSTANCES
 from jupyter_tokens.sources.local import LocalSource
 
 from .machine import write_profiles
-from .running import Run, runner
+from .running import Run
+
+APP = ValuesApp
 
 LISTS = {"modelarts": "instance_id", "pai-dsw": "InstanceId", "eiam": "ApplicationTokenId"}
 each = pytest.mark.parametrize(("profile", "param"), LISTS.items(), ids=LISTS)
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(ValuesApp, capfd)
 
 
 @pytest.fixture(autouse=True)

@@ -37,11 +37,11 @@ def proxies() -> Iterator[CheckResult]:
     """Check the environment variables for proxies and certificates. Shows a proxy's host, never its password."""
     there = {name.upper(): text for name, text in os.environ.items() if text and name.upper() in _PROXIES}
     for name, text in there.items():
-        host = _host_of(text)
-        problem = _proxy_problem(text)
-        if host is None:
+        try:
+            host = _proxy_host(text)
+        except ValueError:
             yield fail("proxy", f"{name} is not a URL", f"set {name} to http://HOST:PORT")
-        elif problem is not None:
+        except TokenError as problem:
             yield fail("proxy", f"{name}: {problem.message.rstrip('.')}", problem.hint.rstrip("."))
         else:
             yield ok("proxy", f"{name} uses the proxy {host}")
@@ -94,20 +94,14 @@ def _urls(profile: Profile) -> Iterator[str]:
             yield url
 
 
-def _proxy_problem(text: str) -> TokenError | None:
-    try:
-        check_proxy(text if "://" in text else f"http://{text}")
-    except TokenError as error:
-        return error
-    return None
-
-
-def _host_of(url: str) -> str | None:
-    try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
-    except ValueError:
-        return None
+def _proxy_host(text: str) -> str:
+    """Return the host of a proxy, with its port. Raises ValueError for a text that is not a URL, and `TokenError`."""
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    port = "" if parts.port is None else f":{parts.port}"
+    if not parts.hostname:
+        raise ValueError
+    check_proxy(parts.geturl())
+    return f"{parts.hostname}{port}"
 
 
 def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> CheckResult:
