@@ -50,7 +50,13 @@ class Draft:
         """Set a setting from the command line. Raises `ParameterError`, which never contains a secret."""
         known = self.kind.settings()
         if key in known:
-            self._refuse_literal(key, text)
+            if known[key].secret and SecretRef.parse(text, origin=key).kind == "literal":
+                raise ParameterError(
+                    f"{key} is a secret, but command lines are saved in the shell's history and visible to other "
+                    "users: revoke this secret.",
+                    hint=f"Leave {key} out to be prompted, or give --from-env {key}=VARIABLE or "
+                    f"--from-file {key}=PATH.",
+                )
             self.settings[key] = text
         elif key in _COMMON:
             self.settings[key] = _COMMON[key].from_text(key, text)
@@ -167,14 +173,6 @@ class Draft:
         if answer:
             self.settings[key] = answer
         return bool(answer)
-
-    def _refuse_literal(self, key: str, text: str) -> None:
-        if self.kind.settings()[key].secret and SecretRef.parse(text, origin=key).kind == "literal":
-            raise ParameterError(
-                f"{key} is a secret, but command lines are saved in the shell's history and visible to other users: "
-                "revoke this secret.",
-                hint=f"Leave {key} out to be prompted, or give --from-env {key}=VARIABLE or --from-file {key}=PATH.",
-            )
 
 
 def _question(key: str, setting: Field, more: str = "") -> str:

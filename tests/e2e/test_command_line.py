@@ -13,7 +13,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,9 @@ import pytest
 
 from jupyter_tokens.sandbox import Accounts, Sandbox, astra, eiam, modelarts, running
 
-from ..cli.machine import NO_KEYRING, SECONDS, Machine, answer_all
+from ..cli.machine import NO_KEYRING, SECONDS, Machine, answer_all, jupyter_server
 from ..doubles import loopback, raw_answer
-from ..hearing import free_port, until_listening
+from ..hearing import free_port
 
 SECRETS = {
     "alibaba": "c4n4ryAlibabaSecretKey00001",
@@ -335,29 +334,14 @@ class TestKernelRoute:
 
     @pytest.mark.parametrize("enabled", [True, False])
     def test_a_server(self, machine: Machine, *, enabled: bool) -> None:
-        with server(machine, f"--ServerApp.jpserver_extensions=jupyter_tokens={enabled}") as url:
+        log = machine.home / "server.log"
+        with jupyter_server(log, environment=machine.variables, enabled=enabled) as url:
             status, what = self.told(machine, f"{url}/jupyter-tokens")
         assert (status, url in what) == ("ok" if enabled else "fail", True)
 
     def test_none(self, machine: Machine) -> None:
         status, what = self.told(machine, f"http://127.0.0.1:{free_port()}/jupyter-tokens")
         assert (status, "cannot be reached" in what) == ("fail", True)
-
-
-@contextmanager
-def server(machine: Machine, *options: str) -> Iterator[str]:
-    """A Jupyter server without a browser; its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", f"--port={port}", *options]
-    with subprocess.Popen(command, env=machine.variables, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            assert any(" is running at:" in line for line in process.stderr)
-            until_listening(port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.communicate(timeout=SECONDS)
 
 
 def until_stopped(process: psutil.Process) -> None:

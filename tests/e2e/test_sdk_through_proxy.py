@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -30,8 +27,8 @@ from jupyter_tokens.sandbox.eiam import APPLICATION, INSTANCE
 from jupyter_tokens.sandbox.eiam import TOKEN as APPLICATION_TOKEN
 from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 
+from ..cli.machine import jupyter_server, write_profiles
 from ..doubles import loopback
-from ..hearing import free_port, until_listening
 from .test_official_sdks import demanager, notebook
 
 LOGIN = "jupyter-server-token-of-the-user"
@@ -53,34 +50,12 @@ def proxy(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     profiles = sandbox.profiles(secrets)
     for name in ("modelarts", "pai-dlc"):
         profiles[name]["params"] = {}
-    file = home / "jupyter_tokens_config.json"
-    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter_server",
-        "--no-browser",
-        "--ServerApp.allow_root=True",
-        f"--port={port}",
-        "--ServerApp.port_retries=0",
-        "--ServerApp.base_url=/team/",
-        f"--ServerApp.root_dir={home}",
-        f"--IdentityProvider.token={LOGIN}",
-        "--ServerApp.jpserver_extensions={'jupyter_tokens': True}",
-    ]
+    write_profiles(home, profiles)
     places = dict.fromkeys(("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"), str(home))
-    with subprocess.Popen(command, env={**os.environ, **places}, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            for line in process.stderr:
-                if " is running at:" in line:
-                    break
-            until_listening(port)
-            yield f"http://127.0.0.1:{port}/team/jupyter-tokens/proxy"
-        finally:
-            process.terminate()
-            log = process.communicate(timeout=300)[1]
+    options = ["--ServerApp.base_url=/team/", f"--ServerApp.root_dir={home}", f"--IdentityProvider.token={LOGIN}"]
+    with jupyter_server(home / "server.log", *options, environment={**os.environ, **places}) as url:
+        yield f"{url}/team/jupyter-tokens/proxy"
+    log = (home / "server.log").read_text()
     for secret in secrets.iterdir():
         assert secret.read_text() not in log
 
