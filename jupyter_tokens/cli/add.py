@@ -57,27 +57,25 @@ class AddApp(Action):
 
     provider = Unicode(
         "", help="Id of the provider, or of a well-known issuer; `jupyter tokens providers` lists the providers."
-    ).tag(config=True, alias="provider", argcompleter=provider_names)
+    ).tag(alias="provider", argcompleter=provider_names)
     settings = List(
         Unicode(), help="SETTING=VALUE of the provider, or env, timeout, verify and so on; not a secret."
-    ).tag(config=True, alias="set")
-    params = List(Unicode(), help="PARAMETER=VALUE for every call, by the vendor's own name.").tag(
-        config=True, alias="param"
-    )
+    ).tag(alias="set")
+    params = List(Unicode(), help="PARAMETER=VALUE for every call, by the vendor's own name.").tag(alias="param")
     from_env = List(
         Unicode(),
         help="SETTING=VARIABLE: the process that fetches tokens reads the setting from this environment variable.",
-    ).tag(config=True, alias="from-env")
+    ).tag(alias="from-env")
     from_file = List(
         Unicode(), help="SETTING=PATH: read the setting from this file. Other users must not be able to read it."
-    ).tag(config=True, alias="from-file")
+    ).tag(alias="from-file")
     store = Enum(
         ("keyring", "file"),
         default_value="keyring",
         help="Where a typed secret is stored: keyring, or file (mode 0600).",
-    ).tag(config=True, alias="store")
+    ).tag(alias="store")
     test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(
-        config=True, flag="no-test", flag_help="Do not fetch a token at the end."
+        flag="no-test", flag_help="Do not fetch a token at the end."
     )
 
     def run(self) -> int:
@@ -184,9 +182,9 @@ class SetSecretApp(Action):
         default_value=None,
         allow_none=True,
         help="Where the secret is stored: keyring, or file (mode 0600); by default where the current secret is.",
-    ).tag(config=True, alias="store")
+    ).tag(alias="store")
     test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(
-        config=True, flag="no-test", flag_help="Do not fetch a token at the end."
+        flag="no-test", flag_help="Do not fetch a token at the end."
     )
 
     def run(self) -> int:

@@ -47,6 +47,8 @@ class CommandApp(JupyterApp):
         members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
         for name, trait in members.items():
             about = trait.metadata if isinstance(trait, TraitType) else {}
+            if about.keys() & {"alias", "flag"}:
+                trait.tag(config=True)
             if "alias" in about:
                 cls.aliases[about["alias"]] = f"{cls.__name__}.{name}"
             if "flag" in about:

@@ -46,7 +46,7 @@ class ListApp(Action):
     doctor` checks more."""
     examples = "jupyter tokens list\njupyter tokens list --json"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True, flag="json")
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(flag="json")
 
     def run(self) -> int:
         self.refuse_arguments()
@@ -116,10 +116,7 @@ class RemoveApp(Action):
     examples = "jupyter tokens remove acme\njupyter tokens remove acme --yes"
     completer = staticmethod(profile_names)
 
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "yes": ({"JupyterApp": {"answer_yes": True}}, "Do not ask for confirmation."),
-    }
+    answer_yes = Bool(default_value=False, help="Do not ask for confirmation.").tag(flag="yes")
 
     def run(self) -> int:
         if len(self.extra_args) != 1:

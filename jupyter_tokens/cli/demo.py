@@ -39,13 +39,13 @@ class DemoApp(Action):
     examples = "jupyter tokens demo\njupyter tokens demo --no-browser --port 9999"
 
     port = Integer(0, min=0, max=65535, help="Port of JupyterLab; 0: the first free one from 8888 on.").tag(
-        config=True, alias="port"
+        alias="port"
     )
     folder = Unicode(
         "", help="Folder for the notebooks, kept when the demo ends; by default a temporary one, which is removed."
-    ).tag(config=True, alias="dir")
+    ).tag(alias="dir")
     browser = Bool(default_value=True, help="Open a browser.").tag(
-        config=True, flag="no-browser", flag_help="Do not open a browser; print the address."
+        flag="no-browser", flag_help="Do not open a browser; print the address."
     )
 
     def run(self) -> int:

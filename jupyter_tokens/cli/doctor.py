@@ -35,11 +35,9 @@ class DoctorApp(Action):
     Exit code: 1 if a check fails, else 0."""
     examples = "jupyter tokens doctor\njupyter tokens doctor --live\njupyter tokens doctor --offline --json"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of lines.").tag(config=True, flag="json")
-    offline = Bool(default_value=False, help="Leave out checks that need the network.").tag(config=True, flag="offline")
-    live = Bool(default_value=False, help="Fetch a token with each profile; finds a wrong secret.").tag(
-        config=True, flag="live"
-    )
+    as_json = Bool(default_value=False, help="Print one JSON object instead of lines.").tag(flag="json")
+    offline = Bool(default_value=False, help="Leave out checks that need the network.").tag(flag="offline")
+    live = Bool(default_value=False, help="Fetch a token with each profile; finds a wrong secret.").tag(flag="live")
 
     def run(self) -> int:
         self.refuse_arguments()

@@ -57,10 +57,8 @@ class GetApp(Action):
         help="value: the token alone; env: an export of the profile's variable or variables, for sh; json: value (or "
         "several by name), headers and other facts; header: an HTTP header line. The other formats are for tools that "
         "run a credential program, see `jupyter tokens sdk`.",
-    ).tag(config=True, alias="format")
-    refresh = Bool(default_value=False, help="Fetch a new token even if a stored one is fresh.").tag(
-        config=True, flag="refresh"
-    )
+    ).tag(alias="format")
+    refresh = Bool(default_value=False, help="Fetch a new token even if a stored one is fresh.").tag(flag="refresh")
 
     def run(self) -> int:
         if not self.extra_args:
@@ -122,7 +120,7 @@ class ValuesApp(Action):
     """
     completer = staticmethod(profile_names)
 
-    as_json = Bool(default_value=False, help="Print one JSON list.").tag(config=True, flag="json")
+    as_json = Bool(default_value=False, help="Print one JSON list.").tag(flag="json")
 
     def run(self) -> int:
         if not self.extra_args:

@@ -35,7 +35,7 @@ _SECONDS = 60.0
 
 
 class _Asking(Action):
-    server = Unicode(help="URL of the Jupyter server, if several are running.").tag(config=True, alias="server")
+    server = Unicode(help="URL of the Jupyter server, if several are running.").tag(alias="server")
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Send a request to the server; return the JSON of its answer. Raises `TokenError`."""
@@ -131,10 +131,8 @@ class HandleApp(_Asking):
     """
     completer = staticmethod(profile_names)
 
-    lease = Unicode("15m", help="How long the handle is valid: 90s, 15m, 8h; at most 24h.").tag(
-        config=True, alias="lease"
-    )
-    file = Unicode(help="The file to write.").tag(config=True, alias="file")
+    lease = Unicode("15m", help="How long the handle is valid: 90s, 15m, 8h; at most 24h.").tag(alias="lease")
+    file = Unicode(help="The file to write.").tag(alias="file")
 
     def run(self) -> int:
         if not self.extra_args:
@@ -186,7 +184,7 @@ class HandlesApp(_Asking):
     further tokens with this handle, but the tokens that they have stay valid until they expire."""
     examples = "jupyter tokens handles\njupyter tokens handles revoke 0123456789abcdef0123456789abcdef"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True, flag="json")
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(flag="json")
 
     def run(self) -> int:
         match self.extra_args:

@@ -56,7 +56,7 @@ class LoginApp(_OfProfile):
     Kernels, servers and programs of this user then get tokens until the login expires or you log out."""
     examples = "jupyter tokens login acme\njupyter tokens login acme --device"
 
-    device = Bool(default_value=False, help="Log in with a browser on another device.").tag(config=True, flag="device")
+    device = Bool(default_value=False, help="Log in with a browser on another device.").tag(flag="device")
 
     def act(self, name: str, source: LocalSource) -> int:
         if self.device or source.logins.is_for_device(name):
@@ -111,7 +111,7 @@ class WhoamiApp(_OfProfile):
     The exit code is 1 if nobody is logged in."""
     examples = "jupyter tokens whoami acme\njupyter tokens whoami acme --json"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of a line.").tag(config=True, flag="json")
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a line.").tag(flag="json")
 
     def act(self, name: str, source: LocalSource) -> int:
         login = source.logins.who(name)

@@ -28,7 +28,7 @@ class ProvidersApp(Action):
     examples = "jupyter tokens providers\njupyter tokens providers oneaccess --json"
     completer = staticmethod(provider_names)
 
-    as_json = Bool(default_value=False, help="Print one JSON object, with JSON schemas.").tag(config=True, flag="json")
+    as_json = Bool(default_value=False, help="Print one JSON object, with JSON schemas.").tag(flag="json")
 
     def run(self) -> int:
         known = provider_ids()

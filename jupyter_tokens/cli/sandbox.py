@@ -28,27 +28,21 @@ class SandboxApp(Action):
     description = "Serve imitations of the token APIs on loopback, as strict as the real APIs, for demos and tests."
     examples = "jupyter tokens sandbox --port 8899 --life 60"
 
-    port = Integer(0, min=0, max=65535, help="Port to serve on; 0, the default, takes a free one.").tag(
-        config=True, alias="port"
-    )
-    accounts = Unicode("", help="JSON file with accounts; by default, random ones are created.").tag(
-        config=True, alias="accounts"
-    )
+    port = Integer(0, min=0, max=65535, help="Port to serve on; 0, the default, takes a free one.").tag(alias="port")
+    accounts = Unicode("", help="JSON file with accounts; by default, random ones are created.").tag(alias="accounts")
     clock = Unicode("", help="Freeze the clock at this time in UTC (2026-01-15T08:30:00Z); by default it runs.").tag(
-        config=True, alias="clock"
+        alias="clock"
     )
     life = Float(None, allow_none=True, help="Longest lifetime of tokens in seconds; by default the vendor's.").tag(
-        config=True, alias="life"
+        alias="life"
     )
     lock_after = Integer(
         None,
         min=1,
         allow_none=True,
         help="Lock a Huawei AK after this many failures in a row; by default never.",
-    ).tag(config=True, alias="lock-after")
-    reuse = Bool(default_value=False, help="Make OneAccess return a token again while it is valid.").tag(
-        config=True, flag="reuse"
-    )
+    ).tag(alias="lock-after")
+    reuse = Bool(default_value=False, help="Make OneAccess return a token again while it is valid.").tag(flag="reuse")
 
     def run(self) -> int:
         self.refuse_arguments()

@@ -42,15 +42,15 @@ class ScanApp(Action):
     fix = Bool(
         default_value=False,
         help="Redact outputs and widget state in place. Sources, metadata and attachments are only reported.",
-    ).tag(config=True, flag="fix")
+    ).tag(flag="fix")
     as_json = Bool(default_value=False, help="Print one JSON object instead of a line for each finding.").tag(
-        config=True, flag="json"
+        flag="json"
     )
     profiles = Bool(
         default_value=False,
         help="Also look for the secrets of the configured profiles. Off by default, because it resolves their "
         "references: a keyring may ask for its password, and commands are run. No API is called.",
-    ).tag(config=True, flag="profiles")
+    ).tag(flag="profiles")
 
     def run(self) -> int:
         known = Known(self._secrets() if self.profiles else {})

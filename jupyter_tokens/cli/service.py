@@ -20,9 +20,7 @@ from .terminal import one_line, write_json
 
 __all__ = ["HubConfigApp", "ServiceApp"]
 
-NAME = "jupyter-tokens"
 _PORT = 8889
-_FORMAT = "[%(levelname).1s %(asctime)s] %(message)s"
 
 
 class ServiceApp(Action):
@@ -36,15 +34,11 @@ class ServiceApp(Action):
     See `jupyter tokens hub-config`."""
     examples = "jupyter tokens service --port 8889\njupyter tokens service --socket /run/jupyter-tokens/service.sock"
 
-    ip = Unicode("127.0.0.1", help="Address to serve on.").tag(config=True, alias="ip")
-    port = Integer(None, min=0, max=65535, allow_none=True, help="Port to serve on; 0: a free port.").tag(
-        config=True, alias="port"
-    )
-    socket = Unicode("", help="Absolute path of a unix socket to serve on, with or without a port.").tag(
-        config=True, alias="socket"
-    )
+    ip = Unicode("127.0.0.1", help="Address to serve on.").tag(alias="ip")
+    port = Integer(None, min=0, max=65535, allow_none=True, help="Port to serve on; 0: a free port.").tag(alias="port")
+    socket = Unicode("", help="Absolute path of a unix socket to serve on, with or without a port.").tag(alias="socket")
     managed = Bool(default_value=False, help="Exit when the hub that started this process has ended.").tag(
-        config=True, flag="managed"
+        flag="managed"
     )
 
     def run(self) -> int:
@@ -66,7 +60,8 @@ class ServiceApp(Action):
             ) from None
         self._log_to_stderr()
         service = TokenService.configured()
-        place = Place(*self._address(), self.socket, _prefix())
+        prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or "/services/jupyter-tokens"
+        place = Place(*self._address(), self.socket, prefix.rstrip("/") + "/")
         try:
             asyncio.run(serve(service, place, managed=self.managed, ready=lambda urls: write_json({"urls": urls})))
         except OSError as error:
@@ -89,7 +84,7 @@ class ServiceApp(Action):
     def _log_to_stderr(self) -> None:
         # Not the root logger: other libraries log URLs with queries.
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(_FORMAT))
+        handler.setFormatter(logging.Formatter("[%(levelname).1s %(asctime)s] %(message)s"))
         for name in ("jupyter_tokens", "tornado"):
             logger = logging.getLogger(name)
             logger.addHandler(handler)
@@ -103,12 +98,10 @@ class HubConfigApp(Action):
     description = "Print the lines for jupyterhub_config.py that `jupyter tokens service` needs."
     examples = "jupyter tokens hub-config\njupyter tokens hub-config --external --url http://127.0.0.1:8889"
 
-    external = Bool(default_value=False, help="The service is started by systemd or similar.").tag(
-        config=True, flag="external"
-    )
+    external = Bool(default_value=False, help="The service is started by systemd or similar.").tag(flag="external")
     url = Unicode(
         f"http://127.0.0.1:{_PORT}", help="URL of the service for users' servers: http://…, https://… or unix:/path."
-    ).tag(config=True, alias="url")
+    ).tag(alias="url")
 
     def run(self) -> int:
         self.refuse_arguments()
@@ -121,8 +114,3 @@ class HubConfigApp(Action):
             )
         sys.stdout.write(hub_config(self.url, grants, external=self.external))
         return 0
-
-
-def _prefix() -> str:
-    prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"/services/{NAME}/"
-    return prefix if prefix.endswith("/") else f"{prefix}/"

@@ -32,9 +32,7 @@ class StoreApp(Action):
     with the new key when they are next written. If others may have seen the old key, clear the store as well."""
     examples = "jupyter tokens store show\njupyter tokens store clear\njupyter tokens store rekey"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of a table (show).").tag(
-        config=True, flag="json"
-    )
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a table (show).").tag(flag="json")
 
     def run(self) -> int:
         if len(self.extra_args) != 1 or self.extra_args[0] not in _ACTIONS:
