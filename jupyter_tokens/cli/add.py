@@ -103,11 +103,9 @@ class AddApp(Action):
 
     def _draft(self, name: str) -> Draft:
         wanted = self._wanted(name)
+        draft = Draft(self._kind("oauth2" if wanted in PRESETS else wanted))
         if wanted in PRESETS:
-            draft = Draft(name, self._kind("oauth2"))
             draft.set("issuer", self._issuer(wanted))
-        else:
-            draft = Draft(name, self._kind(wanted))
         for key, value in _pairs("--set", self.settings):
             draft.set(key, value)
         for key, value in _pairs("--param", self.params):

@@ -30,8 +30,6 @@ class Draft:
 
     Attributes
     ----------
-    name : str
-        The profile's name.
     kind : type of Provider
         Its provider.
     settings, params : dict
@@ -40,7 +38,6 @@ class Draft:
         Settings that were asked for, and can be asked for again.
     """
 
-    name: str
     kind: type[Provider]
     settings: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)

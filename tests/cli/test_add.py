@@ -500,13 +500,13 @@ def test_a_keyring_that_is_not_there_is_told_before_a_secret_is_typed(machine: M
 
 class TestDraft:
     def test_shows_no_secret(self) -> None:
-        draft = Draft("acme", provider_class("oneaccess"))
+        draft = Draft(provider_class("oneaccess"))
         with pytest.raises(ParameterError) as refused:
             draft.set("client_secret", CANARY)
         assert CANARY not in repr(draft) + str(refused.value)
 
     def test_reads_numbers_and_truth_values(self) -> None:
-        draft = Draft("acme", provider_class("oneaccess"))
+        draft = Draft(provider_class("oneaccess"))
         draft.set("timeout", "5")
         draft.set("verify", "false")
         draft.set("allow_create", "true")

@@ -67,7 +67,8 @@ def profiles(known: Profiles) -> Iterator[CheckResult]:
         for variable in filter(loads_code, variables_of(profile.env).values()):
             what = f"profile {name}: programs load or start code from the variable {variable}"
             yield warn("variable", what, "choose another name for env")
-        literal = _literals(profile)
+        settings = profile.provider.settings()
+        literal = [key for key, ref in profile.references.items() if ref.kind == "literal" and settings[key].secret]
         if literal:
             what = f"profile {name}: in plain text in {known.file(name)}: {', '.join(literal)}"
             yield warn(
@@ -99,11 +100,6 @@ def keyring(known: list[Profile]) -> Iterator[CheckResult]:
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def _literals(profile: Profile) -> list[str]:
-    known = profile.provider.settings()
-    return [key for key, reference in profile.references.items() if reference.kind == "literal" and known[key].secret]
 
 
 def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResult]:
