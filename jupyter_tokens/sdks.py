@@ -33,12 +33,10 @@ __all__ = [
     "SDKS",
     "SECRET_FIELD",
     "UNKNOWN_SECONDS",
-    "AccessKey",
     "Address",
     "Asked",
     "Example",
     "Sdk",
-    "access_key",
     "google_failure",
 ]
 
@@ -102,20 +100,15 @@ def _exec_credential(token: Token, asked: Asked) -> str:
 
 
 def _credential_process(token: Token, _: Asked) -> str:
-    key, ends = access_key(token), token.expires_at
-    told = {"Version": 1, "AccessKeyId": key.id, "SecretAccessKey": key.secret, "SessionToken": key.session}
-    return json.dumps(told if ends is None else {**told, "Expiration": _z(ends)}) + "\n"
+    key = _access_key(token, "AccessKeyId", "SecretAccessKey", "SessionToken")
+    expiry = {} if token.expires_at is None else {"Expiration": _z(token.expires_at)}
+    return json.dumps({"Version": 1, **key, **expiry}) + "\n"
 
 
 def _alibaba_external(token: Token, _: Asked) -> str:
-    key, ends = access_key(token), token.expires_at
-    told = {
-        "mode": "StsToken",
-        "access_key_id": key.id,
-        "access_key_secret": key.secret,
-        "sts_token": key.session,
-    }
-    return json.dumps(told if ends is None else {**told, "expiration": _z(ends)}) + "\n"
+    key = _access_key(token, "access_key_id", "access_key_secret", "sts_token")
+    expiry = {} if token.expires_at is None else {"expiration": _z(token.expires_at)}
+    return json.dumps({"mode": "StsToken", **key, **expiry}) + "\n"
 
 
 def _az(token: Token, asked: Asked) -> str:
@@ -212,38 +205,20 @@ class Sdk(NamedTuple):
 
 
 def _aws_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
-    key = access_key(token)
-    return {
-        "AccessKeyId": key.id,
-        "SecretAccessKey": key.secret,
-        "Token": key.session,
-        "Expiration": _z(_ends(token, asked.now)),
-    }
+    key = _access_key(token, "AccessKeyId", "SecretAccessKey", "Token")
+    return {**key, "Expiration": _z(_ends(token, asked.now))}
 
 
 def _alibaba_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
-    key = access_key(token)
-    return {
-        "Code": "Success",
-        "AccessKeyId": key.id,
-        "AccessKeySecret": key.secret,
-        "SecurityToken": key.session,
-        "Expiration": _z(_ends(token, asked.now)),
-    }
+    key = _access_key(token, "AccessKeyId", "AccessKeySecret", "SecurityToken")
+    return {"Code": "Success", **key, "Expiration": _z(_ends(token, asked.now))}
 
 
 def _huawei_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
-    key = access_key(token)
+    key = _access_key(token, "access_key_id", "secret_access_key", "security_token")
     # The SDK cannot parse a time without a fraction of seconds.
     ends = _ends(token, asked.now).astimezone(UTC)
-    return {
-        "credentials": {
-            "access_key_id": key.id,
-            "secret_access_key": key.secret,
-            "security_token": key.session,
-            "expiration": f"{ends:%Y-%m-%dT%H:%M:%S.%fZ}",
-        }
-    }
+    return {"credentials": {**key, "expiration": f"{ends:%Y-%m-%dT%H:%M:%S.%fZ}"}}
 
 
 def _google_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
@@ -450,24 +425,19 @@ EXAMPLES: Mapping[str, Example] = {
 """Examples for SDKs that are Python packages, by the names in `SDKS`."""
 
 
-class AccessKey(NamedTuple):
-    """A temporary access key: its id, secret and session token."""
-
-    id: str
-    secret: str
-    session: str
-
-
 # The names of the fields in the responses of APIs, in lower case and without underscores.
 _ID = ("accesskeyid", "access")
 _SECRET = ("accesskeysecret", "secretaccesskey", "secret")
 _SESSION = ("securitytoken", "sessiontoken", "ststoken")
 
 
-def access_key(token: Token) -> AccessKey:
-    """Convert a token to an access key. Raises `ParameterError` if the token is not a complete access key."""
+def _access_key(token: Token, *names: str) -> dict[str, str]:
+    """Return a token's access key: its id, secret and session token, under these three names.
+
+    Raises `ParameterError` if the token is not a complete access key.
+    """
     values = {name.replace("_", "").lower(): value for name, value in token.values().items()}
-    found = [next((values[name] for name in names if values.get(name)), "") for names in (_ID, _SECRET, _SESSION)]
+    found = [next((values[name] for name in known if values.get(name)), "") for known in (_ID, _SECRET, _SESSION)]
     if not all(found):
         raise ParameterError(
             "The token is not a temporary access key, which has an id, a secret and a session token.",
@@ -475,7 +445,7 @@ def access_key(token: Token) -> AccessKey:
             profile=token.profile,
             provider=token.provider,
         )
-    return AccessKey(*found)
+    return dict(zip(names, found, strict=True))
 
 
 def _ends(token: Token, now: float) -> datetime:

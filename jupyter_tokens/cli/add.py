@@ -57,38 +57,26 @@ class AddApp(Action):
 
     provider = Unicode(
         "", help="Id of the provider, or of a well-known issuer; `jupyter tokens providers` lists the providers."
-    ).tag(config=True, argcompleter=provider_names)
+    ).tag(alias="provider", argcompleter=provider_names)
     settings = List(
         Unicode(), help="SETTING=VALUE of the provider, or env, timeout, verify and so on; not a secret."
-    ).tag(config=True)
-    params = List(Unicode(), help="PARAMETER=VALUE for every call, by the vendor's own name.").tag(config=True)
+    ).tag(alias="set")
+    params = List(Unicode(), help="PARAMETER=VALUE for every call, by the vendor's own name.").tag(alias="param")
     from_env = List(
         Unicode(),
         help="SETTING=VARIABLE: the process that fetches tokens reads the setting from this environment variable.",
-    ).tag(config=True)
+    ).tag(alias="from-env")
     from_file = List(
         Unicode(), help="SETTING=PATH: read the setting from this file. Other users must not be able to read it."
-    ).tag(config=True)
+    ).tag(alias="from-file")
     store = Enum(
         ("keyring", "file"),
         default_value="keyring",
         help="Where a typed secret is stored: keyring, or file (mode 0600).",
-    ).tag(config=True)
-    test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.aliases,
-        "provider": "AddApp.provider",
-        "set": "AddApp.settings",
-        "param": "AddApp.params",
-        "from-env": "AddApp.from_env",
-        "from-file": "AddApp.from_file",
-        "store": "AddApp.store",
-    }
-    flags = {  # noqa: RUF012
-        **Action.flags,
-        "no-test": ({"AddApp": {"test": False}}, "Do not fetch a token at the end."),
-    }
+    ).tag(alias="store")
+    test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(
+        flag="no-test", flag_help="Do not fetch a token at the end."
+    )
 
     def run(self) -> int:
         if len(self.extra_args) != 1:
@@ -101,12 +89,10 @@ class AddApp(Action):
             self.fail(2, f"there is a profile {name!r} in {profiles.file(name)}: remove it first, or change it there")
         draft = self._draft(name)
         check(name, draft.written(), owner=True)
-        store = self.store
-        if draft.pending:
-            store = _place_for_secrets(store)
-            draft.ask_secrets()
-        put(name, draft.whole(store), profiles, owner=True)
-        say(f"The profile {name} is in {path()}." + "".join(f" {_stored(key, store)}" for key in draft.secrets))
+        store = _place_for_secrets(self.store) if draft.pending else self.store
+        secrets = draft.ask_secrets(store)
+        put(name, {**draft.written(), **secrets}, profiles, owner=True)
+        say(f"The profile {name} is in {path()}." + "".join(f" {_stored(key, store)}" for key in secrets))
         if load_profiles()[name].provider.logs_in:
             say(f"Log in: jupyter tokens login {name}")
             return 0
@@ -117,11 +103,9 @@ class AddApp(Action):
 
     def _draft(self, name: str) -> Draft:
         wanted = self._wanted(name)
+        draft = Draft(self._kind("oauth2" if wanted in PRESETS else wanted))
         if wanted in PRESETS:
-            draft = Draft(name, self._kind("oauth2"))
             draft.set("issuer", self._issuer(wanted))
-        else:
-            draft = Draft(name, self._kind(wanted))
         for key, value in _pairs("--set", self.settings):
             draft.set(key, value)
         for key, value in _pairs("--param", self.params):
@@ -171,7 +155,7 @@ class AddApp(Action):
         except Exception as error:
             # A provider of another package can raise anything.
             problem = f"The provider {wanted} cannot be loaded ({type(error).__name__})."
-        raise ConfigurationError(problem, hint="Install its package again.")
+            raise ConfigurationError(problem, hint="Install its package again.") from None
 
 
 class SetSecretApp(Action):
@@ -196,17 +180,10 @@ class SetSecretApp(Action):
         default_value=None,
         allow_none=True,
         help="Where the secret is stored: keyring, or file (mode 0600); by default where the current secret is.",
-    ).tag(config=True)
-    test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.aliases,
-        "store": "SetSecretApp.store",
-    }
-    flags = {  # noqa: RUF012
-        **Action.flags,
-        "no-test": ({"SetSecretApp": {"test": False}}, "Do not fetch a token at the end."),
-    }
+    ).tag(alias="store")
+    test = Bool(default_value=True, help="Fetch a token at the end, if run on a terminal.").tag(
+        flag="no-test", flag_help="Do not fetch a token at the end."
+    )
 
     def run(self) -> int:
         if len(self.extra_args) not in {1, 2}:

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any
 
+from traitlets.config.argcomplete_config import get_argcomplete_cwords
+
 from .command import CommandApp
 
 __all__ = ["TokensApp", "main"]
@@ -24,7 +26,7 @@ class TokensApp(CommandApp):
             "List the providers with settings and parameters.",
         ),
         "get": ("jupyter_tokens.cli.get.GetApp", "Fetch a token and print it."),
-        "values": ("jupyter_tokens.cli.values.ValuesApp", "List the ids that a parameter can have."),
+        "values": ("jupyter_tokens.cli.get.ValuesApp", "List the ids that a parameter can have."),
         "add": ("jupyter_tokens.cli.add.AddApp", "Add a profile; prompts for missing values."),
         "sdk": ("jupyter_tokens.cli.sdk.SdkApp", "Print the configuration with which an SDK or tool uses a profile."),
         "remove": ("jupyter_tokens.cli.configured.RemoveApp", "Remove a profile and the secrets stored for it."),
@@ -50,7 +52,7 @@ class TokensApp(CommandApp):
 
     def initialize(self, argv: Any = None) -> None:
         """Read the command line, or, when a shell requests a completion, the words typed so far."""
-        super().initialize(_typed() if argv is None else argv)
+        super().initialize((get_argcomplete_cwords() or sys.argv)[1:] if argv is None else argv)
 
     def start(self) -> None:
         """Run the sub-command. If there is none, list the known sub-commands and exit with 2 (wrong usage)."""
@@ -58,15 +60,6 @@ class TokensApp(CommandApp):
         known = ", ".join(self.subcommands)
         wrong = f"there is no sub-command {self.extra_args[0]!r}" if self.extra_args else "a sub-command is missing"
         self.fail(2, f"{wrong}; known sub-commands: {known}; see --help")
-
-
-def _typed() -> list[str]:
-    words = None
-    if "_ARGCOMPLETE" in os.environ:
-        from traitlets.config.argcomplete_config import get_argcomplete_cwords  # noqa: PLC0415 (as in command.py)
-
-        words = get_argcomplete_cwords()
-    return (words or sys.argv)[1:]
 
 
 def main() -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar, NoReturn
 
+import argcomplete
 from jupyter_core.application import JupyterApp
 from traitlets import Container, Enum, TraitError, TraitType
 from traitlets.config import Config, Configurable
+from traitlets.config.argcomplete_config import increment_argcomplete_index
 from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 
 from .._version import __version__
@@ -24,7 +25,6 @@ __all__ = ["Action", "CommandApp"]
 
 # Errors in the usage, the configuration or a secret. Retrying without a change does not help, so the exit code is 2.
 _USAGE = (ConfigurationError, NoValue, ParameterError, SecretError)
-_COMPLETING = "_ARGCOMPLETE"
 
 
 class CommandApp(JupyterApp):
@@ -37,6 +37,24 @@ class CommandApp(JupyterApp):
     completer: ClassVar[Any] = None
     """Called by argcomplete to complete the arguments that are not options."""
 
+    def __init_subclass__(cls) -> None:
+        """Make options of the traits with the metadata `alias` (the option takes a value) or `flag` (it takes none).
+
+        A flag sets the opposite of the default. `flag_help` describes the flag, by default the trait's help does.
+        """
+        super().__init_subclass__()
+        cls.aliases, cls.flags = dict(cls.aliases), dict(cls.flags)
+        members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
+        for name, trait in members.items():
+            about = trait.metadata if isinstance(trait, TraitType) else {}
+            if about.keys() & {"alias", "flag"}:
+                trait.tag(config=True)
+            if "alias" in about:
+                cls.aliases[about["alias"]] = f"{cls.__name__}.{name}"
+            if "flag" in about:
+                change = {cls.__name__: {name: not trait.default_value}}
+                cls.flags[about["flag"]] = (change, about.get("flag_help", trait.help))
+
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """Parse options and arguments, in any order.
 
@@ -48,10 +66,7 @@ class CommandApp(JupyterApp):
             self.argv = [*self.argv[1:], "--help"]
         first, *rest = self.argv or [""]
         if first in self.subcommands:
-            if _COMPLETING in os.environ:
-                from traitlets.config.argcomplete_config import increment_argcomplete_index  # noqa: PLC0415 (as below)
-
-                increment_argcomplete_index()
+            increment_argcomplete_index()
             self.initialize_subcommand(first, rest)
             return
         end = self.argv.index("--") if "--" in self.argv else len(self.argv)
@@ -69,10 +84,8 @@ class CommandApp(JupyterApp):
             for name, trait in cls.class_traits(config=True).items()
         }
         parser = self._parser(traits)
-        if _COMPLETING in os.environ:
-            import argcomplete  # noqa: PLC0415 (takes 10 ms, which `get` and `list` can do without)
-
-            argcomplete.autocomplete(parser, always_complete_options=False)
+        # Does nothing unless a shell requests a completion.
+        argcomplete.autocomplete(parser, always_complete_options=False)
         try:
             parsed = vars(parser.parse_intermixed_args(ours))
         except _UsageError as error:
@@ -81,6 +94,8 @@ class CommandApp(JupyterApp):
         self.cli_config = Config()
         for config in parsed.pop("flags", ()):
             self.cli_config.merge(config)
+        self.update_config(self.cli_config)
+        names = {target: _options(names)[-1] for names, target in self.aliases.items()}
         for target, given in parsed.items():
             section, _, name = target.partition(".")
             if section == TokenProfiles.__name__:
@@ -92,7 +107,11 @@ class CommandApp(JupyterApp):
                 )
             many = isinstance(traits[target], Container)
             self.cli_config[section][name] = DeferredConfigList(given) if many else DeferredConfigString(given[-1])
-        self._apply(traits)
+            try:
+                # One by one, so that an error can name its option.
+                self.update_config(Config({section: {name: self.cli_config[section][name]}}))
+            except (TraitError, ValueError):
+                self.fail(2, f"{names.get(target, f'--{target}')} must be {_wanted(traits[target])}; see --help")
 
     def _parser(self, traits: dict[str, TraitType[Any, Any]]) -> _Parser:
         parser = _Parser(prog=self.name, add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
@@ -110,17 +129,10 @@ class CommandApp(JupyterApp):
             )
         return parser
 
-    def _apply(self, traits: dict[str, TraitType[Any, Any]]) -> None:
-        """Set the options one by one, so that an error can name its option."""
-        names = {target: _options(names)[-1] for names, target in self.aliases.items()}
-        for section, options in self.cli_config.items():
-            for name in options:
-                target = f"{section}.{name}"
-                try:
-                    self.update_config(Config({section: {name: options[name]}}))
-                except (TraitError, ValueError):
-                    option = names.get(target, f"--{target}")
-                    self.fail(2, f"{option} must be {_wanted(traits[target])}; see --help")
+    def refuse_arguments(self) -> None:
+        """Fail if there are arguments other than options."""
+        if self.extra_args:
+            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
 
     def fail(self, code: int, message: str) -> NoReturn:
         """Print one line on standard error, and exit with `code`."""

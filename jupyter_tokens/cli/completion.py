@@ -59,11 +59,6 @@ def _listed(profile: str, name: str, written: list[str]) -> list[str]:
         return [f"{name}={one.id}" for one in source.list_values(profile, name, given)]
 
 
-def shells(**_: Any) -> list[str]:
-    """Return the names of the supported shells."""
-    return list(SHELLS)
-
-
 class CompletionApp(Action):
     """Print the code for the shell to evaluate."""
 
@@ -75,7 +70,7 @@ class CompletionApp(Action):
     eval "$(jupyter tokens completion zsh)"      # in ~/.zshrc, after compinit
     jupyter tokens completion fish | source      # in ~/.config/fish/config.fish
     """
-    completer = staticmethod(shells)
+    completer = staticmethod(lambda **_: list(SHELLS))
 
     def run(self) -> int:
         if len(self.extra_args) != 1 or self.extra_args[0] not in SHELLS:

@@ -5,7 +5,6 @@ Neither fetches a token. `remove` asks the server to revoke the login.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from contextlib import closing
@@ -21,7 +20,7 @@ from ..errors import SecretError, UnknownProfile
 from ..protocol.messages import text_of_env
 from .command import Action
 from .completion import profile_names
-from .terminal import coloured, confirm, is_interactive, one_line, say, table
+from .terminal import coloured, confirm, is_interactive, one_line, say, table, write_json
 
 __all__ = ["ListApp", "RemoveApp"]
 
@@ -47,16 +46,10 @@ class ListApp(Action):
     doctor` checks more."""
     examples = "jupyter tokens list\njupyter tokens list --json"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "json": ({"ListApp": {"as_json": True}}, as_json.help),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(flag="json")
 
     def run(self) -> int:
-        if self.extra_args:
-            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        self.refuse_arguments()
         written = load_written()
         for problem in written.problems.values():
             say(one_line(str(problem)))
@@ -64,7 +57,7 @@ class ListApp(Action):
             return 2
         entries = [_entry(name, settings, file) for name, (settings, file) in written.profiles.items()]
         if self.as_json:
-            sys.stdout.write(json.dumps({"profiles": entries}) + "\n")
+            write_json({"profiles": entries})
             return 0
         if not entries:
             say("No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.")
@@ -123,10 +116,7 @@ class RemoveApp(Action):
     examples = "jupyter tokens remove acme\njupyter tokens remove acme --yes"
     completer = staticmethod(profile_names)
 
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "yes": ({"JupyterApp": {"answer_yes": True}}, "Do not ask for confirmation."),
-    }
+    answer_yes = Bool(default_value=False, help="Do not ask for confirmation.").tag(flag="yes")
 
     def run(self) -> int:
         if len(self.extra_args) != 1:

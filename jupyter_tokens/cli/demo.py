@@ -10,66 +10,55 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from traitlets import Bool, Integer, Unicode
 
 from ..config.files import CONFIG_NAME
 from ..sandbox import Sandbox, running
-from .command import CommandApp
-from .terminal import say
+from .command import Action
+from .terminal import POLL_SECONDS, noted_signals, say
 
 __all__ = ["DemoApp", "notebooks_folder"]
 
 FIRST_NOTEBOOK = "01-first-token.ipynb"
 _STOP_SECONDS = 10.0
+# Closing the terminal and stopping a service end the demo like Ctrl-C. Windows has no SIGHUP.
+_ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
-class DemoApp(CommandApp):
+class DemoApp(Action):
     """Start the demo, and run until Ctrl-C or until JupyterLab is shut down."""
 
     name = "jupyter-tokens-demo"
     description = "Start the sandbox and JupyterLab with five profiles, and open the first tutorial. No account needed."
     examples = "jupyter tokens demo\njupyter tokens demo --no-browser --port 9999"
 
-    port = Integer(0, min=0, max=65535, help="Port of JupyterLab; 0: the first free one from 8888 on.").tag(config=True)
+    port = Integer(0, min=0, max=65535, help="Port of JupyterLab; 0: the first free one from 8888 on.").tag(
+        alias="port"
+    )
     folder = Unicode(
         "", help="Folder for the notebooks, kept when the demo ends; by default a temporary one, which is removed."
-    ).tag(config=True)
-    browser = Bool(default_value=True, help="Open a browser.").tag(config=True)
+    ).tag(alias="dir")
+    browser = Bool(default_value=True, help="Open a browser.").tag(
+        flag="no-browser", flag_help="Do not open a browser; print the address."
+    )
 
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **CommandApp.aliases,
-        "port": "DemoApp.port",
-        "dir": "DemoApp.folder",
-    }
-    flags = {  # noqa: RUF012
-        **CommandApp.flags,
-        "no-browser": ({"DemoApp": {"browser": False}}, "Do not open a browser; print the address."),
-    }
-
-    def start(self) -> None:
-        """Serve until JupyterLab ends, then exit."""
-        super().start()
+    def run(self) -> int:
         for package in ("jupyterlab", "ipykernel"):
             if find_spec(package) is None:
                 self.fail(1, f"the demo needs {package}; install it: pip install 'jupyter_tokens[demo]'")
         if self.port and not _is_free(self.port):
             self.fail(1, f"port {self.port} is taken or not allowed; choose another with --port, or leave out --port")
-        with _interruptible():
-            try:
-                status = self._serve()
-            except KeyboardInterrupt:
-                status = 0
-        sys.exit(1 if status else 0)
-
-    def _serve(self) -> int:
-        with tempfile.TemporaryDirectory(prefix="jupyter-tokens-demo-") as scratch, running(Sandbox()) as sandbox:
+        with (
+            noted_signals(_ENDINGS) as endings,
+            tempfile.TemporaryDirectory(prefix="jupyter-tokens-demo-") as scratch,
+            running(Sandbox()) as sandbox,
+        ):
             scratch_path = Path(scratch)
             secrets = scratch_path / "secrets"
             secrets.mkdir(mode=0o700)
@@ -81,11 +70,18 @@ class DemoApp(CommandApp):
             say(f"Tutorials: in {notebooks}, {kept}.")
             opens = "opens the first tutorial in your browser" if self.browser else "its address follows"
             say(f"JupyterLab: is starting; {opens}. Press Ctrl-C to stop.")
-            with self._lab(notebooks, config) as lab:
-                return lab.wait()
+            lab = self._start_lab(notebooks, config)
+            while lab.poll() is None and not endings:
+                time.sleep(POLL_SECONDS)
+            lab.terminate()
+            try:
+                lab.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                lab.kill()
+                lab.wait()
+        return 1 if lab.returncode and not endings else 0
 
-    @contextmanager
-    def _lab(self, notebooks: Path, config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    def _start_lab(self, notebooks: Path, config: Path) -> subprocess.Popen[bytes]:
         command = [
             sys.executable,
             "-m",
@@ -99,27 +95,13 @@ class DemoApp(CommandApp):
             *self.extra_args,
         ]
         path = os.pathsep.join(filter(None, [str(config), os.environ.get("JUPYTER_CONFIG_PATH")]))
-        # An interruption before `try` would leave JupyterLab running.
-        end_of_hold = _hold_interruptions()
         # In a session of its own, JupyterLab does not get the terminal's Ctrl-C: it would ask for confirmation.
-        lab = subprocess.Popen(  # noqa: S603 (our own command line)
+        return subprocess.Popen(  # noqa: S603 (our own command line)
             command,
             env={**os.environ, "JUPYTER_CONFIG_PATH": path},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        try:
-            end_of_hold()
-            yield lab
-        finally:
-            # A second Ctrl-C must not leave JupyterLab and its kernels running.
-            _ignore_interrupts()
-            lab.terminate()
-            try:
-                lab.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                lab.kill()
-                lab.wait()
 
 
 def write_config(folder: Path, profiles: Mapping[str, Any]) -> None:
@@ -157,43 +139,3 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-# Closing the terminal and stopping a service end the demo like Ctrl-C. Windows has no SIGHUP.
-_ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    before = {number: signal.signal(number, _interrupt) for number in _ENDINGS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _hold_interruptions() -> Callable[[], None]:
-    """Delay Ctrl-C and similar signals; return a function that ends the delay.
-
-    The function raises KeyboardInterrupt if a signal came in the meantime.
-    """
-    held: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in _ENDINGS}
-
-    def end() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if held:
-            raise KeyboardInterrupt
-
-    return end
-
-
-def _ignore_interrupts() -> None:
-    for number in _ENDINGS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

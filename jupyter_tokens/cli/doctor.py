@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,7 @@ from ..config.files import config_files, load_profiles
 from ..errors import ConfigurationError
 from .checks import CheckResult, fail, jupyter, network, profiles
 from .command import Action
-from .terminal import coloured, one_line, progress
+from .terminal import coloured, one_line, progress, write_json
 
 if TYPE_CHECKING:
     from ..config.profiles import Profile, Profiles
@@ -36,37 +35,32 @@ class DoctorApp(Action):
     Exit code: 1 if a check fails, else 0."""
     examples = "jupyter tokens doctor\njupyter tokens doctor --live\njupyter tokens doctor --offline --json"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of lines.").tag(config=True)
-    offline = Bool(default_value=False, help="Leave out checks that need the network.").tag(config=True)
-    live = Bool(default_value=False, help="Fetch a token with each profile; finds a wrong secret.").tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "json": ({"DoctorApp": {"as_json": True}}, as_json.help),
-        "offline": ({"DoctorApp": {"offline": True}}, offline.help),
-        "live": ({"DoctorApp": {"live": True}}, live.help),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON object instead of lines.").tag(flag="json")
+    offline = Bool(default_value=False, help="Leave out checks that need the network.").tag(flag="offline")
+    live = Bool(default_value=False, help="Fetch a token with each profile; finds a wrong secret.").tag(flag="live")
 
     def run(self) -> int:
-        if self.extra_args:
-            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        self.refuse_arguments()
         if self.live and self.offline:
             self.fail(2, "takes --live or --offline, not both")
         told: list[CheckResult] = []
-        for finding in self._findings():
-            told.append(finding)
-            if not self.as_json:
-                said = f"{finding.check}: {finding.what}" + (f" - {finding.do}" if finding.do else "")
-                status = coloured(f"{finding.status:<4}", _COLOURS[finding.status])
-                sys.stdout.write(f"{status}  {one_line(said)}\n")
-                sys.stdout.flush()
+        with warnings.catch_warnings():
+            # What these warnings report, the checks find.
+            warnings.simplefilter("ignore", UserWarning)
+            for finding in self._findings():
+                told.append(finding)
+                if not self.as_json:
+                    said = f"{finding.check}: {finding.what}" + (f" - {finding.do}" if finding.do else "")
+                    status = coloured(f"{finding.status:<4}", _COLOURS[finding.status])
+                    sys.stdout.write(f"{status}  {one_line(said)}\n")
+                    sys.stdout.flush()
         if self.as_json:
-            sys.stdout.write(json.dumps({"findings": [finding._asdict() for finding in told]}) + "\n")
+            write_json({"findings": [finding._asdict() for finding in told]})
         return 1 if any(finding.status == "fail" for finding in told) else 0
 
     def _findings(self) -> Iterator[CheckResult]:
         yield from profiles.files(config_files())
-        known = _load()
+        known = load_profiles()
         for problem in known.problems.values():
             yield fail("configuration", problem.message.rstrip("."), problem.hint.rstrip(".") or "correct the file")
         yield from profiles.profiles(known)
@@ -89,13 +83,6 @@ class DoctorApp(Action):
     def _slowly(text: str, findings: Iterable[CheckResult]) -> list[CheckResult]:
         with progress(text):
             return list(findings)
-
-
-def _load() -> Profiles:
-    with warnings.catch_warnings():
-        # Each problem becomes a finding.
-        warnings.simplefilter("ignore", UserWarning)
-        return load_profiles()
 
 
 def _right(known: Profiles) -> list[Profile]:

@@ -15,13 +15,12 @@ from ..config.secrets import SecretRef
 from ..errors import ParameterError
 from ..providers.base import Provider
 from ..providers.fields import Field, Program, Reference, SettingProblem, SignIn
-from ..token import Secret
 from .terminal import ask, ask_hidden, say, table
 
 __all__ = ["Draft"]
 
-_LATER = "env:LATER"
-"""Placeholder for a secret, which is asked for after everything else."""
+_LATER = "env:LATER "
+"""Placeholder for a secret, which is asked for after everything else. No name of a variable ends with a space."""
 _COMMON = {key: field for key, field in COMMON.items() if field.is_text and key != "provider"}
 
 
@@ -31,33 +30,30 @@ class Draft:
 
     Attributes
     ----------
-    name : str
-        The profile's name.
     kind : type of Provider
         Its provider.
     settings, params : dict
         Settings and parameters, as they will be written.
-    secrets : dict
-        Secrets that were typed, to be stored.
-    pending : list of str
-        Secret settings that are still to be asked for.
     answered : set of str
         Settings that were asked for, and can be asked for again.
     """
 
-    name: str
     kind: type[Provider]
     settings: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
-    secrets: dict[str, Secret] = field(default_factory=dict)
-    pending: list[str] = field(default_factory=list)
     answered: set[str] = field(default_factory=set)
 
     def set(self, key: str, text: str) -> None:
         """Set a setting from the command line. Raises `ParameterError`, which never contains a secret."""
         known = self.kind.settings()
         if key in known:
-            self._refuse_literal(key, text)
+            if known[key].secret and SecretRef.parse(text, origin=key).kind == "literal":
+                raise ParameterError(
+                    f"{key} is a secret, but command lines are saved in the shell's history and visible to other "
+                    "users: revoke this secret.",
+                    hint=f"Leave {key} out to be prompted, or give --from-env {key}=VARIABLE or "
+                    f"--from-file {key}=PATH.",
+                )
             self.settings[key] = text
         elif key in _COMMON:
             self.settings[key] = _COMMON[key].from_text(key, text)
@@ -129,17 +125,19 @@ class Draft:
             if answer:
                 self.settings["env"] = answer
 
-    def ask_secrets(self) -> None:
-        """Ask for the secrets, without echo."""
+    @property
+    def pending(self) -> list[str]:
+        """The secret settings that are still to be asked for."""
+        return [key for key, text in self.settings.items() if text == _LATER]
+
+    def ask_secrets(self, store: str) -> dict[str, Any]:
+        """Ask for the secrets, without echo; return them for `config.editing.put`. `store` is "keyring" or "file"."""
+        stored = {}
         for key in self.pending:
             while (secret := ask_hidden(_question(key, self.kind.settings()[key]))) is None:
                 say(f"{key} is needed. Press Ctrl-C to stop; nothing is changed.")
-            self.secrets[key] = secret
-
-    def whole(self, store: str) -> dict[str, Any]:
-        """Return the profile with its secrets, for `config.editing.put`. `store` is "keyring" or "file"."""
-        stored = {key: {"value": secret.reveal(), "store": store} for key, secret in self.secrets.items()}
-        return {**self.written(), **stored}
+            stored[key] = {"value": secret.reveal(), "store": store}
+        return stored
 
     def problem(self) -> SettingProblem | None:
         """Return what is wrong with the settings, or None."""
@@ -165,8 +163,6 @@ class Draft:
     def _ask_setting(self, key: str, others: Sequence[str]) -> bool:
         setting = self.kind.settings()[key]
         if setting.secret:
-            # Secrets are asked for last.
-            self.pending.append(key)
             answer = _LATER
         else:
             answer = _ask(_question(key, setting, " (Enter: another way)" if others else ""), key, setting)
@@ -174,14 +170,6 @@ class Draft:
         if answer:
             self.settings[key] = answer
         return bool(answer)
-
-    def _refuse_literal(self, key: str, text: str) -> None:
-        if self.kind.settings()[key].secret and SecretRef.parse(text, origin=key).kind == "literal":
-            raise ParameterError(
-                f"{key} is a secret, but command lines are saved in the shell's history and visible to other users: "
-                "revoke this secret.",
-                hint=f"Leave {key} out to be prompted, or give --from-env {key}=VARIABLE or --from-file {key}=PATH.",
-            )
 
 
 def _question(key: str, setting: Field, more: str = "") -> str:

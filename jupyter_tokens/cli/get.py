@@ -1,4 +1,7 @@
-"""`jupyter tokens get`: prints a token in the format that its consumer needs. No other command prints a token."""
+"""`jupyter tokens get` and `values`: print a token in the format that its consumer needs, or a parameter's values.
+
+No other command prints a token.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,16 @@ from ..sdks import EXEC_VERSIONS, GOOGLE_TYPES, PROGRAMS, Asked, google_failure
 from ..sources.local import LocalSource
 from ..token import Secret
 from .command import Action
-from .completion import profile_then_params
-from .terminal import is_interactive, one_line, progress
+from .completion import profile_names, profile_then_params
+from .terminal import is_interactive, one_line, progress, table, write_json
 
 if TYPE_CHECKING:
     from ..token import Token
 
-__all__ = ["GetApp", "param"]
+__all__ = ["GetApp", "ValuesApp", "param"]
 
 _FORMATS = ("value", "env", "json", "header")
-_EXEC_INFO = "KUBERNETES_EXEC_INFO"
 _GOOGLE = "google-executable"
-_GOOGLE_TYPE = "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE"
 
 
 class GetApp(Action):
@@ -56,17 +57,8 @@ class GetApp(Action):
         help="value: the token alone; env: an export of the profile's variable or variables, for sh; json: value (or "
         "several by name), headers and other facts; header: an HTTP header line. The other formats are for tools that "
         "run a credential program, see `jupyter tokens sdk`.",
-    ).tag(config=True)
-    refresh = Bool(default_value=False, help="Fetch a new token even if a stored one is fresh.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.aliases,
-        "format": "GetApp.form",
-    }
-    flags = {  # noqa: RUF012
-        **Action.flags,
-        "refresh": ({"GetApp": {"refresh": True}}, refresh.help),
-    }
+    ).tag(alias="format")
+    refresh = Bool(default_value=False, help="Fetch a new token even if a stored one is fresh.").tag(flag="refresh")
 
     def run(self) -> int:
         if not self.extra_args:
@@ -98,8 +90,8 @@ class GetApp(Action):
             with progress(f"asking {profile.provider.title}"):
                 token = source.get(key, refresh=self.refresh)
         # The formats git, docker and keyring include a user name: use the one in the profile's first host, if any.
-        users = [user for user, _, _ in (host.rpartition("@") for host in profile.hosts[:1]) if user]
-        asked = asked._replace(user=users[0]) if users else asked
+        user = "".join(profile.hosts[:1]).rpartition("@")[0]
+        asked = asked._replace(user=user or asked.user)
         program = PROGRAMS.get(self.form)
         sys.stdout.write(program(token, asked) if program else _printed(token, self.form, profile.env) + "\n")
         return 0
@@ -115,6 +107,39 @@ class GetApp(Action):
         return asked
 
 
+class ValuesApp(Action):
+    """Request a parameter's possible values from the API of a profile."""
+
+    name = "jupyter-tokens-values"
+    description = """List the values that a PARAMETER of a PROFILE can have: instances of ModelArts and PAI-DSW, and
+    application tokens of EIAM. Only ids and names are printed, no token. Your account needs the permission to list the
+    values. Without a PARAMETER, the parameters whose values the API can list are printed."""
+    examples = """
+    jupyter tokens values modelarts instance_id
+    jupyter tokens values eiam ApplicationTokenId ApplicationId=app_…
+    """
+    completer = staticmethod(profile_names)
+
+    as_json = Bool(default_value=False, help="Print one JSON list.").tag(flag="json")
+
+    def run(self) -> int:
+        if not self.extra_args:
+            self.fail(2, "takes the name of a PROFILE, and the PARAMETER whose values to list; see --help")
+        name, *rest = self.extra_args
+        with closing(LocalSource()) as source:
+            provider = source.profiles()[name].provider
+            if not rest:
+                sys.stdout.write("".join(f"{param}\n" for param in provider.lists))
+                return 0
+            with progress(f"asking {provider.title}"):
+                found = source.list_values(name, rest[0], dict(map(param, rest[1:])))
+        if self.as_json:
+            write_json([one._asdict() for one in found])
+        elif found:
+            sys.stdout.write(table([[one.id, one.label] for one in found]))
+        return 0
+
+
 def param(written: str) -> tuple[str, str]:
     """Split a parameter of the form name=value. Raises `ParameterError`."""
     name, equals, value = written.partition("=")
@@ -125,7 +150,7 @@ def param(written: str) -> tuple[str, str]:
 
 def _exec_version() -> str:
     """Return the ExecCredential version that kubectl requests, by default v1. Raises `ParameterError`."""
-    info = os.environ.get(_EXEC_INFO)
+    info = os.environ.get("KUBERNETES_EXEC_INFO")
     if not info:
         return EXEC_VERSIONS[0]
     try:
@@ -135,7 +160,7 @@ def _exec_version() -> str:
         version = None
     if version not in EXEC_VERSIONS:
         raise ParameterError(
-            f"{_EXEC_INFO} does not request a known version of ExecCredential.",
+            "KUBERNETES_EXEC_INFO does not request a known version of ExecCredential.",
             hint=f"Set apiVersion in the kubeconfig to one of {', '.join(EXEC_VERSIONS)}.",
         )
     return str(version)
@@ -143,10 +168,10 @@ def _exec_version() -> str:
 
 def _google_type() -> str:
     """Return the type of token that google-auth requests, by default a JWT. Raises `ParameterError`."""
-    asked = os.environ.get(_GOOGLE_TYPE) or GOOGLE_TYPES[0]
+    asked = os.environ.get("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE") or GOOGLE_TYPES[0]
     if asked not in GOOGLE_TYPES:
         raise ParameterError(
-            f"{_GOOGLE_TYPE} requests a type of token that is not supported.",
+            "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE requests a type of token that is not supported.",
             hint=f"Set subject_token_type in the credential configuration to one of {', '.join(GOOGLE_TYPES)}.",
         )
     return asked
@@ -156,18 +181,17 @@ def _printed(token: Token, form: str, env: Env) -> str:
     if form == "json":
         return json.dumps(_told(token), default=_plain)
     if form == "env":
-        return "\n".join(
-            f"export {variable}='{token.reveal(field).replace(chr(39), _QUOTE)}'"
-            for field, variable in variables_of(env).items()
-        )
+        values = [(variable, token.reveal(field)) for field, variable in variables_of(env).items()]
+        return "\n".join(f"export {variable}='{_quoted(value)}'" for variable, value in values)
     value = token.reveal()
     if form == "header":
         return "\n".join(f"{name}: {text}" for name, text in token.headers().items())
     return value
 
 
-_QUOTE = "'\\''"
-"""How sh writes a single quote inside a single-quoted string."""
+def _quoted(value: str) -> str:
+    """Write a value as sh reads it between single quotes."""
+    return value.replace("'", "'\\''")
 
 
 def _plain(value: Any) -> str:

@@ -5,48 +5,40 @@ Both send requests to a running Jupyter server of the same user.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import httpx
 from traitlets import Bool, Unicode
 
 from .._util.atomic_file import replace_file
 from ..errors import ConfigurationError, NetworkError, ParameterError, ServerGone, TokenError
 from ..protocol.handles import Handle
 from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE, Trust
+from ..providers.base import Driven
 from ..sources.connection import tls_context
+from ..transport import Transport
 from .command import Action
 from .completion import profile_names
 from .get import param
-from .terminal import say, table
-
-if TYPE_CHECKING:
-    import httpx
-
-    from ..providers.base import Driven
+from .terminal import say, table, write_json
 
 __all__ = ["HandleApp", "HandlesApp"]
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SECONDS = 60.0
-_NO_SERVER = "Start one. Your own processes on this machine need no handle: they use your configuration."
 
 
 class _Asking(Action):
-    server = Unicode(help="URL of the Jupyter server, if several are running.").tag(config=True)
+    server = Unicode(help="URL of the Jupyter server, if several are running.").tag(alias="server")
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Send a request to the server; return the JSON of its answer. Raises `TokenError`."""
-        import httpx  # noqa: PLC0415 (slow to load, and tab completion would wait)
-
-        from ..transport import Transport  # noqa: PLC0415 (likewise)
-
         url, token, cert = _server(self.server)
         headers = {"Authorization": f"token {token}"} if token else {}
 
@@ -68,9 +60,10 @@ class _Asking(Action):
             ) from None
         if answer.is_success:
             return answer.json() if answer.content else None
-        facts: Any = None
-        with suppress(ValueError):
+        try:
             facts = answer.json()
+        except ValueError:
+            facts = None
         if not isinstance(facts, dict) or facts.get("reason", "http") == "http":
             raise NetworkError(
                 f"The Jupyter server at {url} answered {answer.status_code}.",
@@ -84,8 +77,6 @@ def _open(cert: str | None) -> AbstractContextManager[httpx.BaseTransport | None
 
     Without a certificate, return None: httpx's default connections are used.
     """
-    import httpx  # noqa: PLC0415 (as above)
-
     if cert is None:
         return nullcontext()
     context = tls_context(Trust(cafile=cert), shows_cert=CLIENT_CERT_VARIABLE in os.environ)
@@ -97,7 +88,7 @@ def _server(wanted: str) -> tuple[str, str, str | None]:
 
     Raises `ConfigurationError` if neither `wanted` nor this terminal names a server, and none or several are running.
     """
-    from jupyter_server.serverapp import list_running_servers  # noqa: PLC0415 (as above)
+    from jupyter_server.serverapp import list_running_servers  # noqa: PLC0415 (slow to load, and tab completion would wait)
 
     running = {server["url"].rstrip("/"): server["token"] for server in list_running_servers()}
     # In a terminal of a server, use that server.
@@ -106,12 +97,13 @@ def _server(wanted: str) -> tuple[str, str, str | None]:
     if not url and len(running) == 1:
         [url] = running
     if not url:
-        many = (
-            f"Several Jupyter servers are running: {', '.join(running)}."
-            if running
-            else "No Jupyter server is running."
+        if running:
+            problem = f"Several Jupyter servers are running: {', '.join(running)}."
+            raise ConfigurationError(problem, hint="Choose one with --server URL.")
+        raise ConfigurationError(
+            "No Jupyter server is running.",
+            hint="Start one. Your own processes on this machine need no handle: they use your configuration.",
         )
-        raise ConfigurationError(many, hint="Choose one with --server URL." if running else _NO_SERVER)
     # Under a hub, the running server's file contains no valid token.
     given = os.environ.get("JUPYTER_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN")
     tokens = {_spelt(known): token for known, token in running.items()}
@@ -139,15 +131,8 @@ class HandleApp(_Asking):
     """
     completer = staticmethod(profile_names)
 
-    lease = Unicode("15m", help="How long the handle is valid: 90s, 15m, 8h; at most 24h.").tag(config=True)
-    file = Unicode(help="The file to write.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.aliases,
-        "lease": "HandleApp.lease",
-        "file": "HandleApp.file",
-        "server": "HandleApp.server",
-    }
+    lease = Unicode("15m", help="How long the handle is valid: 90s, 15m, 8h; at most 24h.").tag(alias="lease")
+    file = Unicode(help="The file to write.").tag(alias="file")
 
     def run(self) -> int:
         if not self.extra_args:
@@ -161,17 +146,14 @@ class HandleApp(_Asking):
         handle = Handle.new(name, dict(map(param, written)))
         body = {"id": handle.id, "key": handle.key.hex(), "profile": name, "params": dict(handle.params)}
         answer = self.ask("POST", "handles", {**body, "lease": lease})
-        self._write(path, replace(handle, url=answer["url"], certificate=answer["certificate"]))
-        say(f"The handle {handle.id} for {name} is in {path}, and valid until {answer['lease_ends_at']}.")
-        return 0
-
-    def _write(self, path: Path, handle: Handle) -> None:
-
+        handle = replace(handle, url=answer["url"], certificate=answer["certificate"])
         try:
             replace_file(path, handle.to_json().encode())
         except OSError as error:
             self.ask("DELETE", f"handles/{handle.id}")
             self.fail(2, f"{path} cannot be written: {error.strerror}")
+        say(f"The handle {handle.id} for {name} is in {path}, and valid until {answer['lease_ends_at']}.")
+        return 0
 
 
 def _seconds(text: str) -> float:
@@ -202,16 +184,7 @@ class HandlesApp(_Asking):
     further tokens with this handle, but the tokens that they have stay valid until they expire."""
     examples = "jupyter tokens handles\njupyter tokens handles revoke 0123456789abcdef0123456789abcdef"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.aliases,
-        "server": "HandlesApp.server",
-    }
-    flags = {  # noqa: RUF012
-        **Action.flags,
-        "json": ({"HandlesApp": {"as_json": True}}, as_json.help),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(flag="json")
 
     def run(self) -> int:
         match self.extra_args:
@@ -227,7 +200,7 @@ class HandlesApp(_Asking):
     def _list(self) -> None:
         handles = self.ask("GET", "handles")["handles"]
         if self.as_json:
-            sys.stdout.write(json.dumps({"handles": handles}) + "\n")
+            write_json({"handles": handles})
             return
         if not handles:
             say("No handle is in use.")

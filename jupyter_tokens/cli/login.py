@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import webbrowser
 from contextlib import closing
@@ -18,7 +17,7 @@ from ..sources.local import LocalSource
 from ..sources.loopback import Loopback
 from .command import Action
 from .completion import profile_names
-from .terminal import one_line, say
+from .terminal import one_line, say, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,12 +56,7 @@ class LoginApp(_OfProfile):
     Kernels, servers and programs of this user then get tokens until the login expires or you log out."""
     examples = "jupyter tokens login acme\njupyter tokens login acme --device"
 
-    device = Bool(default_value=False, help="Log in with a browser on another device.").tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "device": ({"LoginApp": {"device": True}}, device.help),
-    }
+    device = Bool(default_value=False, help="Log in with a browser on another device.").tag(flag="device")
 
     def act(self, name: str, source: LocalSource) -> int:
         if self.device or source.logins.is_for_device(name):
@@ -117,12 +111,7 @@ class WhoamiApp(_OfProfile):
     The exit code is 1 if nobody is logged in."""
     examples = "jupyter tokens whoami acme\njupyter tokens whoami acme --json"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of a line.").tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "json": ({"WhoamiApp": {"as_json": True}}, as_json.help),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a line.").tag(flag="json")
 
     def act(self, name: str, source: LocalSource) -> int:
         login = source.logins.who(name)
@@ -141,7 +130,7 @@ class WhoamiApp(_OfProfile):
             "renews": login.refresh_token is not None,
         }
         if self.as_json:
-            sys.stdout.write(json.dumps(facts) + "\n")
+            write_json(facts)
         else:
             until = f", until {facts['expires_at']}" if ends is not None else ""
             who = one_line(login.who) or "a user whose name the server did not give"

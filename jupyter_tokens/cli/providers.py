@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from .._util.hints import closest
 from ..providers.catalogue import provider_class, provider_ids
 from .command import Action
 from .completion import provider_names
-from .terminal import coloured, say, table
+from .terminal import coloured, say, table, write_json
 
 if TYPE_CHECKING:
     from ..providers.base import Provider
@@ -29,12 +28,7 @@ class ProvidersApp(Action):
     examples = "jupyter tokens providers\njupyter tokens providers oneaccess --json"
     completer = staticmethod(provider_names)
 
-    as_json = Bool(default_value=False, help="Print one JSON object, with JSON schemas.").tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "json": ({"ProvidersApp": {"as_json": True}}, as_json.help),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON object, with JSON schemas.").tag(flag="json")
 
     def run(self) -> int:
         known = provider_ids()
@@ -43,7 +37,7 @@ class ProvidersApp(Action):
                 self.fail(2, f"there is no provider {wanted!r}. {closest(wanted, known)}")
         found = list(loaded(self.extra_args or known))
         if self.as_json:
-            sys.stdout.write(json.dumps({"providers": [_entry(provider) for provider in found]}) + "\n")
+            write_json({"providers": [_entry(provider) for provider in found]})
         else:
             sys.stdout.write("\n".join(_text(provider) for provider in found))
         return 0

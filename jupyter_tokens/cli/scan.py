@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -12,14 +11,15 @@ from ..config.files import load_profiles
 from ..errors import TokenError
 from ..scan.files import NotReadable, Scanned, notebooks_in, scan_file
 from ..scan.values import Known
-from .command import CommandApp
+from .command import Action
+from .terminal import say, write_json
 
 __all__ = ["ScanApp"]
 
 _MOST_SKIPPED = 5
 
 
-class ScanApp(CommandApp):
+class ScanApp(Action):
     """Scan notebooks.
 
     The exit code is 2 if a file cannot be read or is not a notebook, else 1 if something was found (even if it was
@@ -42,26 +42,17 @@ class ScanApp(CommandApp):
     fix = Bool(
         default_value=False,
         help="Redact outputs and widget state in place. Sources, metadata and attachments are only reported.",
-    ).tag(config=True)
+    ).tag(flag="fix")
     as_json = Bool(default_value=False, help="Print one JSON object instead of a line for each finding.").tag(
-        config=True
+        flag="json"
     )
     profiles = Bool(
         default_value=False,
         help="Also look for the secrets of the configured profiles. Off by default, because it resolves their "
         "references: a keyring may ask for its password, and commands are run. No API is called.",
-    ).tag(config=True)
+    ).tag(flag="profiles")
 
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **CommandApp.flags,
-        "fix": ({"ScanApp": {"fix": True}}, fix.help),
-        "json": ({"ScanApp": {"as_json": True}}, as_json.help),
-        "profiles": ({"ScanApp": {"profiles": True}}, profiles.help),
-    }
-
-    def start(self) -> None:
-        """Scan, report, and end the process."""
-        super().start()
+    def run(self) -> int:
         known = Known(self._secrets() if self.profiles else {})
         scanned: dict[str, Scanned] = {}
         unreadable: dict[str, str] = {}
@@ -80,28 +71,26 @@ class ScanApp(CommandApp):
         self._report_problems(scanned, unreadable, skipped)
         found = any(result.findings for result in scanned.values())
         if self.as_json:
-            sys.stdout.write(json.dumps(_report(scanned, unreadable, skipped)) + "\n")
+            write_json(_report(scanned, unreadable, skipped))
         elif found:
             self._report_findings(scanned)
         elif not unreadable:
             sys.stdout.write(f"No tokens found in {len(scanned)} notebook{'' if len(scanned) == 1 else 's'}.\n")
-        sys.exit(2 if unreadable else 1 if found else 0)
+        return 2 if unreadable else 1 if found else 0
 
     def _report_problems(self, scanned: dict[str, Scanned], unreadable: dict[str, str], skipped: list[str]) -> None:
         for name, message in unreadable.items():
             as_text = "; searched as text" if name in scanned else ""
-            sys.stderr.write(f"{self.name}: {name} {message}{as_text}\n")
+            say(f"{self.name}: {name} {message}{as_text}")
         for name, result in scanned.items():
             if result.old:
-                sys.stderr.write(
+                say(
                     f"{self.name}: {name} {result.old}: searched as text, and --fix changes only format 4; "
-                    "convert it: jupyter nbconvert --to notebook --inplace\n"
+                    "convert it: jupyter nbconvert --to notebook --inplace"
                 )
         if skipped:
             more = f" and {len(skipped) - _MOST_SKIPPED} more" if skipped[_MOST_SKIPPED:] else ""
-            sys.stderr.write(
-                f"{self.name}: not scanned, unless given as an argument: {', '.join(skipped[:_MOST_SKIPPED])}{more}\n"
-            )
+            say(f"{self.name}: not scanned, unless given as an argument: {', '.join(skipped[:_MOST_SKIPPED])}{more}")
 
     def _report_findings(self, scanned: dict[str, Scanned]) -> None:
         for name, result in scanned.items():
@@ -122,21 +111,18 @@ class ScanApp(CommandApp):
                 else "--fix redacts only outputs and widget state: remove values in other places by hand"
             )
         says.append("a value that was shared or committed must be revoked")
-        sys.stderr.write(f"{self.name}: {'; '.join(says)}\n")
+        say(f"{self.name}: {'; '.join(says)}")
 
     def _secrets(self) -> dict[str, str]:
         secrets: dict[str, str] = {}
-        try:
-            profiles = load_profiles()
-            profiles.check_readable()
-        except TokenError as error:
-            self.fail(2, str(error))
+        profiles = load_profiles()
+        profiles.check_readable()
         for name in profiles:
             try:
                 resolved = profiles[name].secrets()
             except TokenError as error:
                 # If a profile is invalid, or its secret is not available here, continue with the others.
-                sys.stderr.write(f"{self.name}: --profiles: {name}: {error}\n")
+                say(f"{self.name}: --profiles: {name}: {error}")
                 continue
             secrets.update({secret.reveal(): f"{key} of profile {name}" for key, secret in resolved.items()})
         return secrets

@@ -12,6 +12,7 @@ import shlex
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -28,8 +29,7 @@ from .terminal import say
 
 __all__ = ["SdkApp"]
 
-_GOOGLE_SECONDS = 30
-_GOOGLE_STS = "https://sts.googleapis.com/v1/token"
+_SHIM = "This is a script: save it as {}, executable, in a folder of its own, and put that folder first on PATH. "
 
 
 class _Configuration(NamedTuple):
@@ -79,15 +79,13 @@ def _aws(profile: Profile, _: str) -> _Configuration:
 
 
 def _azure(profile: Profile, _: str) -> _Configuration:
-    text = _script("# Only account get-access-token works here.", _CHECK_AZ, f"exec {shlex.join(_get(profile, 'az'))}")
-    return _Configuration(
-        text,
-        "This is a script: save it as az, executable, in a folder of its own, and put that folder first on PATH. "
-        "AzureCliCredential and DefaultAzureCredential run it at every get_token, for any resource.",
+    text = _script(
+        "# Only account get-access-token works here.",
+        'case "$1 $2" in "account get-access-token") ;; *) exit 1 ;; esac',
+        f"exec {shlex.join(_get(profile, 'az'))}",
     )
-
-
-_CHECK_AZ = 'case "$1 $2" in "account get-access-token") ;; *) exit 1 ;; esac'
+    note = "AzureCliCredential and DefaultAzureCredential run it at every get_token, for any resource."
+    return _Configuration(text, _SHIM.format("az") + note)
 
 
 def _docker(profile: Profile, host: str) -> _Configuration:
@@ -119,15 +117,12 @@ def _google(profile: Profile, audience: str) -> _Configuration:
             hint=f"Give it: jupyter tokens sdk google {profile.name} "
             "//iam.googleapis.com/projects/…/locations/global/workloadIdentityPools/…/providers/…",
         )
-    executable = {
-        "command": shlex.join(_get(profile, "google-executable")),
-        "timeout_millis": _GOOGLE_SECONDS * 1000,
-    }
+    executable = {"command": shlex.join(_get(profile, "google-executable")), "timeout_millis": 30_000}
     facts = {
         "type": "external_account",
         "audience": audience,
         "subject_token_type": GOOGLE_TYPES[0],
-        "token_url": _GOOGLE_STS,
+        "token_url": "https://sts.googleapis.com/v1/token",
         "credential_source": {"executable": executable},
     }
     return _Configuration(
@@ -139,12 +134,7 @@ def _google(profile: Profile, audience: str) -> _Configuration:
 
 def _kubectl(profile: Profile, _: str) -> _Configuration:
     command, *arguments = _get(profile, "exec-credential")
-    plugin = {
-        "apiVersion": EXEC_VERSIONS[0],
-        "command": command,
-        "args": arguments,
-        "interactiveMode": "Never",
-    }
+    plugin = {"apiVersion": EXEC_VERSIONS[0], "command": command, "args": arguments, "interactiveMode": "Never"}
     lines = [f"        {name}: {json.dumps(value, ensure_ascii=False)}" for name, value in plugin.items()]
     text = "\n".join(("users:", f"  - name: {json.dumps(profile.name)}", "    user:", "      exec:", *lines)) + "\n"
     return _Configuration(
@@ -171,51 +161,46 @@ def _keyring(profile: Profile, host: str) -> _Configuration:
     )
     return _Configuration(
         text,
-        "This is a script: save it as keyring, executable, in a folder of its own, and put that folder first on PATH. "
-        "Run pip or uv with --keyring-provider subprocess. uv runs it only if the URL has a user name or the index has "
-        'authenticate = "always".',
+        _SHIM.format("keyring") + "Run pip or uv with --keyring-provider subprocess. uv runs it only if the URL has a "
+        'user name or the index has authenticate = "always".',
     )
 
 
-def _variable(name: str) -> Callable[[Profile, str], _Configuration]:
-    def configuration(profile: Profile, _: str) -> _Configuration:
-        return _Configuration(
-            f'export {name}="$({shlex.join(_get(profile))})"\n',
-            "Run this line in sh. It sets the variable once; the token in it is not refreshed when it expires. "
-            f"Use %gettoken {profile.name} in a notebook for longer work.",
-        )
-
-    return configuration
+def _variable(name: str, profile: Profile, _: str) -> _Configuration:
+    return _Configuration(
+        f'export {name}="$({shlex.join(_get(profile))})"\n',
+        "Run this line in sh. It sets the variable once; the token in it is not refreshed when it expires. "
+        f"Use %gettoken {profile.name} in a notebook for longer work.",
+    )
 
 
-def _in_notebook(tool: str) -> Callable[[Profile, str], _Configuration]:
-    def configuration(profile: Profile, _: str) -> _Configuration:
-        needs = "".join(f", and set {name}" for name in SDKS[tool].needs)
-        return _Configuration(
-            f"%gettoken {shlex.quote(profile.name)} --sdk {tool}\n",
-            f"Run this line in a notebook. It sets {', '.join(SDKS[tool].variables(_NOWHERE))}. Run it before the SDK "
-            f"is imported{needs}.",
-        )
+def _in_notebook(tool: str, profile: Profile, _: str) -> _Configuration:
+    sdk = SDKS[tool]
+    variables = ", ".join(sdk.variables(Address("", "", "")))
+    needs = "".join(f", and set {name}" for name in sdk.needs)
+    return _Configuration(
+        f"%gettoken {shlex.quote(profile.name)} --sdk {tool}\n",
+        f"Run this line in a notebook. It sets {variables}. Run it before the SDK is imported{needs}.",
+    )
 
-    return configuration
-
-
-_NOWHERE = Address("", "", "")
 
 TOOLS: Mapping[str, Callable[[Profile, str], _Configuration]] = {
     "alibaba": _alibaba,
     "aws": _aws,
     "azure": _azure,
     "docker": _docker,
-    "gh": _variable("GH_TOKEN"),
+    "gh": partial(_variable, "GH_TOKEN"),
     "git": _git,
     "google": _google,
     "kubectl": _kubectl,
-    "openai": _variable("OPENAI_API_KEY"),
+    "openai": partial(_variable, "OPENAI_API_KEY"),
     "pip": _keyring,
     "uv": _keyring,
     # These SDKs cannot run a program, and a token in a shell's variable would expire.
-    **{tool: _in_notebook(tool) for tool in ("aws-web-identity", "dashscope", "databricks", "huawei", "huggingface")},
+    **{
+        tool: partial(_in_notebook, tool)
+        for tool in ("aws-web-identity", "dashscope", "databricks", "huawei", "huggingface")
+    },
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import sys
@@ -11,20 +10,17 @@ import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from jupyter_core.application import base_aliases, base_flags
 from traitlets import Bool, Integer, Unicode
 
 from ..config.files import load_settings
 from ..errors import ConfigurationError
 from ..service.hub_config import hub_config
 from .command import Action
-from .terminal import one_line
+from .terminal import one_line, write_json
 
 __all__ = ["HubConfigApp", "ServiceApp"]
 
-NAME = "jupyter-tokens"
 _PORT = 8889
-_FORMAT = "[%(levelname).1s %(asctime)s] %(message)s"
 
 
 class ServiceApp(Action):
@@ -38,25 +34,15 @@ class ServiceApp(Action):
     See `jupyter tokens hub-config`."""
     examples = "jupyter tokens service --port 8889\njupyter tokens service --socket /run/jupyter-tokens/service.sock"
 
-    ip = Unicode("127.0.0.1", help="Address to serve on.").tag(config=True)
-    port = Integer(None, min=0, max=65535, allow_none=True, help="Port to serve on; 0: a free port.").tag(config=True)
-    socket = Unicode("", help="Absolute path of a unix socket to serve on, with or without a port.").tag(config=True)
-    managed = Bool(default_value=False, help="Exit when the hub that started this process has ended.").tag(config=True)
-
-    aliases = {  # noqa: RUF012 - an instance attribute to JupyterApp, and so no ClassVar
-        **base_aliases,
-        "ip": "ServiceApp.ip",
-        "port": "ServiceApp.port",
-        "socket": "ServiceApp.socket",
-    }
-    flags = {  # noqa: RUF012 - as above
-        **base_flags,
-        "managed": ({"ServiceApp": {"managed": True}}, "The hub starts and stops this process."),
-    }
+    ip = Unicode("127.0.0.1", help="Address to serve on.").tag(alias="ip")
+    port = Integer(None, min=0, max=65535, allow_none=True, help="Port to serve on; 0: a free port.").tag(alias="port")
+    socket = Unicode("", help="Absolute path of a unix socket to serve on, with or without a port.").tag(alias="socket")
+    managed = Bool(default_value=False, help="Exit when the hub that started this process has ended.").tag(
+        flag="managed"
+    )
 
     def run(self) -> int:
-        if self.extra_args:
-            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        self.refuse_arguments()
         if not os.environ.get("JUPYTERHUB_API_URL"):
             self.fail(
                 2,
@@ -74,9 +60,10 @@ class ServiceApp(Action):
             ) from None
         self._log_to_stderr()
         service = TokenService.configured()
-        place = Place(*self._address(), self.socket, _prefix())
+        prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or "/services/jupyter-tokens"
+        place = Place(*self._address(), self.socket, prefix.rstrip("/") + "/")
         try:
-            asyncio.run(serve(service, place, managed=self.managed, ready=_say_ready))
+            asyncio.run(serve(service, place, managed=self.managed, ready=lambda urls: write_json({"urls": urls})))
         except OSError as error:
             where = self.socket if place.port is None else f"{place.ip}:{place.port}"
             self.fail(1, f"cannot serve on {where}: {one_line(error.strerror or str(error))}")
@@ -97,7 +84,7 @@ class ServiceApp(Action):
     def _log_to_stderr(self) -> None:
         # Not the root logger: other libraries log URLs with queries.
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(_FORMAT))
+        handler.setFormatter(logging.Formatter("[%(levelname).1s %(asctime)s] %(message)s"))
         for name in ("jupyter_tokens", "tornado"):
             logger = logging.getLogger(name)
             logger.addHandler(handler)
@@ -111,20 +98,13 @@ class HubConfigApp(Action):
     description = "Print the lines for jupyterhub_config.py that `jupyter tokens service` needs."
     examples = "jupyter tokens hub-config\njupyter tokens hub-config --external --url http://127.0.0.1:8889"
 
-    external = Bool(default_value=False, help="The service is started by systemd or similar.").tag(config=True)
+    external = Bool(default_value=False, help="The service is started by systemd or similar.").tag(flag="external")
     url = Unicode(
         f"http://127.0.0.1:{_PORT}", help="URL of the service for users' servers: http://…, https://… or unix:/path."
-    ).tag(config=True)
-
-    aliases = {**base_aliases, "url": "HubConfigApp.url"}  # noqa: RUF012 - as above
-    flags = {  # noqa: RUF012 - as above
-        **base_flags,
-        "external": ({"HubConfigApp": {"external": True}}, external.help),
-    }
+    ).tag(alias="url")
 
     def run(self) -> int:
-        if self.extra_args:
-            self.fail(2, f"takes no arguments, but was given {self.extra_args[0]!r}; see --help")
+        self.refuse_arguments()
         grants = load_settings("TokenService").get("grants", {})
         if not grants:
             warnings.warn(
@@ -134,13 +114,3 @@ class HubConfigApp(Action):
             )
         sys.stdout.write(hub_config(self.url, grants, external=self.external))
         return 0
-
-
-def _prefix() -> str:
-    prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"/services/{NAME}/"
-    return prefix if prefix.endswith("/") else f"{prefix}/"
-
-
-def _say_ready(urls: list[str]) -> None:
-    sys.stdout.write(json.dumps({"urls": urls}) + "\n")
-    sys.stdout.flush()

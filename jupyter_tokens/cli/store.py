@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from traitlets import Bool
 from ..errors import ConfigurationError
 from ..sources.stores import StoreUnavailable, TokenStore
 from .command import Action
-from .terminal import coloured, say, table
+from .terminal import coloured, say, table, write_json
 
 if TYPE_CHECKING:
     from ..sources.stores import Store
@@ -33,12 +32,7 @@ class StoreApp(Action):
     with the new key when they are next written. If others may have seen the old key, clear the store as well."""
     examples = "jupyter tokens store show\njupyter tokens store clear\njupyter tokens store rekey"
 
-    as_json = Bool(default_value=False, help="Print one JSON object instead of a table.").tag(config=True)
-
-    flags = {  # noqa: RUF012 (traitlets declares it as an instance variable)
-        **Action.flags,
-        "json": ({"StoreApp": {"as_json": True}}, "Print one JSON object instead of a table (show)."),
-    }
+    as_json = Bool(default_value=False, help="Print one JSON object instead of a table (show).").tag(flag="json")
 
     def run(self) -> int:
         if len(self.extra_args) != 1 or self.extra_args[0] not in _ACTIONS:
@@ -67,7 +61,7 @@ class StoreApp(Action):
         slots = store.slots()
         if self.as_json:
             facts = [{"name": slot.name, "age": slot.age, "expires_in": slot.left, "size": slot.size} for slot in slots]
-            sys.stdout.write(json.dumps({"store": store.place, "slots": facts}) + "\n")
+            write_json({"store": store.place, "slots": facts})
             return
         say(f"Store: {store.place}")
         if not slots:

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import re
+import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from ..errors import ParameterError
 from ..token import Secret
 
-__all__ = ["ask", "ask_hidden", "coloured", "confirm", "is_interactive", "one_line", "progress", "say", "table"]
+__all__ = [
+    "POLL_SECONDS",
+    "ask",
+    "ask_hidden",
+    "coloured",
+    "confirm",
+    "is_interactive",
+    "noted_signals",
+    "one_line",
+    "progress",
+    "say",
+    "table",
+    "write_json",
+]
 
 
 def is_interactive() -> bool:
@@ -30,6 +46,12 @@ def say(text: str) -> None:
     """Print a line on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def write_json(value: Any) -> None:
+    """Print a value as one line of JSON on standard output, without delay."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
 
 
 def ask(question: str) -> str:
@@ -53,15 +75,13 @@ def ask_hidden(question: str) -> Secret | None:
             warnings.simplefilter("error", getpass.GetPassWarning)
             typed = getpass.getpass(question + " (hidden): ")
     except EOFError:
-        problem = _ended()
+        raise _ended() from None
     except getpass.GetPassWarning:
-        problem = ParameterError(
+        raise ParameterError(
             "This terminal cannot hide what is typed; nothing was changed.",
             hint="With `add`, use --from-env or --from-file. With `set-secret`, send the secret through a pipe.",
-        )
-    else:
-        return Secret(typed) if typed else None
-    raise problem
+        ) from None
+    return Secret(typed) if typed else None
 
 
 def confirm(question: str) -> bool:
@@ -82,6 +102,22 @@ def progress(text: str) -> Iterator[None]:
         if shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+POLL_SECONDS = 0.1
+"""Seconds between two looks at the signals of `noted_signals`."""
+
+
+@contextmanager
+def noted_signals(numbers: Iterable[int]) -> Iterator[list[int]]:
+    """Append signals such as Ctrl-C to a list during a `with` block, so that they interrupt nothing."""
+    noted: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: noted.append(number)) for number in numbers}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pexpect
+
+from ..hearing import free_port, until_listening
 
 SECONDS = 300
 """For one answer of the command, on a busy machine."""
@@ -95,6 +99,31 @@ class Machine:
 
     def files(self) -> Iterator[Path]:
         return (path for path in self.home.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+@contextmanager
+def jupyter_server(log: Path, *options: str, environment: Mapping[str, str], enabled: bool = True) -> Iterator[str]:
+    """A Jupyter server without a browser, with the extension or without it; its URL. log : what it prints."""
+    port = free_port()
+    command = [
+        sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser", f"--port={port}",
+        "--ServerApp.port_retries=0", f"--ServerApp.jpserver_extensions=jupyter_tokens={enabled}", *options,
+    ]  # fmt: skip
+    with log.open("w") as out, subprocess.Popen(command, env=environment, stderr=out, cwd=log.parent) as process:
+        try:
+            until_listening(port, SECONDS)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(SECONDS)
+
+
+def write_profiles(folder: Path, profiles: Any, mode: int = 0o600) -> Path:
+    """The configuration in this folder has these profiles, and no others; returns its file."""
+    file = folder / "jupyter_tokens_config.json"
+    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    file.chmod(mode)
+    return file
 
 
 def answer_all(terminal: pexpect.spawn[Any], to: Sequence[tuple[str, str]]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from jupyter_tokens.cli.app import TokensApp, main
 from jupyter_tokens.cli.demo import DemoApp
 from jupyter_tokens.cli.get import GetApp
 
-from .machine import Machine
+from .machine import Machine, write_profiles
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +34,9 @@ def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "a sub-command is missing"),
+        ([], f"a sub-command is missing; known sub-commands: {', '.join(TokensApp.subcommands)}"),
         (["dance"], "no sub-command 'dance'"),
         (["--dance"], "--dance"),
-        (["demo", "--port", "70000"], "--port must be an int from 0 to 65535"),
         (["demo", "--port"], "--port: expected one argument"),
         (["list", "--log-level=LOUD"], "--log-level must be one of"),
         (["list", "--no-such=c4n4ry"], "unrecognized arguments: --no-such;"),
@@ -80,14 +78,6 @@ def test_options_may_stand_between_arguments(monkeypatch: pytest.MonkeyPatch) ->
     main()
     GetApp.clear_instance()
     assert seen == [(["a", "b=c", "--format"], "env")]
-
-
-def test_without_a_sub_command_it_says_which_there_are(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert ended(monkeypatch) == 2
-    told = capfd.readouterr().err
-    assert all(name in told for name in TokensApp.subcommands)
 
 
 def test_help_tells_what_each_sub_command_does(
@@ -141,17 +131,6 @@ def test_a_sub_command_gets_the_rest_of_the_line(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("command", [[], ["list"], ["doctor", "--offline"]])
 def test_no_option_shows_a_literal_secret(tmp_path: Path, command: list[str], option: str) -> None:
     machine = Machine(tmp_path)
-    machine.file.write_text('{"TokenProfiles": {"profiles": {"acme": {"client_secret": "c4n4ry-literal"}}}}')
-    machine.file.chmod(0o600)
+    write_profiles(machine.config, {"acme": {"client_secret": "c4n4ry-literal"}})
     done = machine.run(*command, option)
     assert "c4n4ry" not in done.stdout + done.stderr
-
-
-def test_it_runs_as_a_module(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["jupyter-tokens", "--version"])
-    # A second copy of a module that is loaded is what runpy warns of.
-    monkeypatch.delitem(sys.modules, "jupyter_tokens.cli.app")
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("jupyter_tokens.cli.app", run_name="__main__")
-    assert not end.value.code
-    assert capfd.readouterr().out.strip() == __version__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,10 @@ import pytest
 
 from jupyter_tokens.cli.completion import SHELLS, CompletionApp, profile_then_params, provider_names
 
-from .machine import SECONDS, Machine
-from .running import Run, runner
+from .machine import SECONDS, Machine, write_profiles
+from .running import Run
+
+APP = CompletionApp
 
 PROMPT = "ready> "
 PROFILES = {
@@ -25,16 +26,10 @@ PROFILES = {
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(CompletionApp, capfd)
-
-
-@pytest.fixture
 def bash(tmp_path: Path) -> Iterator[pexpect.spawn[Any]]:
     """A shell that has evaluated what the command prints."""
     machine = Machine(tmp_path)
-    machine.file.write_text(json.dumps({"TokenProfiles": {"profiles": PROFILES}}))
-    machine.file.chmod(0o600)
+    write_profiles(machine.config, PROFILES)
     shell = pexpect.spawn(
         "bash",
         ["--norc", "--noprofile"],

@@ -15,12 +15,10 @@ from jupyter_tokens.errors import ParameterError
 from jupyter_tokens.sandbox import Sandbox, astra
 from jupyter_tokens.token import Secret, Token
 
-from .running import Run, runner
+from .machine import write_profiles
+from .running import Run
 
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(GetApp, capfd)
+APP = GetApp
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +30,7 @@ def written(sandbox: Sandbox, config_dir: Path, tmp_path: Path) -> dict[str, Any
     neighbours = sandbox.neighbours(tmp_path)
     profiles |= {name: neighbours[name] for name in ("alibaba-sts", "huawei-sts")}
     profiles["nowhere"] = {**profiles["oneaccess"], "endpoint": "https://127.0.0.1:1", "timeout": 2}
-    (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    write_profiles(config_dir, profiles)
     return profiles
 
 
@@ -139,9 +137,7 @@ def test_what_a_vendor_says_cannot_move_the_cursor(run: Run, sandbox: Sandbox) -
 def test_a_literal_secret_is_warned_of_in_one_line(run: Run, config_dir: Path, sandbox: Sandbox) -> None:
     client_id, secret = next(iter(sandbox.accounts.oneaccess.items()))
     literal = {"provider": "oneaccess", "endpoint": sandbox.url, "client_id": client_id, "client_secret": secret}
-    file = config_dir / "jupyter_tokens_config.json"
-    file.write_text(json.dumps({"TokenProfiles": {"profiles": {"literal": literal}}}))
-    file.chmod(0o600)
+    write_profiles(config_dir, {"literal": literal})
     done = run("literal")
     assert (done.code, done.err.count("\n")) == (0, 1)
     assert "warning" in done.err

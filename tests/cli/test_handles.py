@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +20,9 @@ from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sources.opening import HANDLE_VARIABLE
 
 from ..e2e.certificate import self_signed
-from ..hearing import free_port, until_listening
+from ..hearing import free_port
+from .machine import jupyter_server, write_profiles
 from .running import Run, runner
-
-DEADLINE = 300
 
 
 @pytest.fixture
@@ -41,31 +38,18 @@ def handles(capfd: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def server(sandbox: Sandbox, tmp_path: Path, config_dir: Path) -> Iterator[str]:
     """A Jupyter server that has the profiles; this process has none."""
-    with serving(sandbox, tmp_path) as port:
-        yield f"http://127.0.0.1:{port}"
+    with serving(sandbox, tmp_path) as url:
+        yield url
 
 
 @contextmanager
-def serving(sandbox: Sandbox, tmp_path: Path, *options: str) -> Iterator[int]:
+def serving(sandbox: Sandbox, tmp_path: Path, *options: str) -> Iterator[str]:
     for name in ("config", "secrets"):
         (tmp_path / name).mkdir(mode=0o700)
-    config = tmp_path / "config" / "jupyter_tokens_config.json"
-    config.write_text(json.dumps({"TokenProfiles": {"profiles": sandbox.profiles(tmp_path / "secrets")}}))
-    config.chmod(0o600)
-    port = free_port()
-    command = [
-        sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser", f"--port={port}",
-        "--ServerApp.port_retries=0", "--ServerApp.jpserver_extensions={'jupyter_tokens': True}", *options,
-    ]  # fmt: skip
+    write_profiles(tmp_path / "config", sandbox.profiles(tmp_path / "secrets"))
     environment = {**os.environ, "JUPYTER_CONFIG_PATH": str(tmp_path / "config")}
-    log = tmp_path / "server.log"
-    with log.open("w") as out, subprocess.Popen(command, env=environment, stderr=out, cwd=tmp_path) as process:
-        try:
-            until_listening(port, DEADLINE)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(DEADLINE)
+    with jupyter_server(tmp_path / "server.log", *options, environment=environment) as url:
+        yield url
 
 
 def test_from_issue_to_revocation(
@@ -106,7 +90,8 @@ def test_a_server_with_a_certificate_of_its_own(
     *, sandbox: Sandbox, handles: Run, tmp_path: Path, config_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate, key = self_signed(tmp_path)
-    with serving(sandbox, tmp_path, f"--certfile={certificate}", f"--keyfile={key}") as port:
+    with serving(sandbox, tmp_path, f"--certfile={certificate}", f"--keyfile={key}") as url:
+        port = url.rpartition(":")[2]
         # As in a terminal of that server. The certificate is for another name of this machine.
         monkeypatch.setenv(URL_VARIABLE, f"https://localhost:{port}/jupyter-tokens")
         monkeypatch.setenv(CERT_VARIABLE, str(certificate))

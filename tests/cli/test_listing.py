@@ -12,19 +12,10 @@ import pytest
 
 from jupyter_tokens.cli.configured import ListApp
 
-from .running import Run, runner
+from .machine import write_profiles
+from .running import Run
 
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(ListApp, capfd)
-
-
-def written(folder: Path, **profiles: Any) -> Path:
-    file = folder / "jupyter_tokens_config.json"
-    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
-    file.chmod(0o600)
-    return file
+APP = ListApp
 
 
 def test_nothing_is_no_error(run: Run) -> None:
@@ -35,11 +26,8 @@ def test_nothing_is_no_error(run: Run) -> None:
 
 
 def test_a_line_for_each_profile(run: Run, config_dir: Path) -> None:
-    file = written(
-        config_dir,
-        acme={"provider": "oneaccess", "client_secret": "keyring:no/body", "env": "ACME"},
-        b={"provider": "astra", "api_token": "command:false"},
-    )
+    acme = {"provider": "oneaccess", "client_secret": "keyring:no/body", "env": "ACME"}
+    file = write_profiles(config_dir, {"acme": acme, "b": {"provider": "astra", "api_token": "command:false"}})
     done = run()
     assert (done.code, done.err) == (0, "")
     heads, *lines = [line.split() for line in done.out.replace(str(file), "FILE").splitlines()]
@@ -59,7 +47,7 @@ def test_a_line_for_each_profile(run: Run, config_dir: Path) -> None:
     ],
 )
 def test_what_is_missing_is_told(run: Run, config_dir: Path, settings: Any, state: str, problem: str) -> None:
-    written(config_dir, one=settings, other={"provider": "eiam"})
+    write_profiles(config_dir, {"one": settings, "other": {"provider": "eiam"}})
     done = run("--json")
     one, other = json.loads(done.out)["profiles"]
     assert (done.code, one["state"], other["state"], other["problem"]) == (0, state, "configured", None)
@@ -71,9 +59,8 @@ def test_what_is_missing_is_told(run: Run, config_dir: Path, settings: Any, stat
 
 def test_no_secret_is_shown(run: Run, config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THERE", "c4n4ry-of-the-environment")
-    written(
-        config_dir, a={"provider": "astra", "api_token": "c4n4ry-literal"}, b={"provider": "astra", "x": "env:THERE"}
-    )
+    literal = {"provider": "astra", "api_token": "c4n4ry-literal"}
+    write_profiles(config_dir, {"a": literal, "b": {"provider": "astra", "x": "env:THERE"}})
     for done in (run(), run("--json")):
         assert "c4n4ry" not in done.out + done.err
 
@@ -89,7 +76,7 @@ def test_wrong_usage(run: Run, config_dir: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_listed(
     run: Run, config_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(config_dir, acme={"provider": "oneaccess"})
+    write_profiles(config_dir, {"acme": {"provider": "oneaccess"}})
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path))
     broken = tmp_path / "jupyter_tokens_config.json"
     broken.write_text("{")
@@ -100,7 +87,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_listed(
 
 
 def test_it_loads_no_shell_no_server_and_no_keyring(config_dir: Path) -> None:
-    written(config_dir, acme={"provider": "oneaccess", "client_secret": "env:HOME"})
+    write_profiles(config_dir, {"acme": {"provider": "oneaccess", "client_secret": "env:HOME"}})
     program = (
         "import sys, contextlib\n"
         "from jupyter_tokens.cli.app import main\n"

@@ -23,7 +23,7 @@ from jupyter_tokens.sources.loopback import Loopback
 from jupyter_tokens.token import Secret
 
 from ..person import Page, Person
-from .machine import Machine
+from .machine import Machine, write_profiles
 from .running import Done, Run, runner
 
 Command = Callable[..., Done]
@@ -45,7 +45,7 @@ def command(capfd: pytest.CaptureFixture[str]) -> Command:
 @pytest.fixture(autouse=True)
 def written(sandbox: Sandbox, config_dir: Path, tmp_path: Path) -> dict[str, Any]:
     profiles = {**sandbox.profiles(tmp_path), **sandbox.neighbours(tmp_path)}
-    (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    write_profiles(config_dir, profiles)
     return profiles
 
 
@@ -155,7 +155,7 @@ def test_a_machine_without_a_browser(tmp_path: Path, written: dict[str, Any]) ->
     home = tmp_path / "home"
     home.mkdir()
     machine = Machine(home)
-    machine.file.write_text(json.dumps({"TokenProfiles": {"profiles": written}}))
+    write_profiles(machine.config, written)
     terminal = machine.terminal("login", "openid", "--device")
     terminal.expect(r"Open (\S+) in any browser, and type the code (\S+)\r\n")
     Person().type_code(str(terminal.match[1]), str(terminal.match[2]))

@@ -12,12 +12,9 @@ from jupyter_tokens.cli.providers import ProvidersApp
 from jupyter_tokens.providers import catalogue
 from jupyter_tokens.providers.catalogue import provider_class, provider_ids
 
-from .running import Run, runner
+from .running import Run
 
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(ProvidersApp, capfd)
+APP = ProvidersApp
 
 
 def test_each_with_all_its_settings_and_parameters(run: Run) -> None:

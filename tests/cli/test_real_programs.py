@@ -16,6 +16,7 @@ from jupyter_tokens.sandbox import Sandbox
 
 from ..cluster import VERSION, Cluster
 from ..e2e.certificate import self_signed
+from .machine import write_profiles
 from .running import Run, install_programs, runner
 
 
@@ -36,8 +37,7 @@ def _programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def write(config_dir: Path, sandbox: Sandbox, tmp_path: Path) -> Callable[..., None]:
     def write(**changes: Any) -> None:
         profile = {**sandbox.profiles(tmp_path)["pai-dlc"], **changes}
-        file = config_dir / "jupyter_tokens_config.json"
-        file.write_text(json.dumps({"TokenProfiles": {"profiles": {"mine": profile}}}))
+        write_profiles(config_dir, {"mine": profile})
 
     write()
     return write

@@ -14,37 +14,22 @@ from typing import Any
 import pytest
 import yaml
 
-from jupyter_tokens.cli.app import TokensApp
 from jupyter_tokens.cli.scan import ScanApp
 
 from ..scan.notebooks import code, notebook, output
+from .machine import write_profiles
+from .running import Run, runner
 
 ROOT = Path(__file__).parents[2]
 ACCESS_KEY = "LTAItestAccessKeyId01"
 SECRET = "n0t-of-any-shape_of-ours"
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(autouse=True)
-def _no_instance_is_left() -> object:
-    yield
-    TokensApp.clear_instance()
-    ScanApp.clear_instance()
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs it in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            ScanApp.launch_instance(list(arguments))
-        ScanApp.clear_instance()
-        out, err = capfd.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return run
+    return runner(ScanApp, capfd)
 
 
 def written(name: str, *cells: Any) -> Path:
@@ -176,11 +161,6 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(run: Run) -> None:
     assert "jupyter-tokens-scan: c.ipynb cannot be read (No such file or directory)" in err
 
 
-def test_wrong_usage_is_one_line_and_2(run: Run) -> None:
-    status, out, err = run("--fixx")
-    assert (status, out, err.count("\n")) == (2, "", 1)
-
-
 def test_help_tells_the_exit_codes(run: Run) -> None:
     status, out, err = run("--help")
     assert (status, err) == (0, "")
@@ -195,10 +175,8 @@ class TestProfiles:
         marker = tmp_path / "asked"
         tell = f"command:{sys.executable} -c \"open(r'{marker}', 'a').close(); print('{SECRET}')\""
         common = {"provider": "oneaccess", "endpoint": "https://127.0.0.1:1", "client_id": "a"}
-        config = config_dir / "jupyter_tokens_config.json"
         profiles = {"good": {**common, "client_secret": tell}, "bad": {**common, "client_secret": "env:NOT_THERE"}}
-        config.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
-        config.chmod(0o600)
+        write_profiles(config_dir, profiles)
         return marker
 
     def test_without_the_flag_no_reference_is_resolved(self, run: Run, asked: Path) -> None:

@@ -26,6 +26,7 @@ from jupyter_tokens.cli.sdk import TOOLS, SdkApp
 from jupyter_tokens.sandbox import Sandbox
 
 from ..doubles import vector
+from .machine import write_profiles
 from .running import PROGRAMS, Run, install_programs, runner
 
 KEY = "k3y-of-a-test-0123456789"
@@ -56,8 +57,7 @@ Written = Callable[[dict[str, Any]], None]
 @pytest.fixture
 def write(config_dir: Path) -> Written:
     def write(profiles: dict[str, Any]) -> None:
-        file = config_dir / "jupyter_tokens_config.json"
-        file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+        write_profiles(config_dir, profiles)
 
     return write
 
@@ -178,7 +178,6 @@ def test_google_reads_a_failure_where_it_reads_the_token(get: Run, monkeypatch: 
 @pytest.mark.filterwarnings("default")
 def test_google_sees_no_line_but_the_answer(get: Run, config_dir: Path, write: Written) -> None:
     write({"literal": {"provider": "static", "token": KEY}})
-    (config_dir / "jupyter_tokens_config.json").chmod(0o600)
     assert "warning" in get("literal", "--format", "az").err
     done = get("literal", "--format", "google-executable")
     assert (done.code, done.err) == (0, "")

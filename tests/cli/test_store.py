@@ -13,12 +13,9 @@ from jupyter_tokens.client import Client
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.sandbox import Sandbox
 
-from .running import Run, runner
+from .running import Run
 
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(StoreApp, capfd)
+APP = StoreApp
 
 
 @pytest.fixture

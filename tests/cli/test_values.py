@@ -12,21 +12,19 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.cli.completion import profile_then_params
-from jupyter_tokens.cli.values import ValuesApp
+from jupyter_tokens.cli.get import ValuesApp
 from jupyter_tokens.errors import Forbidden, ParameterError, TokenError
 from jupyter_tokens.sandbox import Sandbox, eiam, modelarts
 from jupyter_tokens.sandbox.pai_dlc import DSW_INSTANCES
 from jupyter_tokens.sources.local import LocalSource
 
-from .running import Run, runner
+from .machine import write_profiles
+from .running import Run
+
+APP = ValuesApp
 
 LISTS = {"modelarts": "instance_id", "pai-dsw": "InstanceId", "eiam": "ApplicationTokenId"}
 each = pytest.mark.parametrize(("profile", "param"), LISTS.items(), ids=LISTS)
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(ValuesApp, capfd)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +34,7 @@ def profiles(sandbox: Sandbox, config_dir: Path, tmp_path: Path) -> dict[str, An
     profiles = {name: known[name] for name in (*LISTS, "oneaccess")}
     for name, param in LISTS.items():
         del profiles[name]["params"][param]
-    (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    write_profiles(config_dir, profiles)
     return profiles
 
 
@@ -106,7 +104,7 @@ def listed() -> Callable[[str, dict[str, Any]], list[Any]]:
 
 def test_a_parameter_that_is_needed_for_the_list(profiles: dict[str, Any], config_dir: Path, listed: Any) -> None:
     del profiles["eiam"]["params"]["ApplicationId"]
-    (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    write_profiles(config_dir, profiles)
     with pytest.raises(ParameterError, match="ApplicationId is missing"):
         listed("eiam", {})
     assert listed("eiam", {"ApplicationId": eiam.APPLICATION, "ApplicationTokenId": "x"})
@@ -118,7 +116,7 @@ def test_a_parameter_that_is_needed_for_the_list(profiles: dict[str, Any], confi
 def test_a_key_that_is_refused(profiles: dict[str, Any], config_dir: Path, listed: Any) -> None:
     for name, setting in (("eiam", "access_key_id"), ("pai-dsw", "access_key_id"), ("modelarts", "access_key")):
         profiles[name][setting] = "NOBODY"
-    (config_dir / "jupyter_tokens_config.json").write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    write_profiles(config_dir, profiles)
     for name in LISTS:
         with pytest.raises(TokenError) as caught:
             listed(name, {})

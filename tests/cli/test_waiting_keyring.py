@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import pytest
 
-from .machine import Machine
+from .machine import Machine, write_profiles
 
 RING = """
 import time
@@ -28,7 +27,7 @@ def machine(tmp_path: Path) -> Machine:
     made = Machine(tmp_path, {"PYTHON_KEYRING_BACKEND": "waiting_ring.Ring", "PYTHONPATH": str(tmp_path)})
     (tmp_path / "waiting_ring.py").write_text(RING)
     profiles = {name: {**ACME, "client_secret": f"keyring:svc/{name}"} for name in "abcdef"}
-    made.file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+    write_profiles(made.config, profiles)
     return made
 
 

@@ -13,7 +13,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,9 @@ import pytest
 
 from jupyter_tokens.sandbox import Accounts, Sandbox, astra, eiam, modelarts, running
 
-from ..cli.machine import NO_KEYRING, SECONDS, Machine, answer_all
+from ..cli.machine import NO_KEYRING, SECONDS, Machine, answer_all, jupyter_server
 from ..doubles import loopback, raw_answer
-from ..hearing import free_port, until_listening
+from ..hearing import free_port
 
 SECRETS = {
     "alibaba": "c4n4ryAlibabaSecretKey00001",
@@ -181,25 +180,20 @@ class TestFormats:
     def _profile(self, machine: Machine, sandbox: Sandbox) -> None:
         added(machine, "oneaccess", sandbox.url)
 
-    def test_value(self, machine: Machine, sandbox: Sandbox) -> None:
-        script = 'curl -sS -H "Authorization: Bearer $(jupyter tokens get oneaccess)" "$WHOAMI"'
-        assert whoami(machine, sandbox, script)["api"] == "oneaccess"
-
-    def test_env(self, machine: Machine, sandbox: Sandbox) -> None:
-        script = (
-            'eval "$(jupyter tokens get oneaccess --format env)" && '
-            """sh -c 'curl -sS -H "Authorization: Bearer $ONEACCESS_TOKEN" "$WHOAMI"'"""
-        )
-        assert whoami(machine, sandbox, script)["api"] == "oneaccess"
-
     @pytest.mark.parametrize(
         "script",
         [
+            'curl -sS -H "Authorization: Bearer $(jupyter tokens get oneaccess)" "$WHOAMI"',
+            (
+                'eval "$(jupyter tokens get oneaccess --format env)" && '
+                """sh -c 'curl -sS -H "Authorization: Bearer $ONEACCESS_TOKEN" "$WHOAMI"'"""
+            ),
             'jupyter tokens get oneaccess --format header | curl -sS -H @- "$WHOAMI"',
             'curl -sS -H "$(jupyter tokens get oneaccess --format header)" "$WHOAMI"',
         ],
+        ids=["value", "env", "header by a pipe", "header"],
     )
-    def test_header(self, machine: Machine, sandbox: Sandbox, script: str) -> None:
+    def test_in_a_shell(self, machine: Machine, sandbox: Sandbox, script: str) -> None:
         assert whoami(machine, sandbox, script)["api"] == "oneaccess"
 
     def test_on_a_terminal_it_says_what_takes_its_time(self, machine: Machine) -> None:
@@ -249,12 +243,6 @@ class TestSecrecy:
         assert machine.holding(SECRETS["oneaccess"]) == {chosen}
         assert stat.S_IMODE((machine.home / chosen).stat().st_mode) == 0o600
         assert machine.run("get", "oneaccess", PYTHON_KEYRING_BACKEND=NO_KEYRING).returncode == 0
-
-    def test_without_a_keyring_and_without_a_file_nothing_is_changed(self, machine: Machine, sandbox: Sandbox) -> None:
-        asked = questions("oneaccess", sandbox.url)[:-1]
-        asked.append(("This machine has no keyring.", "n"))
-        code, seen = machine.answers("add", "oneaccess", to=asked, PYTHON_KEYRING_BACKEND=NO_KEYRING)
-        assert (code, "--store file" in seen, machine.file.exists()) == (2, True, False)
 
     def test_no_process_shows_a_secret_while_it_is_stored(self, machine: Machine, sandbox: Sandbox) -> None:
         # It stops itself when the secret has been typed and is about to be written.
@@ -346,29 +334,14 @@ class TestKernelRoute:
 
     @pytest.mark.parametrize("enabled", [True, False])
     def test_a_server(self, machine: Machine, *, enabled: bool) -> None:
-        with server(machine, f"--ServerApp.jpserver_extensions=jupyter_tokens={enabled}") as url:
+        log = machine.home / "server.log"
+        with jupyter_server(log, environment=machine.variables, enabled=enabled) as url:
             status, what = self.told(machine, f"{url}/jupyter-tokens")
         assert (status, url in what) == ("ok" if enabled else "fail", True)
 
     def test_none(self, machine: Machine) -> None:
         status, what = self.told(machine, f"http://127.0.0.1:{free_port()}/jupyter-tokens")
         assert (status, "cannot be reached" in what) == ("fail", True)
-
-
-@contextmanager
-def server(machine: Machine, *options: str) -> Iterator[str]:
-    """A Jupyter server without a browser; its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", f"--port={port}", *options]
-    with subprocess.Popen(command, env=machine.variables, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            assert any(" is running at:" in line for line in process.stderr)
-            until_listening(port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.communicate(timeout=SECONDS)
 
 
 def until_stopped(process: psutil.Process) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,20 +19,17 @@ from alibabacloud_pai_dlc20201203.models import GetJobRequest, GetTokenRequest, 
 from alibabacloud_tea_openapi.exceptions import ClientException, ThrottlingException
 from alibabacloud_tea_openapi.utils_models import Config
 from astraSDK.common import SDKCommon
-from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions import exceptions as huawei
-from huaweicloudsdkcore.http.http_config import HttpConfig
-from huaweicloudsdkmodelarts.v1 import ModelArtsClient, ShowNotebookRequest
 
 from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.sandbox.astra import ACCOUNT, TOKEN, USER
 from jupyter_tokens.sandbox.eiam import APPLICATION, INSTANCE
 from jupyter_tokens.sandbox.eiam import TOKEN as APPLICATION_TOKEN
 from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
-from jupyter_tokens.sandbox.modelarts import PROJECT
 
+from ..cli.machine import jupyter_server, write_profiles
 from ..doubles import loopback
-from ..hearing import free_port, until_listening
+from .test_official_sdks import demanager, notebook
 
 LOGIN = "jupyter-server-token-of-the-user"
 OWN = ("LTAIofthesdk", "secret-of-the-sdk")
@@ -57,34 +50,12 @@ def proxy(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     profiles = sandbox.profiles(secrets)
     for name in ("modelarts", "pai-dlc"):
         profiles[name]["params"] = {}
-    file = home / "jupyter_tokens_config.json"
-    file.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter_server",
-        "--no-browser",
-        "--ServerApp.allow_root=True",
-        f"--port={port}",
-        "--ServerApp.port_retries=0",
-        "--ServerApp.base_url=/team/",
-        f"--ServerApp.root_dir={home}",
-        f"--IdentityProvider.token={LOGIN}",
-        "--ServerApp.jpserver_extensions={'jupyter_tokens': True}",
-    ]
+    write_profiles(home, profiles)
     places = dict.fromkeys(("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"), str(home))
-    with subprocess.Popen(command, env={**os.environ, **places}, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            for line in process.stderr:
-                if " is running at:" in line:
-                    break
-            until_listening(port)
-            yield f"http://127.0.0.1:{port}/team/jupyter-tokens/proxy"
-        finally:
-            process.terminate()
-            log = process.communicate(timeout=300)[1]
+    options = ["--ServerApp.base_url=/team/", f"--ServerApp.root_dir={home}", f"--IdentityProvider.token={LOGIN}"]
+    with jupyter_server(home / "server.log", *options, environment={**os.environ, **places}) as url:
+        yield f"{url}/team/jupyter-tokens/proxy"
+    log = (home / "server.log").read_text()
     for secret in secrets.iterdir():
         assert secret.read_text() not in log
 
@@ -170,34 +141,19 @@ def test_another_call_of_the_sdk_ends_at_the_server(sandbox: Sandbox, proxy: str
 # --- Huawei ------------------------------------------------------------------------------------------------------
 
 
-def modelarts(url: str) -> Any:
-    builder = ModelArtsClient.new_builder().with_http_config(HttpConfig())
-    return builder.with_credentials(BasicCredentials(*OWN, PROJECT)).with_endpoint(url).build()
-
-
 def test_modelarts_in_both_forms(sandbox: Sandbox, proxy: str) -> None:
     with host_of(f"{proxy}/modelarts") as url:
-        shown = modelarts(url).show_notebook(ShowNotebookRequest(id=NOTEBOOK))
-        answer = modelarts(url).do_http_request(
-            method="GET",
-            resource_path="/v1/{project_id}/demanager/instances/{instance_id}/token",
-            path_params={"instance_id": NOTEBOOK},
-            header_params={"Content-Type": "application/json"},
-            query_params=[],
-            post_params={},
-            collection_formats={},
-            response_type="ShowNotebookResponse",
-            response_headers=[],
-        )
+        shown = notebook(url, access=OWN)
+        answer = demanager(url, access=OWN)
     assert (shown.id, shown.status) == (NOTEBOOK, "RUNNING")
-    assert set(json.loads(answer.raw_content)) == {"token"}
+    assert set(answer) == {"token"}
     assert sandbox.requests["modelarts"] == 2
 
 
 def test_huaweis_refusals_are_read_by_its_sdk(sandbox: Sandbox, proxy: str) -> None:
     sandbox.plan({"api": "modelarts", "kind": 403})
     with host_of(f"{proxy}/modelarts") as url, pytest.raises(huawei.ClientRequestException) as refused:
-        modelarts(url).show_notebook(ShowNotebookRequest(id=NOTEBOOK))
+        notebook(url, access=OWN)
     assert (refused.value.status_code, refused.value.error_code) == (403, "ModelArts.0108")
 
 

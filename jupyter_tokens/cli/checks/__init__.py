@@ -51,13 +51,13 @@ def fail(check: str, what: str, do: str) -> CheckResult:
     return CheckResult(check, "fail", what, do)
 
 
-def within(seconds: float, works: Sequence[Callable[[], _T]]) -> list[_T | TokenError | None]:
+def within(seconds: float, works: Sequence[Callable[[], _T]], late: TokenError) -> list[_T | TokenError]:
     """Call each function on its own thread, and wait for all of them for at most `seconds`.
 
-    Returns one entry per function: its result, a `TokenError` if it raised any exception, or None if the time was up.
+    Returns one entry per function: its result, a `TokenError` if it raised any exception, or `late` if the time was up.
     A thread that hangs, for example in a name lookup, is abandoned: it does not keep the process from ending.
     """
-    outcomes: list[_T | TokenError | None] = [None] * len(works)
+    outcomes: list[_T | TokenError] = [late] * len(works)
 
     def run(place: int) -> None:
         try:

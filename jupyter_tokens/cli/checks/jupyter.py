@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from jupyter_client.manager import KernelManager
 from jupyter_core.application import JupyterApp
@@ -104,14 +106,15 @@ def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
     if offline:
         yield ok("kernel route", f"{URL_VARIABLE} is set; not checked (--offline)")
         return
-    [answer] = within(_ROUTE_SECONDS, [lambda: _ask_as_a_stranger(url)])
+    late = TokenError("the server does not answer in time")
+    [answer] = within(_ROUTE_SECONDS, [partial(_ask_as_a_stranger, url)], late)
     # A server with the extension answers that there is no such kernel.
     if isinstance(answer, KernelUnknown):
         yield ok("kernel route", f"{url} answers")
         return
-    told = answer.message.rstrip(".") if isinstance(answer, TokenError) else "the server does not answer in time"
     hint = answer.hint if isinstance(answer, ServerUntrusted) else ""
-    yield fail("kernel route", f"{told} ({url})", hint or "start Jupyter again, with the server extension enabled")
+    do = hint or "start Jupyter again, with the server extension enabled"
+    yield fail("kernel route", f"{answer.message.rstrip('.')} ({url})", do)
 
 
 def hub_service(*, offline: bool) -> Iterator[CheckResult]:
@@ -127,27 +130,23 @@ def hub_service(*, offline: bool) -> Iterator[CheckResult]:
     if offline:
         yield ok("hub service", f"{url}; not checked (--offline)")
         return
-    [answer] = within(_ROUTE_SECONDS, [lambda: _granted(HubServer(url, token))])
-    if isinstance(answer, list):
+    [answer] = within(_ROUTE_SECONDS, [partial(_granted, HubServer(url, token))], TokenError("no answer in time"))
+    if isinstance(answer, TokenError):
+        do = answer.hint.rstrip(".") or "tell your administrator"
+        yield fail("hub service", f"{answer.message.rstrip('.')} ({url})", do)
+    else:
         yield ok("hub service", f"{url} grants you {', '.join(answer) or 'nothing'}")
-        return
-    told = answer.message.rstrip(".") if isinstance(answer, TokenError) else "no answer in time"
-    hint = answer.hint.rstrip(".") if isinstance(answer, TokenError) else ""
-    yield fail("hub service", f"{told} ({url})", hint or "tell your administrator")
 
 
 def _granted(server: HubServer) -> list[str]:
-    source = RemoteSource(server)
-    try:
+    with closing(RemoteSource(server)) as source:
         return [entry.name for entry in source.entries()]
-    finally:
-        source.close()
 
 
-def _ask_as_a_stranger(url: str) -> object:
-    return RemoteSource(
-        Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)
-    ).entries()
+def _ask_as_a_stranger(url: str) -> NoReturn:
+    me = Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)
+    RemoteSource(me).entries()
+    raise TokenError("the server knows a kernel that does not exist")
 
 
 def _disabled() -> bool:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,7 +22,7 @@ from . import CheckResult, fail, ok, warn, within
 if TYPE_CHECKING:
     from ...config.profiles import Profile
 
-__all__ = ["Answered", "endpoints", "probe", "proxied", "proxies"]
+__all__ = ["endpoints", "probe", "proxies"]
 
 SECONDS = 6.0
 """Time limit for checking all endpoints together, in seconds. It is kept even without a network."""
@@ -37,11 +37,11 @@ def proxies() -> Iterator[CheckResult]:
     """Check the environment variables for proxies and certificates. Shows a proxy's host, never its password."""
     there = {name.upper(): text for name, text in os.environ.items() if text and name.upper() in _PROXIES}
     for name, text in there.items():
-        host = _host_of(text)
-        problem = _proxy_problem(text)
-        if host is None:
+        try:
+            host = _proxy_host(text)
+        except ValueError:
             yield fail("proxy", f"{name} is not a URL", f"set {name} to http://HOST:PORT")
-        elif problem is not None:
+        except TokenError as problem:
             yield fail("proxy", f"{name}: {problem.message.rstrip('.')}", problem.hint.rstrip("."))
         else:
             yield ok("proxy", f"{name} uses the proxy {host}")
@@ -57,28 +57,25 @@ def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Itera
     """Check each endpoint once. Blocks for at most `seconds`."""
     places = {(url, profile.verify): None for profile in profiles for url in _urls(profile)}
     works = [partial(probe, url, verify=verify, seconds=seconds - 1) for url, verify in places]
-    for (url, _), answer in zip(places, within(seconds, works), strict=True):
-        if isinstance(answer, Answered):
-            yield _judged(url, answer)
-        elif isinstance(answer, TokenError):
+    late = TokenError("the endpoint cannot be reached: no answer in time", hint="check the network and DNS")
+    for (url, _), answer in zip(places, within(seconds, works, late), strict=True):
+        if isinstance(answer, TokenError):
             yield fail("endpoint", f"{url}: {answer.message.rstrip('.')}", answer.hint.rstrip("."))
         else:
-            yield fail("endpoint", f"{url} cannot be reached: no answer in time", "check the network and DNS")
+            yield answer
 
 
-def _judged(url: str, answer: Answered) -> CheckResult:
-    way = " through the proxy" if proxied(url) else ""
-    reached = f"{url} answers{way}" + (", TLS is good" if url.startswith("https") else "")
-    if answer.skew is None:
+def _judged(reached: str, skew: float | None) -> CheckResult:
+    if skew is None:
         return warn("clock", f"{reached}, but reports no time", "make sure that this machine's clock is right")
-    off = f"this machine's clock is {abs(answer.skew):.0f} s {'ahead of' if answer.skew > 0 else 'behind'} the API's"
-    if abs(answer.skew) >= SKEW_FAILS:
+    off = f"this machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's"
+    if abs(skew) >= SKEW_FAILS:
         return fail(
             "clock",
             f"{reached}, {off}; signatures are refused if the clocks differ by more than 15 minutes",
             "set the clock (NTP)",
         )
-    if abs(answer.skew) >= SKEW_WARNS:
+    if abs(skew) >= SKEW_WARNS:
         return warn(
             "clock",
             f"{reached}, {off}",
@@ -97,44 +94,18 @@ def _urls(profile: Profile) -> Iterator[str]:
             yield url
 
 
-def _proxy_problem(text: str) -> TokenError | None:
-    try:
-        check_proxy(text if "://" in text else f"http://{text}")
-    except TokenError as error:
-        return error
-    return None
+def _proxy_host(text: str) -> str:
+    """Return the host of a proxy, with its port. Raises ValueError for a text that is not a URL, and `TokenError`."""
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    port = "" if parts.port is None else f":{parts.port}"
+    if not parts.hostname:
+        raise ValueError
+    check_proxy(parts.geturl())
+    return f"{parts.hostname}{port}"
 
 
-def _host_of(url: str) -> str | None:
-    try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
-    except ValueError:
-        return None
-
-
-class Answered(NamedTuple):
-    """The response of an endpoint.
-
-    Attributes
-    ----------
-    status : int
-        The HTTP status.
-    skew : float or None
-        Seconds by which this machine's clock is ahead of the API's; None if the API reports no time.
-    """
-
-    status: int
-    skew: float | None
-
-
-def proxied(url: str) -> bool:
-    """Whether the environment variables set a proxy for a URL."""
-    return proxy_for(parsed_url(url)) is not None
-
-
-def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Answered:
-    """Send one request, with the same proxy and certificates as a call for a token. Blocks.
+def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> CheckResult:
+    """Send one request, with the same proxy and certificates as a call for a token, and compare the clocks. Blocks.
 
     Parameters
     ----------
@@ -152,7 +123,7 @@ def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Answe
     """
     request = httpx.Request("HEAD", parsed_url(url), headers=COMMON_HEADERS)
     request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
-    host = request.url.host
+    host, proxy = request.url.host, proxy_for(request.url)
     try:
         with open_route(request.url, verify) as transport:
             asked = time.time()
@@ -160,19 +131,20 @@ def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Answe
             heard = time.time()
             answer.close()
     except httpx.ConnectError as error:
-        problem = connect_error(host, error, proxy_for(request.url))
+        raise connect_error(host, error, proxy) from None
     except httpx.HTTPError as error:
         # Only the type: the text may contain a proxy's URL with a password.
-        problem = NetworkError(
+        raise NetworkError(
             f"{host} cannot be reached ({type(error).__name__}).",
             hint="Check the endpoint, the network and the proxy settings.",
-        )
-    else:
-        return Answered(answer.status_code, _skew(answer.headers.get("date"), asked, heard))
-    raise problem
+        ) from None
+    way = " through the proxy" if proxy else ""
+    reached = f"{url} answers{way}" + (", TLS is good" if url.startswith("https") else "")
+    return _judged(reached, _skew(answer.headers.get("date"), asked, heard))
 
 
 def _skew(date: str | None, asked: float, heard: float) -> float | None:
+    """Return by how many seconds this machine's clock is ahead of the API's; None if the API reports no time."""
     try:
         # A Date header has whole seconds, so on average half a second is cut off.
         return (asked + heard) / 2 - (email.utils.parsedate_to_datetime(date or "").timestamp() + 0.5)

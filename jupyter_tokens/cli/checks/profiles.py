@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,17 +60,15 @@ def profiles(known: Profiles) -> Iterator[CheckResult]:
     """Check each profile, and whether it contains literal secrets."""
     for name in known:
         try:
-            with warnings.catch_warnings():
-                # The problems that these warnings report are reported below, for each profile.
-                warnings.simplefilter("ignore", UserWarning)
-                profile = known[name]
+            profile = known[name]
         except ConfigurationError as error:
             yield fail("profile", error.message.rstrip("."), error.hint.rstrip(".") or "correct it in its file")
             continue
         for variable in filter(loads_code, variables_of(profile.env).values()):
             what = f"profile {name}: programs load or start code from the variable {variable}"
             yield warn("variable", what, "choose another name for env")
-        literal = _literals(profile)
+        settings = profile.provider.settings()
+        literal = [key for key, ref in profile.references.items() if ref.kind == "literal" and settings[key].secret]
         if literal:
             what = f"profile {name}: in plain text in {known.file(name)}: {', '.join(literal)}"
             yield warn(
@@ -104,11 +102,6 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def _literals(profile: Profile) -> list[str]:
-    known = profile.provider.settings()
-    return [key for key, reference in profile.references.items() if reference.kind == "literal" and known[key].secret]
-
-
 def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResult]:
     """Check whether each profile's credential is complete enough to sign a call.
 
@@ -120,12 +113,11 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResul
             yield warn("credential", f"profile {profile.name}: its {unasked} (--offline)", "leave out --offline")
             continue
         # If the keyring waits for its password, it raises its own error within the profile's `timeout`.
-        [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)])
+        late = TokenError("no credential in time", hint="check that its source answers")
+        [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)], late)
         if isinstance(outcome, TokenError):
             do = outcome.hint.rstrip(".") or "correct the profile"
             yield fail("credential", f"profile {profile.name}: {_problem(outcome)}", do)
-        elif outcome is None:
-            yield fail("credential", f"profile {profile.name}: no credential in time", "check that its source answers")
         else:
             yield ok("credential", f"profile {profile.name}: {outcome}")
 
@@ -170,18 +162,15 @@ def live(profiles: list[Profile]) -> Iterator[CheckResult]:
     """Fetch a token with each profile, concurrently. Blocks for at most the longest `timeout` plus `_MORE_SECONDS`."""
     if not profiles:
         return
-    source = LocalSource()
-    try:
+    longest = max(profile.timeout for profile in profiles)
+    late = TokenError(f"no token within {longest:g} s", hint="check the network")
+    with closing(LocalSource()) as source:
         calls = [partial(_fetch, source, profile) for profile in profiles]
-        outcomes = within(max(profile.timeout for profile in profiles) + _MORE_SECONDS, calls)
-    finally:
-        source.close()
+        outcomes = within(longest + _MORE_SECONDS, calls, late)
     for profile, outcome in zip(profiles, outcomes, strict=True):
         if isinstance(outcome, TokenError):
             facts = f" [{outcome.facts}]" if outcome.facts else ""
             yield fail("token", f"profile {profile.name}: {_problem(outcome)}{facts}", _advice(profile, outcome))
-        elif outcome is None:
-            yield fail("token", f"profile {profile.name}: no token within {profile.timeout:g} s", "check the network")
         else:
             yield outcome
 
