@@ -35,10 +35,6 @@ export class Actions {
     });
   }
 
-  cancel(profile: string): void {
-    this._tokens.cancel(profile);
-  }
-
   forget(profile: string): Promise<boolean> {
     return this._tell(profile, async () => {
       await this._tokens.forget(profile);

@@ -112,7 +112,7 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
         const env = actions.variables[profile];
         const line = magic(profile, lastParams.of(profile), ...(env ? ['--env', env] : []));
         // The server may have started the kernel since the last poll.
-        await tokens.look().catch(() => undefined);
+        await tokens.look();
         const isLoaded = notebook.kernel !== null && tokens.isLoadedIn(notebook.kernel.id);
         notebook.panel?.content.activeCell?.editor?.replaceSelection?.(
           isLoaded ? line : `${LOAD}\n${line}`

@@ -6,38 +6,19 @@ import type { IBench } from './card';
 import { Countdown } from './countdown';
 import { written, type IHandle } from './tokens';
 
-/** A handle, and the notebook whose kernel renews its lease; empty if there is none. */
-export interface ILent extends IHandle {
-  readonly notebook: string;
-}
-
-const NONE: readonly ILent[] = [];
-
-/** The handles of one profile; always the same object if there are none. */
-export function lent(
-  handles: readonly IHandle[],
-  profile: string,
-  notebooks: ReadonlyMap<string, string>
-): readonly ILent[] {
-  const own = handles.filter(handle => handle.profile === profile);
-  return own.length === 0
-    ? NONE
-    : own.map(handle => ({
-        ...handle,
-        notebook: notebooks.get(handle.owner.replace(/^kernel /, '')) ?? ''
-      }));
-}
-
 interface IHandlesProps {
   readonly bench: IBench;
   readonly profile: string;
-  readonly handles: readonly ILent[];
+  readonly handles: readonly IHandle[];
+  /** The notebooks of the running kernels. */
+  readonly notebooks: ReadonlyMap<string, string>;
   readonly busy: boolean;
 }
 
 /** The handles with which workers get tokens of a profile, each with a button that revokes it. */
-export function Handles({ bench, profile, handles, busy }: IHandlesProps): React.JSX.Element {
-  const { actions, now, ticker, trans } = bench;
+export function Handles(props: IHandlesProps): React.JSX.Element {
+  const { bench, profile, handles, notebooks, busy } = props;
+  const { actions, tokens, trans } = bench;
   const revoke = async (id: string): Promise<void> => {
     const isAgreed = await agreed(
       trans.__('Revoke the handle for %1?', profile),
@@ -55,8 +36,8 @@ export function Handles({ bench, profile, handles, busy }: IHandlesProps): React
     <ul className="jp-Tokens-handles" aria-label={trans.__('Handles of %1', profile)}>
       {handles.map(handle => (
         <li key={handle.id} className="jp-Tokens-row" title={trans.__('Handle %1', handle.id)}>
-          <span>{facts(handle, trans)}</span>
-          <Countdown expiresAt={handle.lease_ends_at} now={now} ticker={ticker} trans={trans} />
+          <span>{facts(handle, notebooks, trans)}</span>
+          <Countdown expiresAt={handle.lease_ends_at} tokens={tokens} trans={trans} />
           <button
             type="button"
             className="jp-Tokens-button"
@@ -71,7 +52,12 @@ export function Handles({ bench, profile, handles, busy }: IHandlesProps): React
   );
 }
 
-function facts({ notebook, params, uses }: ILent, trans: TranslationBundle): string {
+function facts(
+  { owner, params, uses }: IHandle,
+  notebooks: ReadonlyMap<string, string>,
+  trans: TranslationBundle
+): string {
+  const notebook = notebooks.get(owner.replace(/^kernel /, ''));
   const calls = Object.entries(params).map(([name, value]) => `${name}=${written(value)}`);
   return [
     notebook ? trans.__('workers of %1', notebook) : trans.__('workers'),

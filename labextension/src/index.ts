@@ -12,7 +12,6 @@ import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab
 
 import { Actions } from './actions';
 import { addCommands, CommandIDs } from './commands';
-import { Ticker } from './countdown';
 import { LastParams } from './lastparams';
 import { TokensModel } from './model';
 import { CurrentNotebook } from './notebook';
@@ -23,7 +22,6 @@ import { DEFAULTS, followSettings } from './settings';
 import { StatusItem } from './statusitem';
 import { ITokens, NAMESPACE, PLUGIN_ID } from './tokens';
 
-const ticker = new Ticker();
 const load = (translator: ITranslator | null): TranslationBundle =>
   (translator ?? nullTranslator).load('jupyter_tokens');
 
@@ -79,18 +77,9 @@ const panel: JupyterFrontEndPlugin<void> = {
     const actions = new Actions(tokens, notebook, trans);
     const lastParams = new LastParams(state);
     const widget = new TokensPanel({
-      tokens,
-      notebook,
       sessions: app.serviceManager.sessions,
       ready: lastParams.restore(),
-      bench: {
-        actions,
-        lastParams,
-        now: () => tokens.now(),
-        ticker,
-        trans,
-        values: (...call) => tokens.values(...call)
-      }
+      bench: { tokens, notebook, actions, lastParams, trans }
     });
     app.shell.add(widget, 'right', { rank: 900 });
     restorer?.add(widget, widget.id);
@@ -127,13 +116,7 @@ const status: JupyterFrontEndPlugin<void> = {
   ) => {
     if (statusBar) {
       const show = (): void => void app.commands.execute(CommandIDs.showPanel);
-      const item = new StatusItem(
-        tokens,
-        new CurrentNotebook(tracker),
-        ticker,
-        load(translator),
-        show
-      );
+      const item = new StatusItem(tokens, new CurrentNotebook(tracker), load(translator), show);
       statusBar.registerStatusItem(`${NAMESPACE}:status`, {
         item,
         align: 'left',
@@ -160,7 +143,7 @@ const notices: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null
   ) => {
     const show = (): void => void app.commands.execute(CommandIDs.showPanel);
-    const told = new Notices(tokens, ticker, load(translator), show);
+    const told = new Notices(tokens, load(translator), show);
     new SaveNotices(app.serviceManager.events, load(translator));
     void followSettings(settings, ({ notifyBeforeExpiry, notifyFailures }) => {
       told.beforeExpiry = notifyBeforeExpiry;

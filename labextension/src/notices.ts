@@ -2,14 +2,12 @@ import { Notification } from '@jupyterlab/apputils';
 import type { Event } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Ticker } from './countdown';
-import { eventSchema, NAMESPACE, type IHolding, type ITokens, type Params } from './tokens';
+import { FOUND_EVENT, type ITokens, type Params } from './tokens';
 
 /** Notifies when a token could not be refreshed, and when a token in a kernel is about to expire. */
 export class Notices {
   constructor(
     private readonly _tokens: ITokens,
-    ticker: Ticker,
     private readonly _trans: TranslationBundle,
     private readonly _show: () => void
   ) {
@@ -25,7 +23,7 @@ export class Notices {
         profile.token_params
       );
     });
-    ticker.add(() => this._look());
+    setInterval(() => this._look(), 1000);
   }
 
   /** Whether to notify about failed refreshes. */
@@ -41,7 +39,7 @@ export class Notices {
         continue;
       }
       const rest = Date.parse(holding.expires_at ?? '') - this._tokens.now();
-      const key = keyOf(holding);
+      const key = JSON.stringify(holding);
       if (rest > 0 && rest <= this.beforeExpiry * 1000 && !this._told.has(key)) {
         this._told.add(key);
         this._tell(
@@ -86,7 +84,6 @@ interface IFound {
   found: string[];
 }
 
-const FOUND = eventSchema('found');
 /** Milliseconds before a notification is repeated: a shared document is saved every second. */
 const QUIET_MS = 600_000;
 
@@ -97,7 +94,7 @@ export class SaveNotices {
     private readonly _trans: TranslationBundle
   ) {
     events.stream.connect((_, { schema_id, ...data }) => {
-      if (schema_id === FOUND) {
+      if (schema_id === FOUND_EVENT) {
         this._show(data as unknown as IFound);
       }
     });
@@ -125,8 +122,4 @@ export class SaveNotices {
   }
 
   private readonly _last = new Map<string, { text: string; at: number }>();
-}
-
-function keyOf({ kernel_id, profile, env, expires_at }: IHolding): string {
-  return [NAMESPACE, kernel_id, profile, env, expires_at].join(' ');
 }

@@ -130,7 +130,7 @@ it('waits no longer than the user wants to', async () => {
   server.answers['POST profiles/acme/token'] = new Promise<object>(() => undefined);
   const fetched = actions.fetch('acme', {}, false);
   expect(model.busy('acme')).toBe(true);
-  actions.cancel('acme');
+  model.cancel('acme');
   expect(await fetched).toBe(false);
   expect(model.busy('acme')).toBe(false);
   expect(model.outcome('acme')).toMatchObject({
@@ -148,7 +148,7 @@ it.each<[string, string, (actions: Actions) => Promise<boolean>]>([
 ])('waits no longer than the user wants to while it %s', async (_, route, act) => {
   server.answers[route] = new Promise<object>(() => undefined);
   const acted = act(actions);
-  actions.cancel('acme');
+  model.cancel('acme');
   expect(await acted).toBe(false);
   expect(model.outcome('acme')).toMatchObject({
     kind: 'done',
@@ -267,7 +267,7 @@ describe('a login', () => {
     await vi.advanceTimersByTimeAsync(12_000);
     expect(opened).not.toHaveBeenCalled();
     expect(server.seen.filter(({ path }) => path === 'profiles/acme/login/l1')).toHaveLength(2);
-    actions.cancel('acme');
+    model.cancel('acme');
     expect(await loggedIn).toBe(true);
     expect(model.busy('acme')).toBe(false);
     expect(model.outcome('acme')).toMatchObject({ kind: 'done', text: 'Cancelled.' });
@@ -277,7 +277,7 @@ describe('a login', () => {
     const loggedIn = actions.logIn('acme', {});
     server.answers['GET profiles/acme/login/l1'] = new Promise<object>(() => undefined);
     await vi.advanceTimersByTimeAsync(1500);
-    actions.cancel('acme');
+    model.cancel('acme');
     expect(await loggedIn).toBe(true);
     expect(model.attempt('acme')).toBeNull();
     expect(model.outcome('acme')).toMatchObject({ kind: 'done', text: 'Cancelled.' });

@@ -4,7 +4,6 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import { Ticker } from '../src/countdown';
 import { Notices, SaveNotices } from '../src/notices';
 import type { IHolding, ITokens } from '../src/tokens';
 
@@ -64,10 +63,8 @@ it('tells once before a token expires that nothing renews', () => {
     { ...held, profile: 'in-python', env: null, kept_by: null }
   ];
   const tokens = { holdings, now: () => Date.now(), refreshFailed: new Signal<object, never>({}) };
-  const ticker = new Ticker();
   const notices = new Notices(
     tokens as unknown as ITokens,
-    ticker,
     nullTranslator.load(''),
     () => undefined
   );

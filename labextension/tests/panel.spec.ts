@@ -9,7 +9,6 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Actions } from '../src/actions';
 import { addCommands, CommandIDs } from '../src/commands';
-import { Ticker } from '../src/countdown';
 import { LastParams } from '../src/lastparams';
 import { TokensModel } from '../src/model';
 import { CurrentNotebook } from '../src/notebook';
@@ -81,18 +80,9 @@ beforeEach(async () => {
   const lastParams = new LastParams(null);
   const actions = new Actions(model, notebook, trans);
   panel = new TokensPanel({
-    tokens: model,
-    notebook,
     sessions: sessions as unknown as Session.IManager,
     ready: Promise.resolve(),
-    bench: {
-      actions,
-      lastParams,
-      now: () => model.now(),
-      ticker: new Ticker(),
-      trans,
-      values: () => Promise.resolve([])
-    }
+    bench: { tokens: model, notebook, actions, lastParams, trans }
   });
   commands = new CommandRegistry();
   addCommands(commands, {
