@@ -143,9 +143,10 @@ it.each<[string, string, (actions: Actions) => Promise<boolean>]>([
   ['logs out', 'DELETE profiles/acme/login', own => own.logOut('acme')],
   ['forgets', 'DELETE profiles/acme/token', own => own.forget('acme')],
   ['revokes', 'DELETE handles/h1', own => own.revoke('acme', 'h1')],
-  ['removes from a kernel', 'DELETE kernels/k1/inject', own => own.removeFrom('acme', KERNEL)],
+  ['removes from a kernel', 'DELETE kernels/k1/inject', own => own.removeFrom('acme')],
   ['begins a login', 'POST profiles/acme/login', own => own.logIn('acme', {})]
 ])('waits no longer than the user wants to while it %s', async (_, route, act) => {
+  notebook.kernel = KERNEL;
   server.answers[route] = new Promise<object>(() => undefined);
   const acted = act(actions);
   model.cancel('acme');
