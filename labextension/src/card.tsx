@@ -40,12 +40,12 @@ export function Card({ bench, profile, notebooks }: ICardProps): React.JSX.Eleme
   const { kernel } = notebook;
   const [open, setOpen] = React.useState(false);
   const [isUsing, setUsing] = React.useState(false);
-  const [params, setParams] = React.useState(() => lastParams.of(profile.name));
   const title = `jp-Tokens-card-${React.useId()}`;
   const provider = tokens.providers.find(({ id }) => id === profile.provider);
   const busy = tokens.busy(profile.name);
   const outcome = tokens.outcome(profile.name);
   const attempt = tokens.attempt(profile.name);
+  const params = lastParams.of(profile.name);
   const variable = actions.variable(profile);
   const handles = tokens.handles.filter(handle => handle.profile === profile.name);
   const held = tokens.holdings.filter(holding => holding.profile === profile.name);
@@ -132,10 +132,7 @@ export function Card({ bench, profile, notebooks }: ICardProps): React.JSX.Eleme
             values={params}
             defaults={profile.params}
             list={name => tokens.values(profile.name, name, params)}
-            onChange={values => {
-              setParams(values);
-              lastParams.set(profile.name, values, provider.params);
-            }}
+            onChange={values => lastParams.set(profile.name, values, provider.params)}
             trans={trans}
           />
         </div>

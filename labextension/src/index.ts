@@ -76,9 +76,9 @@ const panel: JupyterFrontEndPlugin<void> = {
     const notebook = new CurrentNotebook(tracker);
     const actions = new Actions(tokens, notebook, trans);
     const lastParams = new LastParams(state);
+    void lastParams.restore();
     const widget = new TokensPanel({
       sessions: app.serviceManager.sessions,
-      ready: lastParams.restore(),
       bench: { tokens, notebook, actions, lastParams, trans }
     });
     app.shell.add(widget, 'right', { rank: 900 });

@@ -1,6 +1,7 @@
 import {
   addIcon,
   historyIcon,
+  InputGroup,
   ReactWidget,
   refreshIcon,
   searchIcon,
@@ -17,7 +18,7 @@ import { tokensIcon } from './icons';
 import { ProblemView } from './problem';
 import { ProfileForm } from './profileform';
 import { problemOf } from './request';
-import { NAMESPACE, namesOf, type IEditable, type IFound, type ITokens } from './tokens';
+import { NAMESPACE, namesOf, type IEditable, type IFound } from './tokens';
 
 /** The number of cards that are rendered first: more than a sidebar can show. */
 const FIRST = 30;
@@ -25,8 +26,6 @@ const FIRST = 30;
 interface IPanelOptions {
   readonly sessions: Session.IManager;
   readonly bench: Omit<IBench, 'edit'>;
-  /** Resolves when the last parameters are known. */
-  readonly ready: Promise<void>;
 }
 
 /** The panel in the sidebar: the profiles as cards, or the form of one profile. */
@@ -34,7 +33,7 @@ export class TokensPanel extends ReactWidget {
   constructor(private readonly _options: IPanelOptions) {
     super();
     const { sessions, bench } = _options;
-    const { tokens, notebook, trans } = bench;
+    const { tokens, notebook, lastParams, trans } = bench;
     this.id = `${NAMESPACE}-panel`;
     this.addClass('jp-Tokens-panel');
     this.title.icon = tokensIcon;
@@ -43,12 +42,9 @@ export class TokensPanel extends ReactWidget {
     this.node.setAttribute('aria-label', trans.__('Tokens'));
     this._bench = { ...bench, edit: profile => void this.edit(profile) };
     tokens.changed.connect(this.draw, this);
+    lastParams.changed.connect(this.draw, this);
     notebook.changed.connect(this._follow, this);
     sessions.runningChanged.connect(this.draw, this);
-    void _options.ready.then(() => {
-      this._isReady = true;
-      this.draw();
-    });
   }
 
   /** Renders what has changed. */
@@ -106,7 +102,6 @@ export class TokensPanel extends ReactWidget {
             />
           ) : (
             <Profiles
-              profiles={this._isReady ? tokens.profiles : null}
               bench={this._bench}
               notebooks={this._notebooks()}
               wanted={this._wanted}
@@ -162,7 +157,6 @@ export class TokensPanel extends ReactWidget {
   }
 
   private readonly _bench: IBench;
-  private _isReady = false;
   private readonly _drawn = new Signal<this, void>(this);
   private _form: { readonly editable: IEditable | null; readonly found: IFound | null } | null =
     null;
@@ -174,7 +168,6 @@ export class TokensPanel extends ReactWidget {
 }
 
 interface IProfilesProps {
-  readonly profiles: ITokens['profiles'];
   readonly bench: IBench;
   readonly notebooks: ReadonlyMap<string, string>;
   /** A card to bring into view; null for none. */
@@ -184,8 +177,9 @@ interface IProfilesProps {
 }
 
 function Profiles(props: IProfilesProps): React.JSX.Element {
-  const { profiles, bench, notebooks, wanted, onAdd } = props;
+  const { bench, notebooks, wanted, onAdd } = props;
   const { tokens, notebook, actions, trans } = bench;
+  const { profiles } = tokens;
   const { kernel, name: open } = notebook;
   const [query, setQuery] = React.useState('');
   const [isHistory, setHistory] = React.useState(false);
@@ -222,17 +216,15 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
   const cards = (
     <>
       {profiles !== null && profiles.length > 0 && (
-        <div className="jp-Tokens-search">
-          <input
-            type="search"
-            className="jp-mod-styled"
-            aria-label={trans.__('Search profiles')}
-            placeholder={trans.__('Search profiles')}
-            value={query}
-            onChange={event => setQuery(event.target.value)}
-          />
-          <searchIcon.react tag="span" />
-        </div>
+        <InputGroup
+          type="search"
+          className="jp-Tokens-search"
+          rightIcon={searchIcon}
+          aria-label={trans.__('Search profiles')}
+          placeholder={trans.__('Search profiles')}
+          value={query}
+          onChange={event => setQuery(event.target.value)}
+        />
       )}
       <div className="jp-Tokens-target">
         {kernel ? (

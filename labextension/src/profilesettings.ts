@@ -1,14 +1,5 @@
 import type { Keeping } from './secretfield';
-import type {
-  IEditable,
-  IFieldSchema,
-  IObjectSchema,
-  IProvider,
-  ISignIn,
-  Params,
-  Setting,
-  Value
-} from './tokens';
+import type { IEditable, IFieldSchema, IProvider, ISignIn, Params, Setting, Value } from './tokens';
 
 /** The common settings that the form shows. */
 const COMMON = ['env', 'timeout', 'allow_create'];
@@ -123,38 +114,35 @@ function upperWords(name: string): string {
   return name.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
 }
 
-/** The schema of the common settings that the form shows. */
-export function common(provider: IProvider): IObjectSchema {
-  const { properties } = provider.settings;
-  return {
-    properties: Object.fromEntries(
-      COMMON.flatMap(key => {
-        const schema = properties[key];
-        return schema ? [[key, schema]] : [];
-      })
-    )
-  };
+/** The common settings that the form shows. */
+export function common(provider: IProvider): Record<string, IFieldSchema> {
+  return Object.fromEntries(
+    COMMON.flatMap(key => {
+      const schema = provider.settings.properties[key];
+      return schema ? [[key, schema]] : [];
+    })
+  );
 }
 
 /**
  * The settings that are strings, numbers or booleans; an `env` with several variables as
  * `FIELD=VAR,FIELD=VAR`.
  */
-export function plain(settings: IEditable['settings']): Params {
-  const written = ([key, value]: [string, Value | Params]): [string, Value | Params] => [
-    key,
-    key === 'env' && typeof value === 'object'
-      ? Object.entries(value)
+export function plain({ provider: _, env, ...settings }: IEditable['settings']): Params {
+  const variables =
+    typeof env === 'object'
+      ? Object.entries(env)
           .map(pair => pair.join('='))
           .join(',')
-      : value
-  ];
+      : env;
+  const all: [string, Value | Params | undefined][] = Object.entries({
+    ...settings,
+    env: variables
+  });
   return Object.fromEntries(
-    Object.entries(settings)
-      .map(written)
-      .filter(
-        (entry): entry is [string, Value] => entry[0] !== 'provider' && typeof entry[1] !== 'object'
-      )
+    all.filter(
+      (entry): entry is [string, Value] => entry[1] !== undefined && typeof entry[1] !== 'object'
+    )
   );
 }
 

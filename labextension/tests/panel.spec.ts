@@ -81,7 +81,6 @@ beforeEach(async () => {
   const actions = new Actions(model, notebook, trans);
   panel = new TokensPanel({
     sessions: sessions as unknown as Session.IManager,
-    ready: Promise.resolve(),
     bench: { tokens: model, notebook, actions, lastParams, trans }
   });
   commands = new CommandRegistry();
