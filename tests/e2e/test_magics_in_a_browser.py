@@ -6,10 +6,10 @@ from typing import Any
 
 from playwright.sync_api import expect
 
+from ..labextension.served import Served
 from ..sampling import long
 from .browser import (
     SCREENSHOTS,
-    Lab,
     chromium,
     jp_asyncio_loop,
     jp_server_cleanup,
@@ -32,7 +32,7 @@ CELLS = (
 
 
 @long
-def test_each_magic(open_notebook: Any, lab: Lab) -> None:
+def test_each_magic(open_notebook: Any, lab: Served) -> None:
     notebook = open_notebook(*CELLS)
     outputs = [notebook.run(0)]
     expect(outputs[0]).to_contain_text("until the kernel ends")
@@ -50,7 +50,7 @@ def test_each_magic(open_notebook: Any, lab: Lab) -> None:
             expect(outputs[number]).to_contain_text(text)
     # A card in place of a traceback.
     expect(outputs[4]).not_to_contain_text("Traceback")
-    assert not (lab.notebooks / "share.token").exists()
+    assert not (lab.root / "share.token").exists()
     assert not leaks(notebook.saved(), lab.sandbox)
     assert not leaks("".join(notebook.frames), lab.sandbox)
     if SCREENSHOTS:

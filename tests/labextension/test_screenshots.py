@@ -213,7 +213,7 @@ def test_nothing_yet(page: Page, shoot: Any, tmp_path: Path, sandbox: Sandbox) -
 
 def test_notebook_7(page: Page, shoot: Any, tmp_path: Path, sandbox: Sandbox) -> None:
     with serving("notebook", tmp_path, sandbox) as served:
-        served.write_notebook("analysis.ipynb", source=CODE)
+        served.write_notebook("analysis.ipynb", "python", CODE)
         lab = Lab(page, served)
         lab.open("notebooks/analysis.ipynb")
         page.wait_for_selector(".jp-NotebookKernelStatus", state="attached")

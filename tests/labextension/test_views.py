@@ -141,9 +141,7 @@ def test_all_views_agree_on_a_failure_and_on_its_end(lab: Lab, sandbox: Sandbox)
 @pytest.fixture
 def polls_seldom(served: Served) -> Iterator[None]:
     """The panel learns from events alone: its own polls are an hour apart."""
-    file = served.home / "config/lab/user-settings/jupyter-tokens/plugin.jupyterlab-settings"
-    file.parent.mkdir(parents=True)
-    file.write_text('{"pollSeconds": 3600}')
+    file = served.set("jupyter-tokens:plugin", {"pollSeconds": 3600})
     yield
     file.unlink()
 
