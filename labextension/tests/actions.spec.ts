@@ -4,18 +4,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Actions } from '../src/actions';
 import { TokensModel } from '../src/model';
 import { CurrentNotebook } from '../src/notebook';
-import { attempt, PROBLEM, profile } from './facts';
+import { attempt, INJECTION, listed, PROBLEM, profile } from './facts';
 import { Server } from './server';
 
 const KERNEL = { id: 'k1', notebook: 'a.ipynb', language: 'python' };
-const INJECTION = {
-  id: 'i',
-  state: 'done',
-  env: 'MINE',
-  language: 'python',
-  expires_at: null,
-  kept_by: null
-};
 let server: Server;
 let model: TokensModel;
 let notebook: CurrentNotebook;
@@ -24,7 +16,7 @@ let actions: Actions;
 beforeEach(() => {
   server = new Server();
   server.answers = {
-    'GET profiles': { profiles: [profile()], may_reveal: true, may_edit: true, loaded_in: [] },
+    'GET profiles': listed(profile()),
     'GET holdings': { holdings: [], handles: [] },
     'GET providers': { providers: [], secret_stores: ['file'] }
   };
@@ -196,12 +188,8 @@ it('hands a value to nobody but who shows it', async () => {
 
 it('refreshes what the cards show, with the parameters it was fetched with', async () => {
   const token_params = { TargetId: 'dlc1' };
-  server.answers['GET profiles'] = {
-    profiles: [profile({ state: 'fresh', token_params }), profile({ name: 'other' })],
-    may_reveal: true,
-    may_edit: true,
-    loaded_in: []
-  };
+  const fetched = profile({ state: 'fresh', token_params });
+  server.answers['GET profiles'] = listed(fetched, profile({ name: 'other' }));
   server.answers['POST profiles/acme/token'] = { has_value: true };
   await model.look();
   await actions.refreshAll();
