@@ -428,18 +428,13 @@ function useReveal(
 }
 
 function stateName(state: State, trans: TranslationBundle): string {
-  switch (state) {
-    case 'fresh':
-      return trans.__('fresh');
-    case 'aging':
-      return trans.__('refreshing soon');
-    case 'expired':
-      return trans.__('expired');
-    case 'failed':
-      return trans.__('failed');
-    case 'none':
-      return trans.__('not fetched');
-    case 'login':
-      return trans.__('login needed');
-  }
+  const names: Record<State, string> = {
+    fresh: trans.__('fresh'),
+    aging: trans.__('refreshing soon'),
+    expired: trans.__('expired'),
+    failed: trans.__('failed'),
+    none: trans.__('not fetched'),
+    login: trans.__('login needed')
+  };
+  return names[state];
 }

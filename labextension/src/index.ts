@@ -15,15 +15,43 @@ import { addCommands, CommandIDs } from './commands';
 import { LastParams } from './lastparams';
 import { TokensModel } from './model';
 import { CurrentNotebook } from './notebook';
-import { Notices, SaveNotices } from './notices';
+import { Notices, noticeSaves } from './notices';
 import { TokensPanel } from './panel';
 import { registerReveal } from './revealcomm';
-import { DEFAULTS, followSettings } from './settings';
 import { StatusItem } from './statusitem';
 import { ITokens, NAMESPACE, PLUGIN_ID } from './tokens';
 
 const load = (translator: ITranslator | null): TranslationBundle =>
   (translator ?? nullTranslator).load('jupyter_tokens');
+
+/** What the user can set, as in schema/plugin.json. */
+interface ISettings {
+  /** The environment variable for each profile, by the profile's name. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** Seconds between two polls of the profiles. */
+  readonly pollSeconds: number;
+  /** Notify this many seconds before a token expires that nothing renews; 0 for never. */
+  readonly notifyBeforeExpiry: number;
+  readonly notifyFailures: boolean;
+}
+
+const DEFAULTS: ISettings = {
+  variables: {},
+  pollSeconds: 15,
+  notifyBeforeExpiry: 120,
+  notifyFailures: true
+};
+
+/** Calls back with the settings, now and after each change; with the defaults if there is no settings registry. */
+async function followSettings(
+  registry: ISettingRegistry | null,
+  take: (settings: ISettings) => void
+): Promise<void> {
+  const loaded = await registry?.load(PLUGIN_ID);
+  const tell = (): void => take({ ...DEFAULTS, ...(loaded?.composite as Partial<ISettings>) });
+  loaded?.changed.connect(tell);
+  tell();
+}
 
 /** Polls the profiles. */
 const model: JupyterFrontEndPlugin<ITokens> = {
@@ -144,7 +172,7 @@ const notices: JupyterFrontEndPlugin<void> = {
   ) => {
     const show = (): void => void app.commands.execute(CommandIDs.showPanel);
     const told = new Notices(tokens, load(translator), show);
-    new SaveNotices(app.serviceManager.events, load(translator));
+    noticeSaves(app.serviceManager.events, load(translator));
     void followSettings(settings, ({ notifyBeforeExpiry, notifyFailures }) => {
       told.beforeExpiry = notifyBeforeExpiry;
       told.failures = notifyFailures;

@@ -6,6 +6,7 @@ import http.client
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,7 +26,7 @@ from .test_official_sdks import alibaba_config, demanager, eiam, notebook, pai, 
 
 LOGIN = Served.token
 OWN = ("LTAIofthesdk", "secret-of-the-sdk")
-KEYS = dict(zip(("access_key_id", "access_key_secret"), OWN, strict=True))
+KEYS: dict[str, Any] = dict(zip(("access_key_id", "access_key_secret"), OWN, strict=True))
 
 
 @pytest.fixture(scope="module")

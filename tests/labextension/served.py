@@ -71,6 +71,11 @@ class Served:
         headers = {"Authorization": f"token {self.token}"}
         return httpx.request(method, f"{self.url}/{path}", json=body, headers=headers, timeout=DEADLINE)
 
+    def value_of(self, profile: str) -> str:
+        """The token that the server holds."""
+        answer = self.ask("POST", f"jupyter-tokens/profiles/{profile}/token", {"reveal": True})
+        return str(answer.json()["value"])
+
     def forget_all(self) -> None:
         """As if nobody had been here before: tokens, logins, handles, kernels."""
         for profile in self.ask("GET", "jupyter-tokens/profiles").json()["profiles"]:
