@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from .answers import answering
 from .load import interleaved
 from .measure import Row
-from .served import housed
+from .served import housed, telling
 
 _TOKEN = "benchmark-hub-token"
 _PER_SECOND = 1500
@@ -49,16 +47,12 @@ def served(rounds: int, seconds: float) -> Iterator[Row]:
 def _serving(url: str) -> Iterator[int]:
     profile = {"provider": "oneaccess", "endpoint": url, "client_id": "id", "client_secret": "benchmark"}
     grants = {"grants": {"oneaccess": {"groups": ["physics"]}}}
-    with housed({"oneaccess": profile}, TokenService=grants) as (_, environment):
-        command = [sys.executable, "-m", __name__]
+    with (
+        housed({"oneaccess": profile}, TokenService=grants) as (_, environment),
         # The audit is written as it is in earnest.
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-        with subprocess.Popen(command, env=environment, **pipes) as server:
-            try:
-                assert server.stdout is not None
-                yield int(server.stdout.readline())
-            finally:
-                server.kill()
+        telling([__name__], environment, subprocess.DEVNULL) as port,
+    ):
+        yield int(port)
 
 
 def _main() -> None:

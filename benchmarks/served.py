@@ -79,6 +79,18 @@ def serving(upstream: str, profiles: dict[str, Any], *, extension: bool = True) 
         yield Served(port, float(server.stdout.readline()), home)
 
 
+@contextmanager
+def telling(command: list[str], environment: dict[str, str] | None = None, errors: int | None = None) -> Iterator[str]:
+    """The first line that a process prints, while it runs. errors : where its standard error goes."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": errors, "text": True}
+    with subprocess.Popen([sys.executable, "-m", *command], env=environment, **pipes) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline()
+        finally:
+            process.terminate()
+
+
 def _answers(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port)
     try:

@@ -5,9 +5,7 @@ import type { IEditable, IFieldSchema, IProvider, ISignIn, Params, Setting, Valu
 const COMMON = ['env', 'timeout', 'allow_create'];
 
 /** The common settings that the form does not show; they are sent back unchanged. */
-const OTHERS = [
-  'provider',
-  'params',
+const UNSEEN = [
   'verify',
   'kernels',
   'notebooks',
@@ -25,7 +23,7 @@ export function providerOf(editable: IEditable | null): string | null {
 
 /** The provider's own settings: the connection first, then the credential. */
 export function own(provider: IProvider): Record<string, IFieldSchema> {
-  const others = [...COMMON, ...OTHERS];
+  const others = [...COMMON, ...UNSEEN, 'provider', 'params'];
   const isWhere = ([key, { format }]: [string, IFieldSchema]): number =>
     Number(format === 'uri' || key === 'region');
   return Object.fromEntries(
@@ -151,10 +149,9 @@ export function plain({ provider: _, env, ...settings }: IEditable['settings']):
  * them too.
  */
 export function unseen(editable: IEditable | null, provider: IProvider): Record<string, Setting> {
-  const shown = new Set([...Object.keys(own(provider)), ...COMMON, 'provider', 'params']);
   return Object.fromEntries(
     Object.entries(editable?.settings ?? {}).filter(
-      ([key]) => !shown.has(key) && key in provider.settings.properties
+      ([key]) => UNSEEN.includes(key) && key in provider.settings.properties
     )
   );
 }
@@ -164,13 +161,9 @@ export function unseen(editable: IEditable | null, provider: IProvider): Record<
  * before.
  */
 export function known(values: Params, provider: IProvider, way: ISignIn | null): Params {
-  const shown = new Set([...Object.keys(settingsFor(provider, way)), ...COMMON]);
+  const shown = { ...settingsFor(provider, way), ...common(provider) };
   return {
-    ...Object.fromEntries(
-      Object.entries(values).filter(
-        ([key]) => shown.has(key) && key in provider.settings.properties
-      )
-    ),
+    ...Object.fromEntries(Object.entries(values).filter(([key]) => key in shown)),
     ...way?.set
   };
 }

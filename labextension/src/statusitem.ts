@@ -56,11 +56,10 @@ export class StatusItem extends Widget {
     this.node.textContent = rest
       ? this._trans.__('%1: %2', profile, rest)
       : this._trans.__('%1: expired', profile);
-    this.title.caption = this._trans.__(
+    this.node.title = this._trans.__(
       'This kernel has a token in %1. Click to show all tokens.',
       env ?? profile
     );
-    this.node.title = this.title.caption;
   }
 
   private _next: IHolding | null = null;

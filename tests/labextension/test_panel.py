@@ -132,17 +132,6 @@ def test_several_values_come_and_go_together(sts: str, names: list[str], lab: La
     assert lab.run_cell(show) == "['mine', 'nothing', 'nothing']"
 
 
-@IN_BOTH
-def test_what_the_notebook_does_is_in_view(lab: Lab) -> None:
-    lab.open_notebook("follows.ipynb")
-    lab.run_cell("%gettoken oneaccess --env X")
-    # The panel asks every 15 seconds by itself; the server's events are quicker.
-    expect(lab.card("oneaccess")).to_contain_text("held by follows.ipynb (X, kept fresh by the kernel)")
-    expect(lab.card("oneaccess")).to_have_attribute("data-state", "fresh")
-    lab.run_cell("%deltoken oneaccess")
-    expect(lab.card("oneaccess")).not_to_contain_text("held by")
-
-
 @long
 @IN_BOTH
 def test_the_history_is_in_view_and_survives_a_reload(lab: Lab) -> None:
@@ -220,19 +209,6 @@ def test_a_short_token_ages_and_is_fresh_again(lab: Lab) -> None:
     lab.expect_state("short", "aging")
     lab.press("short", "Refresh")
     lab.expect_state("short", "fresh")
-
-
-@IN_BOTH
-def test_reveals_and_hides(lab: Lab) -> None:
-    lab.fetch("oneaccess")
-    value = lab.served.value_of("oneaccess")
-    assert value not in lab.page.content()
-    lab.press("oneaccess", "Reveal")
-    shown = lab.card("oneaccess").get_by_role("group", name="Token of oneaccess")
-    expect(shown.locator("code")).to_have_text(value)
-    shown.get_by_role("button", name="Hide").click()
-    expect(shown).to_have_count(0)
-    assert value not in lab.page.content()
 
 
 @long

@@ -28,6 +28,7 @@ def test_the_value_is_in_no_answer_but_the_reveals_and_nothing_saves_it(
     shown = lab.card("oneaccess").get_by_role("group", name="Token of oneaccess")
     expect(shown.locator("code")).to_have_text(value)
     shown.get_by_role("button", name="Hide").click()
+    expect(shown).to_have_count(0)
     assert value not in page.content()
     lab.run_cell(f"import os; print('{CANARY}', len(os.environ['ONEACCESS_TOKEN']))")
     with page.expect_response(lambda answer: "/contents/" in answer.url and answer.request.method == "PUT"):

@@ -83,6 +83,8 @@ def test_all_views_agree(lab: Lab) -> None:
     lab.press("oneaccess", "Inject")
     views.agree("fresh", "ONEACCESS_TOKEN")
     lab.run_cell("%gettoken oneaccess --env ANOTHER")
+    # The panel polls every 15 seconds; the server's events are quicker.
+    expect(views.panel).to_contain_text("views.ipynb (ANOTHER, kept fresh by the kernel)")
     views.agree("fresh", "ONEACCESS_TOKEN", "ANOTHER")
     lab.run_cell("%deltoken oneaccess")
     # The server has the token still, the notebook has not.
