@@ -47,7 +47,6 @@ export function Card({ bench, profile, notebooks }: ICardProps): React.JSX.Eleme
   const attempt = tokens.attempt(profile.name);
   const params = lastParams.of(profile.name);
   const variable = actions.variable(profile);
-  const handles = tokens.handles.filter(handle => handle.profile === profile.name);
   const held = tokens.holdings.filter(holding => holding.profile === profile.name);
   const holders = holdersOf(held, notebooks, kernel?.id, trans);
   const problem = outcome?.kind === 'problem' ? outcome.problem : profile.error;
@@ -99,21 +98,12 @@ export function Card({ bench, profile, notebooks }: ICardProps): React.JSX.Eleme
           {trans.__('held by %1', holders)}
         </div>
       )}
-      {handles.length > 0 && (
-        <Handles
-          bench={bench}
-          profile={profile.name}
-          handles={handles}
-          notebooks={notebooks}
-          busy={busy}
-        />
-      )}
+      <Handles bench={bench} profile={profile.name} notebooks={notebooks} />
       <CardActions
         bench={bench}
         profile={profile}
         variable={variable}
         isHere={held.some(holding => holding.kernel_id === kernel?.id)}
-        params={params}
         takesParams={Object.keys(provider?.params.properties ?? {}).length > 0}
         open={open}
         setOpen={setOpen}
@@ -203,7 +193,6 @@ interface ICardActionsProps {
   readonly variable: string | null;
   /** Whether the current notebook's kernel has the token. */
   readonly isHere: boolean;
-  readonly params: ReturnType<LastParams['of']>;
   readonly takesParams: boolean;
   readonly open: boolean;
   readonly setOpen: (open: boolean) => void;
@@ -212,9 +201,10 @@ interface ICardActionsProps {
 }
 
 function CardActions(props: ICardActionsProps): React.JSX.Element {
-  const { bench, profile, params, variable } = props;
-  const { tokens, notebook, actions, trans } = bench;
+  const { bench, profile, variable } = props;
+  const { tokens, notebook, actions, lastParams, trans } = bench;
   const name = profile.name;
+  const params = lastParams.of(name);
   const busy = tokens.busy(name);
   const held = profile.expires_at !== null || profile.has_value !== null;
   const noValue = profile.has_value === false;

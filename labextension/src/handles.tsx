@@ -9,16 +9,14 @@ import { written, type IHandle } from './tokens';
 interface IHandlesProps {
   readonly bench: IBench;
   readonly profile: string;
-  readonly handles: readonly IHandle[];
   /** The notebooks of the running kernels. */
   readonly notebooks: ReadonlyMap<string, string>;
-  readonly busy: boolean;
 }
 
 /** The handles with which workers get tokens of a profile, each with a button that revokes it. */
-export function Handles(props: IHandlesProps): React.JSX.Element {
-  const { bench, profile, handles, notebooks, busy } = props;
+export function Handles({ bench, profile, notebooks }: IHandlesProps): React.ReactNode {
   const { actions, tokens, trans } = bench;
+  const handles = tokens.handles.filter(handle => handle.profile === profile);
   const revoke = async (id: string): Promise<void> => {
     const isAgreed = await agreed(
       trans.__('Revoke the handle for %1?', profile),
@@ -32,7 +30,7 @@ export function Handles(props: IHandlesProps): React.JSX.Element {
       await actions.revoke(profile, id);
     }
   };
-  return (
+  return handles.length === 0 ? null : (
     <ul className="jp-Tokens-handles" aria-label={trans.__('Handles of %1', profile)}>
       {handles.map(handle => (
         <li key={handle.id} className="jp-Tokens-row" title={trans.__('Handle %1', handle.id)}>
@@ -42,7 +40,7 @@ export function Handles(props: IHandlesProps): React.JSX.Element {
             type="button"
             className="jp-Tokens-button"
             aria-label={trans.__('Revoke %1, handle %2', profile, handle.id.slice(0, 8))}
-            {...pressed(!busy, () => revoke(handle.id))}
+            {...pressed(!tokens.busy(profile), () => revoke(handle.id))}
           >
             {trans.__('Revoke')}
           </button>
