@@ -1,4 +1,4 @@
-"""The widgets in a real browser, and what is saved afterwards."""
+"""The widgets and the magics in a real browser, and what is saved afterwards."""
 
 from __future__ import annotations
 
@@ -250,3 +250,44 @@ def contrast(text: Locator) -> float:
     """Between a text and what is behind it, as the Web Content Accessibility Guidelines reckon it."""
     ratio: float = text.evaluate(CONTRAST)
     return ratio
+
+
+MAGICS = (
+    "%load_ext jupyter_tokens\n%gettoken oneaccess",
+    "%gettoken pai-dlc ExpireTime=600 --var sharing --file share.token",
+    "%%withtoken eiam --env LENT\nimport os\nprint('lent:', 'LENT' in os.environ)",
+    "%tokens",
+    "%gettoken modelarts instance_id=nobody",
+    "%deltoken pai-dlc",
+    "print(os.environ['ONEACCESS_TOKEN'], 'LENT' in os.environ, 'sharing' in globals())",
+)
+
+
+@long
+def test_each_magic(open_notebook: Any, lab: Served) -> None:
+    """Cards, table, loan, error, and what is in the notebook that is saved."""
+    notebook = open_notebook(*MAGICS)
+    outputs = [notebook.run(0)]
+    expect(outputs[0]).to_contain_text("until the kernel ends")
+    seen = (
+        ("sharing, ", "share.token", "until the kernel ends"),
+        ("lent: True",),
+        ("$ONEACCESS_TOKEN", "fresh", "served: server"),
+        ("TokenError", "The instance does not exist.", "ModelArts.6309", "request id", "Check instance_id"),
+        ("pai-dlc are forgotten.", "sharing"),
+        ("[token oneaccess] False False",),
+    )
+    for number, texts in enumerate(seen, start=1):
+        outputs.append(notebook.run(number))
+        for text in texts:
+            expect(outputs[number]).to_contain_text(text)
+    # A card in place of a traceback.
+    expect(outputs[4]).not_to_contain_text("Traceback")
+    assert not (lab.root / "share.token").exists()
+    assert not leaks(notebook.saved(), lab.sandbox)
+    assert not leaks("".join(notebook.frames), lab.sandbox)
+    if SCREENSHOTS:
+        notebook.page.keyboard.press("Control+b")
+        notebook.page.set_viewport_size({"width": 1040, "height": 1180})
+        notebook.page.locator(".jp-Notebook .jp-CodeCell").first.scroll_into_view_if_needed()
+        notebook.page.screenshot(path=f"{SCREENSHOTS}/magics.png")
