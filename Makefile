@@ -80,7 +80,7 @@ docs: $(VENVS)/dev/.ready
 # The pictures of README and docs, made anew; look at each of them.
 pictures: $(VENVS)/dev/.ready
 	@scripts/need chromium chromium --version
-	SCREENSHOTS=docs/images $(DEV)/python -m pytest tests/e2e/test_widgets.py tests/e2e/test_magics_in_a_browser.py
+	SCREENSHOTS=docs/images $(DEV)/python -m pytest tests/e2e/test_widgets.py
 	SCREENSHOTS=docs/images $(DEV)/python -m pytest tests/labextension/test_screenshots.py
 
 # Of what `pip install .` brings along, on this machine and interpreter.

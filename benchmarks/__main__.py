@@ -13,6 +13,7 @@ from .beside import installed
 from .groups import GROUPS, ROUNDS
 from .machine import about
 from .measure import Row
+from .report import write
 
 
 def main() -> int:
@@ -45,8 +46,6 @@ def main() -> int:
     rows = {name: tuple(GROUPS[name].rows(given.rounds)) for name in GROUPS if name in given.only}
     _print(rows)
     if given.write:
-        from .report import write
-
         write(Path(given.write), rows, given.date)
     return 0 if all(row.held for group in rows.values() for row in group) else 1
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+
+from .served import telling
 
 ANSWERS = {
     "/api/v1/tokens": {"RequestId": "473469C7-AA6F-4DC5-B3DB-A3DC0DE3C83E", "Token": "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"},
@@ -98,12 +98,8 @@ async def _main() -> None:
 @contextmanager
 def answering() -> Iterator[str]:
     """Its URL, while it runs."""
-    with subprocess.Popen([sys.executable, "-m", __name__], stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
-        finally:
-            server.terminate()
+    with telling([__name__]) as port:
+        yield f"http://127.0.0.1:{port.strip()}"
 
 
 if __name__ == "__main__":

@@ -13,13 +13,12 @@ from uuid import uuid4
 
 from jupyter_tokens.protocol.proof import HEADER, prove
 
-from .load import Seen, seen
+from .load import interleaved
 from .measure import Row
 from .served import TOKEN, Served, serving
 from .vendors import profiles, sandboxed
 
 _PROMISE_SECONDS = 0.050
-_CLIENTS = (1, 10)
 
 
 class _Way(NamedTuple):
@@ -45,17 +44,10 @@ _WAYS = {
 
 def answered(rounds: int, seconds: float) -> Iterator[Row]:
     """For one SDK that asks 50 ms are promised; ten at once are beside it. All of them cost a call for each token."""
-    taken: dict[tuple[str, int], list[Seen]] = {}
     with sandboxed() as url, serving(url, profiles(url)) as server, _kernel(server) as kernel:
         secrets = {name: _secret(server, kernel, name) for name in {way.profile for way in _WAYS.values()}}
         asked = {tool: _request(kernel, tool, way, secrets[way.profile]) for tool, way in _WAYS.items()}
-        for what in asked.values():
-            seen(server.port, what, clients=5, seconds=0.3)
-        for _ in range(rounds):
-            for clients in _CLIENTS:
-                for tool, what in asked.items():
-                    this = seen(server.port, what, clients=clients, seconds=seconds)
-                    taken.setdefault((tool, clients), []).append(this)
+        taken = interleaved(server.port, asked, rounds, (1, 10), seconds)
         calls = sum(_json(f"{url}/_sandbox/requests").values())
     for (tool, clients), rows in sorted(taken.items(), key=lambda each: each[0][1]):
         p99 = statistics.median(row.p99 for row in rows)

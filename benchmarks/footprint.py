@@ -1,4 +1,4 @@
-"""What the vendors' SDKs, other libraries and ours cost a process that imports them: time and memory."""
+"""What imports cost a process, in time and memory: ours, in Python and in IPython, and those of other libraries."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ began = time.perf_counter()
 {}
 print(time.perf_counter() - began, flush=True)
 sys.stdin.read()
+"""
+
+_PLAIN = "import time; began = time.perf_counter(); {}; print(time.perf_counter() - began)"
+_IPYTHON = """
+import time
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+began = time.perf_counter()
+shell.run_line_magic("load_ext", "{}")
+print(time.perf_counter() - began)
 """
 
 
@@ -74,3 +84,29 @@ def added(rounds: int) -> Iterator[Row]:
         else:
             note = "not installed: pip install '.[bench]'"
             yield Row("footprint: import", name, 0.0, 0.0, note=note, absent=True)
+
+
+def _seconds(program: str) -> float:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def promised(rounds: int) -> Iterator[Row]:
+    """Seconds beside the promised ones: 10 ms for the import, 60 ms for `%load_ext`."""
+    programs = {
+        "import jupyter_tokens": (_PLAIN.format("import jupyter_tokens"), 0.010),
+        "from jupyter_tokens import get_token": (_PLAIN.format("from jupyter_tokens import get_token"), None),
+        "import httpx (beside it)": (_PLAIN.format("import httpx"), None),
+        "%load_ext jupyter_tokens": (_IPYTHON.format("jupyter_tokens"), 0.060),
+        "%load_ext autoreload (beside it)": (_IPYTHON.format("autoreload"), None),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in programs}
+    for program, _limit in programs.values():
+        _seconds(program)  # compiles what it loads
+    for _ in range(rounds):
+        for name, (program, _limit) in programs.items():
+            taken[name].append(_seconds(program))
+    for name, (_program, limit) in programs.items():
+        seconds = statistics.median(taken[name])
+        # The ratio is to the promise where there is one.
+        yield Row("import", name, seconds, seconds / (limit or 0.010), 1.0 if limit else None)

@@ -11,7 +11,6 @@ from . import (
     footprint,
     held,
     hub_service,
-    imports,
     libraries,
     panel,
     proxy,
@@ -74,7 +73,7 @@ GROUPS = {
         "Import",
         "What importing adds to Python, and loading the extension to IPython. The ratios are to the promises of 10 ms "
         "and 60 ms; where nothing is promised, to 10 ms.",
-        lambda rounds: imports.added(_share(rounds, 40)),
+        lambda rounds: footprint.promised(_share(rounds, 40)),
     ),
     "footprint": Group(
         "Import and memory beside others",

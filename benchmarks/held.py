@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import json
 import queue
 import statistics
 import threading
@@ -123,8 +122,3 @@ def many() -> Iterator[Row]:
     yield Row("10,000 tokens", "get_token(name), of 1 µs", taken, taken / _SECONDS_PROMISED, 1.0)
     session.close()
     client.close()
-
-
-if __name__ == "__main__":
-    for row in many():
-        print(json.dumps([row.name, row.seconds, row.bytes, row.ratio]))

@@ -6,19 +6,15 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 from .answers import answering
-from .load import Seen, seen
+from .load import interleaved
 from .measure import Row
+from .served import housed, telling
 
 _TOKEN = "benchmark-hub-token"
 _PER_SECOND = 1500
@@ -35,14 +31,8 @@ def served(rounds: int, seconds: float) -> Iterator[Row]:
         + body
         for name, path in _ROUTES.items()
     }
-    taken: dict[tuple[str, int], list[Seen]] = {}
     with answering() as url, _serving(url) as port:
-        for what in asked.values():
-            seen(port, what, clients=5, seconds=0.3)
-        for _ in range(rounds):
-            for clients in (1, 50):
-                for name, what in asked.items():
-                    taken.setdefault((name, clients), []).append(seen(port, what, clients=clients, seconds=seconds))
+        taken = interleaved(port, asked, rounds, (1, 50), seconds)
     for clients in (1, 50):
         bare, ours = (statistics.median(s.p50 for s in taken[name, clients]) for name in asked)
         yield Row("service", f"bare handler, {clients} clients, p50", bare, 1.0)
@@ -55,25 +45,14 @@ def served(rounds: int, seconds: float) -> Iterator[Row]:
 
 @contextmanager
 def _serving(url: str) -> Iterator[int]:
-    with tempfile.TemporaryDirectory() as home:
-        profile = {"provider": "oneaccess", "endpoint": url, "client_id": "id", "client_secret": "benchmark"}
-        settings = {
-            "TokenProfiles": {"profiles": {"oneaccess": profile}},
-            "TokenService": {"grants": {"oneaccess": {"groups": ["physics"]}}},
-        }
-        config = Path(home, "jupyter_tokens_config.json")
-        config.write_text(json.dumps(settings))
-        config.chmod(0o600)
-        places = dict.fromkeys(("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"), home)
-        command = [sys.executable, "-m", __name__]
+    profile = {"provider": "oneaccess", "endpoint": url, "client_id": "id", "client_secret": "benchmark"}
+    grants = {"grants": {"oneaccess": {"groups": ["physics"]}}}
+    with (
+        housed({"oneaccess": profile}, TokenService=grants) as (_, environment),
         # The audit is written as it is in earnest.
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-        with subprocess.Popen(command, env={**os.environ, **places}, **pipes) as server:
-            try:
-                assert server.stdout is not None
-                yield int(server.stdout.readline())
-            finally:
-                server.kill()
+        telling([__name__], environment, subprocess.DEVNULL) as port,
+    ):
+        yield int(port)
 
 
 def _main() -> None:

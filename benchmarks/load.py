@@ -6,6 +6,7 @@ import asyncio
 import math
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -44,9 +45,17 @@ async def _clients(port: int, request: bytes, clients: int, seconds: float) -> S
     return Seen(each, statistics.median(taken), sorted(taken)[math.ceil(0.99 * len(taken)) - 1])
 
 
-def seen(port: int, request: bytes, *, clients: int, seconds: float) -> Seen:
-    """What so many clients see in so many seconds; every answer has to be 200."""
-    return asyncio.run(_clients(port, request, clients, seconds))
+def interleaved(
+    port: int, asked: Mapping[str, bytes], rounds: int, clients: Sequence[int], seconds: float
+) -> dict[tuple[str, int], list[Seen]]:
+    """What clients see of each request in so many seconds, by its name and their number; every answer has to be 200."""
+    taken: dict[tuple[str, int], list[Seen]] = {(name, count): [] for count in clients for name in asked}
+    for what in asked.values():
+        asyncio.run(_clients(port, what, 5, 0.3))
+    for _ in range(rounds):
+        for (name, count), seen in taken.items():
+            seen.append(asyncio.run(_clients(port, asked[name], count, seconds)))
+    return taken
 
 
 def request(method: str, path: str, token: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -26,9 +25,9 @@ def about() -> str:
     )
 
 
-def versions(names: Iterable[str] = PACKAGES) -> list[tuple[str, str]]:
+def versions() -> list[tuple[str, str]]:
     """Of all that is measured, and of what it stands on."""
-    return [("jupyter_tokens", version("jupyter_tokens")), *((name, _version(name)) for name in names)]
+    return [("jupyter_tokens", version("jupyter_tokens")), *((name, _version(name)) for name in PACKAGES)]
 
 
 def _version(name: str) -> str:

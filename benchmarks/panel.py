@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import jupyter_tokens
 
 from .beside import installed
 from .measure import Row
+from .served import TOKEN, free_port, housed, started
 
 PROFILES = 200
 
 _BYTES_PROMISED = 60 * 1024
 _SECONDS_PROMISED = 0.1
 _PATIENCE_SECONDS = 120
-_TOKEN = "benchmark"
 _BROWSER = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 # A search that finds nothing empties the panel; the time is from the end of that search until all cards are laid out.
 _EMPTY = """async () => {
@@ -73,7 +64,7 @@ def drawn(rounds: int) -> Iterator[Row]:
         browser = driver.chromium.launch(executable_path=chromium, args=_BROWSER)
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.set_default_timeout(_PATIENCE_SECONDS * 1000)
-        page.goto(f"{url}/lab?token={_TOKEN}")
+        page.goto(f"{url}/lab?token={TOKEN}")
         page.wait_for_selector("#jupyter-tokens-panel", state="attached")
         page.evaluate("window.jupyterapp.commands.execute('jupyter-tokens:show-panel')")
         page.wait_for_function("document.querySelectorAll('.jp-Tokens-cards > *').length >= 200")
@@ -86,14 +77,12 @@ def drawn(rounds: int) -> Iterator[Row]:
 @contextmanager
 def _jupyterlab() -> Iterator[str]:
     settings = {"provider": "astra", "endpoint": "http://127.0.0.1:9", "api_token": "benchmark-bearer"}
-    profiles = {f"profile-{number:03}": settings for number in range(PROFILES)}
-    with tempfile.TemporaryDirectory() as home, socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-        free.close()
-        _write(Path(home, "jupyter_tokens_config.json"), {"TokenProfiles": {"profiles": profiles}})
+    port = free_port()
+    with housed({f"profile-{number:03}": settings for number in range(PROFILES)}) as (home, environment):
         # Without the front end's question after news, which goes to the network.
-        _write(Path(home, "labconfig", "page_config.json"), {"disabledExtensions": {_NEWS: True}})
-        places = dict.fromkeys(("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR"), home)
+        page = home / "labconfig" / "page_config.json"
+        page.parent.mkdir()
+        page.write_text(json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}))
         options = [
             f"--port={port}",
             "--no-browser",
@@ -101,32 +90,5 @@ def _jupyterlab() -> Iterator[str]:
             f"--notebook-dir={home}",
             "--expose-app-in-browser",
         ]
-        command = [sys.executable, "-m", "jupyterlab", *options, f"--IdentityProvider.token={_TOKEN}"]
-        pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(command, env={**os.environ, **places}, **pipes) as server:
-            try:
-                began = time.perf_counter()
-                while not _answers(f"http://127.0.0.1:{port}/api"):
-                    if server.poll() is not None or time.perf_counter() - began > _PATIENCE_SECONDS:
-                        raise RuntimeError("JupyterLab did not start.")
-                    time.sleep(0.05)
-                yield f"http://127.0.0.1:{port}"
-            finally:
-                server.kill()
-
-
-_NEWS = "@jupyterlab/apputils-extension:announcements"
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content))
-    path.chmod(0o600)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urlopen(url) as answer:
-            return bool(answer.status == 200)
-    except (URLError, ConnectionError):
-        return False
+        with started(["jupyterlab", *options, f"--IdentityProvider.token={TOKEN}"], environment, port):
+            yield f"http://127.0.0.1:{port}"

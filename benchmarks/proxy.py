@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 
 from .answers import answering
-from .load import Seen, request, seen
+from .load import Seen, interleaved, request
 from .measure import Row
 from .served import TOKEN, serving
 
@@ -22,7 +22,7 @@ _DELAY = "delay-50"
 _ASTRA = "accounts/1f2e3d4c-5b6a/core/v1/users/09f8933c-ad74/tokens/822fab12-c224"
 
 
-def served(rounds: int, seconds: float = 1.0) -> Iterator[Row]:
+def served(rounds: int, seconds: float) -> Iterator[Row]:
     """Rates and medians at one client and at fifty, in interleaved rounds."""
     with answering() as url:
         profiles = {
@@ -40,15 +40,8 @@ def served(rounds: int, seconds: float = 1.0) -> Iterator[Row]:
             "trivial": request("POST", "/benchmark/trivial", TOKEN),
             "cached": request("POST", "/jupyter-tokens/profiles/oneaccess/token", TOKEN),
         }
-        taken: dict[tuple[str, int], list[Seen]] = {}
         with serving(url, profiles) as server:
-            for what in asked.values():
-                seen(server.port, what, clients=5, seconds=0.3)
-            for _ in range(rounds):
-                for clients in (1, 50):
-                    for name, what in asked.items():
-                        this = seen(server.port, what, clients=clients, seconds=seconds)
-                        taken.setdefault((name, clients), []).append(this)
+            taken = interleaved(server.port, asked, rounds, (1, 50), seconds)
     # Like for like: both add a bearer token. Beside it a profile whose requests are signed one by one, as the aiohttp
     # one's are not.
     # An API far away is what a proxy is for: there the rate is promised.

@@ -32,30 +32,63 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(upstream: str, profiles: dict[str, Any], *, extension: bool = True) -> Iterator[Served]:
-    """The server, in a process of its own and with a home of its own."""
-    with tempfile.TemporaryDirectory() as home, socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-        free.close()
+def housed(profiles: dict[str, Any], **more: Any) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A home folder with profiles in its configuration, and the environment of a process that lives there."""
+    with tempfile.TemporaryDirectory() as home:
         config = Path(home, "jupyter_tokens_config.json")
-        config.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}}))
+        config.write_text(json.dumps({"TokenProfiles": {"profiles": profiles}, **more}))
         config.chmod(0o600)
         places = dict.fromkeys(("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"), home)
-        own = {"UPSTREAM": upstream, "EXTENSION": "1" if extension else "", "PYTHONWARNINGS": "ignore"}
-        command = [sys.executable, "-m", __name__, str(port)]
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-        began = time.perf_counter()
-        with subprocess.Popen(command, env={**os.environ, **places, **own}, **pipes) as server:
-            try:
-                while not _answers(port):
-                    if server.poll() is not None or time.perf_counter() - began > _PATIENCE_SECONDS:
-                        raise RuntimeError("The server did not start.")
-                    time.sleep(0.01)
-                assert server.stdout is not None
-                yield Served(port, float(server.stdout.readline()), Path(home))
-            finally:
-                # It has nothing to put in order, and a signal that comes while it starts it may miss.
-                server.kill()
+        yield Path(home), {**os.environ, **places}
+
+
+def free_port() -> int:
+    """A port for a server that binds it later."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def started(command: list[str], environment: dict[str, str], port: int) -> Iterator[subprocess.Popen[str]]:
+    """A Jupyter server in a process of its own, as soon as it answers."""
+    began = time.perf_counter()
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen([sys.executable, "-m", *command], env=environment, **pipes) as server:
+        try:
+            while not _answers(port):
+                if server.poll() is not None or time.perf_counter() - began > _PATIENCE_SECONDS:
+                    raise RuntimeError("The server did not start.")
+                time.sleep(0.01)
+            yield server
+        finally:
+            # It has nothing to put in order, and a signal that comes while it starts it may miss.
+            server.kill()
+
+
+@contextmanager
+def serving(upstream: str, profiles: dict[str, Any], *, extension: bool = True) -> Iterator[Served]:
+    """The server of this module."""
+    port = free_port()
+    own = {"UPSTREAM": upstream, "EXTENSION": "1" if extension else "", "PYTHONWARNINGS": "ignore"}
+    with (
+        housed(profiles) as (home, environment),
+        started([__name__, str(port)], environment | own, port) as server,
+    ):
+        assert server.stdout is not None
+        yield Served(port, float(server.stdout.readline()), home)
+
+
+@contextmanager
+def telling(command: list[str], environment: dict[str, str] | None = None, errors: int | None = None) -> Iterator[str]:
+    """The first line that a process prints, while it runs. errors : where its standard error goes."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": errors, "text": True}
+    with subprocess.Popen([sys.executable, "-m", *command], env=environment, **pipes) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline()
+        finally:
+            process.terminate()
 
 
 def _answers(port: int) -> bool:

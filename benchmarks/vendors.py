@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +16,8 @@ from jupyter_tokens.sandbox.eiam import APPLICATION, INSTANCE
 from jupyter_tokens.sandbox.eiam import TOKEN as APPLICATION_TOKEN
 from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 from jupyter_tokens.sandbox.modelarts import PROJECT
+
+from .served import telling
 
 _ALIBABA, _HUAWEI = ("LTAIbenchmark", "benchmark-secret"), ("HWBENCHMARK", "benchmark-secret")
 _CLIENT, _BEARER = ("benchmark", "benchmark-secret"), "benchmark-bearer"
@@ -114,11 +114,6 @@ def sandboxed() -> Iterator[str]:
         accounts = Path(folder, "accounts.json")
         accounts.write_text(json.dumps(_ACCOUNTS))
         accounts.chmod(0o600)
-        command = [sys.executable, "-m", "jupyter_tokens.cli.app", "sandbox", "--accounts", str(accounts)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-            try:
-                assert server.stdout is not None
-                url: str = json.loads(server.stdout.readline())["url"]
-                yield url
-            finally:
-                server.terminate()
+        with telling(["jupyter_tokens.cli.app", "sandbox", "--accounts", str(accounts)]) as told:
+            url: str = json.loads(told)["url"]
+            yield url

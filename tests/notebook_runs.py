@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import nbformat
 from nbclient import NotebookClient
 
 SECONDS = 600
@@ -25,3 +26,10 @@ class PatientClient(NotebookClient):
     async def _async_handle_timeout(self, timeout: int, cell: Any = None) -> Any:  # noqa: ASYNC109
         self.looks += 1
         return await super()._async_handle_timeout(timeout, cell) if self.looks * timeout > SECONDS else None
+
+
+def notebook_of(*sources: str) -> Any:
+    """A notebook for Python with a cell for each source."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=spec)

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { copyText } from './clipboard';
-import type { CurrentNotebook, IKernelFacts } from './notebook';
+import type { CurrentNotebook } from './notebook';
 import { CANCELLED, problemOf, RequestError } from './request';
 import { namesOf } from './tokens';
 import type { IInjection, IProfile, ITokenFacts, ITokens, Outcome, Params } from './tokens';
@@ -33,10 +33,6 @@ export class Actions {
         : this._trans.__('Fetched. This API describes the token, but never returns its value.');
       return { kind: 'done', text, ...(isGiven(params) && { expiresAt: facts.expires_at }) };
     });
-  }
-
-  cancel(profile: string): void {
-    this._tokens.cancel(profile);
   }
 
   forget(profile: string): Promise<boolean> {
@@ -91,23 +87,17 @@ export class Actions {
     });
   }
 
-  /** Injects the token into a kernel, by default the current notebook's. */
-  inject(
-    profile: string,
-    params: Params,
-    wanted: IKernelFacts | null = this._notebook.kernel
-  ): Promise<boolean> {
+  /** Injects the token into the current notebook's kernel. */
+  inject(profile: string, params: Params): Promise<boolean> {
     return this._tell(profile, async () => {
-      const kernel = this._running(wanted);
       const env = this.variables[profile];
       const options = { params, ...(env && { env }) };
-      const done = await this._tokens.inject(kernel.id, profile, options, () =>
-        this._tokens.setOutcome(profile, { kind: 'waiting', text: this._waits(kernel) })
+      const { done, notebook } = await this._inKernel(
+        profile,
+        (kernel, waits) => this._tokens.inject(kernel, profile, options, waits),
+        this._trans.__('The kernel did not accept the token.')
       );
-      if (done.state === 'failed') {
-        throw new Error(done.message ?? this._trans.__('The kernel did not accept the token.'));
-      }
-      const facts = [namesOf(done.env), kernel.notebook, done.language];
+      const facts = [namesOf(done.env), notebook, done.language];
       const set =
         typeof done.env === 'string'
           ? this._trans.__('%1 is set in %2 (%3).', ...facts)
@@ -117,34 +107,37 @@ export class Actions {
     });
   }
 
-  /** Removes the profile's tokens from a kernel, by default the current notebook's. */
-  removeFrom(
-    profile: string,
-    wanted: IKernelFacts | null = this._notebook.kernel
-  ): Promise<boolean> {
+  /** Removes the profile's tokens from the current notebook's kernel. */
+  removeFrom(profile: string): Promise<boolean> {
     return this._tell(profile, async () => {
-      const kernel = this._running(wanted);
-      const done = await this._tokens.removeFrom(kernel.id, profile, () =>
-        this._tokens.setOutcome(profile, { kind: 'waiting', text: this._waits(kernel) })
+      const { notebook } = await this._inKernel(
+        profile,
+        (kernel, waits) => this._tokens.removeFrom(kernel, profile, waits),
+        this._trans.__('The kernel did not remove the token.')
       );
-      if (done.state === 'failed') {
-        throw new Error(done.message ?? this._trans.__('The kernel did not remove the token.'));
-      }
-      return { kind: 'done', text: this._trans.__('Removed from %1.', kernel.notebook) };
+      return { kind: 'done', text: this._trans.__('Removed from %1.', notebook) };
     });
   }
 
-  private _running(kernel: IKernelFacts | null): IKernelFacts {
+  /** Waits until the current notebook's kernel has done what it is asked. @param refused - Said if it has not. */
+  private async _inKernel(
+    profile: string,
+    ask: (kernelId: string, waits: () => void) => Promise<IInjection>,
+    refused: string
+  ): Promise<{ done: IInjection; notebook: string }> {
+    const { kernel } = this._notebook;
     if (!kernel) {
       throw new Error(
         this._trans.__('The current notebook has no running kernel, or no notebook is open.')
       );
     }
-    return kernel;
-  }
-
-  private _waits({ notebook }: IKernelFacts): string {
-    return this._trans.__('Waiting for the kernel of %1, which is busy.', notebook);
+    const { id, notebook } = kernel;
+    const text = this._trans.__('Waiting for the kernel of %1, which is busy.', notebook);
+    const done = await ask(id, () => this._tokens.setOutcome(profile, { kind: 'waiting', text }));
+    if (done.state === 'failed') {
+      throw new Error(done.message ?? refused);
+    }
+    return { done, notebook };
   }
 
   copy(profile: string, params: Params): Promise<boolean> {

@@ -5,80 +5,50 @@ import React from 'react';
 
 import type { Actions } from './actions';
 import { IconButton, pressed } from './button';
-import { Countdown, type Ticker } from './countdown';
+import { Countdown } from './countdown';
 import { Fields } from './fields';
-import { Handles, type ILent } from './handles';
+import { Handles } from './handles';
 import { forgetIcon, revealIcon } from './icons';
 import type { LastParams } from './lastparams';
 import { LoginView, needsLogin } from './login';
+import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { ProblemView } from './problem';
 import { showValue } from './reveal';
-import {
-  REVEAL_SECONDS,
-  type ILoginAttempt,
-  type IProfile,
-  type IProvider,
-  type ITokens,
-  type Outcome,
-  type State
-} from './tokens';
+import { REVEAL_SECONDS, type IHolding, type IProfile, type ITokens, type State } from './tokens';
 import { Usage } from './usage';
 
 /** The parts that do not change while the panel exists. */
 export interface IBench {
+  readonly tokens: ITokens;
+  readonly notebook: CurrentNotebook;
   readonly actions: Actions;
   readonly lastParams: LastParams;
-  readonly now: () => number;
-  readonly ticker: Ticker;
   readonly trans: TranslationBundle;
   readonly edit: (profile: string) => void;
-  /** Asks the API for the values that a parameter can have. */
-  readonly values: ITokens['values'];
 }
 
 interface ICardProps {
   readonly bench: IBench;
   readonly profile: IProfile;
-  readonly provider: IProvider | undefined;
-  /** Names of the notebooks whose kernels have the token, one per line. */
-  readonly holders: string;
-  readonly handles: readonly ILent[];
-  readonly busy: boolean;
-  readonly outcome: Outcome | null;
-  /** The pending login; null if there is none. */
-  readonly attempt: ILoginAttempt | null;
-  /** The kernel to inject into: file name and language, or empty. */
-  readonly target: string;
-  /** The language of that kernel; Python if there is none. */
-  readonly language: string;
-  /** Whether the extension is loaded in that kernel. */
-  readonly isLoaded: boolean;
-  readonly hasNotebook: boolean;
-  /** Whether that kernel has the token. */
-  readonly isHere: boolean;
-  /** Whether the server does not answer: then the token's state and expiry may be out of date. */
-  readonly isStale: boolean;
-  /** The environment variable for the token; null if there is none. */
-  readonly variable: string | null;
-  readonly mayReveal: boolean;
-  readonly mayEdit: boolean;
+  /** The notebooks' file names, by the id of their running kernel. */
+  readonly notebooks: ReadonlyMap<string, string>;
 }
 
-/** The card of one profile. It is rendered again only when its own data change. */
-export const Card = React.memo(function Card(props: ICardProps): React.JSX.Element {
-  const { bench, profile, provider, holders, busy, outcome, variable } = props;
-  const { trans } = bench;
+/** The card of one profile. */
+export function Card({ bench, profile, notebooks }: ICardProps): React.JSX.Element {
+  const { tokens, notebook, actions, lastParams, trans } = bench;
+  const { kernel } = notebook;
   const [open, setOpen] = React.useState(false);
   const [isUsing, setUsing] = React.useState(false);
-  const [params, setParams] = React.useState(() => bench.lastParams.of(profile.name));
   const title = `jp-Tokens-card-${React.useId()}`;
-  const takesParams = Object.keys(provider?.params.properties ?? {}).length > 0;
-  const change = (values: typeof params): void => {
-    setParams(values);
-    if (provider) {
-      bench.lastParams.set(profile.name, values, provider.params);
-    }
-  };
+  const provider = tokens.providers.find(({ id }) => id === profile.provider);
+  const busy = tokens.busy(profile.name);
+  const outcome = tokens.outcome(profile.name);
+  const attempt = tokens.attempt(profile.name);
+  const params = lastParams.of(profile.name);
+  const variable = actions.variable(profile);
+  const held = tokens.holdings.filter(holding => holding.profile === profile.name);
+  const holders = holdersOf(held, notebooks, kernel?.id, trans);
   const problem = outcome?.kind === 'problem' ? outcome.problem : profile.error;
   return (
     <li
@@ -117,13 +87,9 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
           {variable && (
             <code title={trans.__('Environment variable for the token')}>{variable}</code>
           )}
-          {profile.expires_at && !props.isStale && (
-            <Countdown
-              expiresAt={profile.expires_at}
-              now={bench.now}
-              ticker={bench.ticker}
-              trans={trans}
-            />
+          {/* If the server does not answer, it may be out of date. */}
+          {profile.expires_at && tokens.problem === null && (
+            <Countdown expiresAt={profile.expires_at} tokens={tokens} trans={trans} />
           )}
         </div>
       )}
@@ -132,13 +98,13 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
           {trans.__('held by %1', holders)}
         </div>
       )}
-      {props.handles.length > 0 && (
-        <Handles bench={bench} profile={profile.name} handles={props.handles} busy={busy} />
-      )}
+      <Handles bench={bench} profile={profile.name} notebooks={notebooks} />
       <CardActions
-        {...props}
-        params={params}
-        takesParams={takesParams}
+        bench={bench}
+        profile={profile}
+        variable={variable}
+        isHere={held.some(holding => holding.kernel_id === kernel?.id)}
+        takesParams={Object.keys(provider?.params.properties ?? {}).length > 0}
         open={open}
         setOpen={setOpen}
         isUsing={isUsing}
@@ -155,8 +121,8 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
             schema={provider.params}
             values={params}
             defaults={profile.params}
-            list={name => bench.values(profile.name, name, params)}
-            onChange={change}
+            list={name => tokens.values(profile.name, name, params)}
+            onChange={values => lastParams.set(profile.name, values, provider.params)}
             trans={trans}
           />
         </div>
@@ -169,44 +135,64 @@ export const Card = React.memo(function Card(props: ICardProps): React.JSX.Eleme
             profile,
             params,
             variable,
-            language: props.language,
-            isLoaded: props.isLoaded,
+            language: kernel?.language ?? 'python',
+            isLoaded: kernel !== null && tokens.isLoadedIn(kernel.id),
             isSeveral: (provider?.fields.length ?? 0) > 0
           }}
-          hasNotebook={props.hasNotebook}
         />
       )}
       <div className="jp-Tokens-outcome">
         <div role="status">
-          {props.attempt ? (
-            <LoginView
-              actions={bench.actions}
-              name={profile.name}
-              attempt={props.attempt}
-              trans={trans}
-            />
+          {attempt ? (
+            <LoginView bench={bench} name={profile.name} attempt={attempt} />
           ) : (
-            busy && <Waiting {...props} />
+            busy && <Waiting bench={bench} profile={profile} />
           )}
           {outcome && outcome.kind !== 'problem' && outcome.text}
         </div>{' '}
         {outcome?.kind === 'done' && outcome.expiresAt && (
           // Not in the status: screen readers would read it out each second.
-          <Countdown
-            expiresAt={outcome.expiresAt}
-            now={bench.now}
-            ticker={bench.ticker}
-            trans={trans}
-          />
+          <Countdown expiresAt={outcome.expiresAt} tokens={tokens} trans={trans} />
         )}
       </div>
       {problem && <ProblemView problem={problem} trans={trans} />}
     </li>
   );
-});
+}
 
-interface ICardActionsProps extends ICardProps {
-  readonly params: ReturnType<LastParams['of']>;
+/** The notebooks whose kernels have a token, and who keeps it fresh there. */
+function holdersOf(
+  held: readonly IHolding[],
+  notebooks: ReadonlyMap<string, string>,
+  current: string | undefined,
+  trans: TranslationBundle
+): string {
+  const place = ({ kernel_id }: IHolding): number => (kernel_id === current ? 0 : 1);
+  const texts = held
+    .filter(({ kernel_id }) => notebooks.has(kernel_id))
+    // A long list is cut off, so the current notebook comes first.
+    .sort((one, other) => place(one) - place(other))
+    .map(({ kernel_id, env, kept_by }) => {
+      const name = notebooks.get(kernel_id) ?? '';
+      const facts = [env, kept_by && keeperName(kept_by, trans)].filter(fact => fact !== null);
+      return facts.length > 0 ? `${name} (${facts.join(', ')})` : name;
+    });
+  return [...new Set(texts)].join(', ');
+}
+
+function keeperName(keeper: 'kernel' | 'server', trans: TranslationBundle): string {
+  return keeper === 'kernel'
+    ? trans.__('kept fresh by the kernel')
+    : trans.__('kept fresh by the server');
+}
+
+interface ICardActionsProps {
+  readonly bench: IBench;
+  readonly profile: IProfile;
+  /** The environment variable for the token; null if there is none. */
+  readonly variable: string | null;
+  /** Whether the current notebook's kernel has the token. */
+  readonly isHere: boolean;
   readonly takesParams: boolean;
   readonly open: boolean;
   readonly setOpen: (open: boolean) => void;
@@ -215,13 +201,15 @@ interface ICardActionsProps extends ICardProps {
 }
 
 function CardActions(props: ICardActionsProps): React.JSX.Element {
-  const { bench, profile, params, busy, target, variable, mayReveal, mayEdit } = props;
-  const { actions, trans } = bench;
+  const { bench, profile, variable } = props;
+  const { tokens, notebook, actions, lastParams, trans } = bench;
   const name = profile.name;
+  const params = lastParams.of(name);
+  const busy = tokens.busy(name);
   const held = profile.expires_at !== null || profile.has_value !== null;
   const noValue = profile.has_value === false;
   const asksForLogin = needsLogin(profile);
-  const canInject = target !== '' && variable !== null;
+  const canInject = notebook.kernel !== null && variable !== null;
   const fetch = React.useRef<HTMLButtonElement>(null);
   const logIn = React.useRef<HTMLButtonElement>(null);
   // Before the focus is looked at: this may remove the value that has it.
@@ -275,7 +263,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
             className="jp-Tokens-button jp-Tokens-inject"
             {...pressed(!busy && canInject, () => actions.inject(name, params))}
             aria-label={trans.__('Inject %1 into the notebook', name)}
-            title={injectTitle(props)}
+            title={injectTitle(variable, notebook.kernel, trans)}
           >
             {trans.__('Inject')}
           </button>
@@ -306,7 +294,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
           {held ? <refreshIcon.react tag="span" /> : trans.__('Fetch')}
         </button>
         <span className="jp-Tokens-icons">
-          {mayReveal && profile.may_reveal && held && !noValue && (
+          {tokens.mayReveal && profile.may_reveal && held && !noValue && (
             <>
               <IconButton
                 icon={revealIcon}
@@ -346,7 +334,7 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
               onClick={() => props.setOpen(!props.open)}
             />
           )}
-          {mayEdit && profile.origin === '' && (
+          {tokens.mayEdit && profile.origin === '' && (
             <IconButton
               icon={editIcon}
               label={trans.__('Edit %1', name)}
@@ -360,15 +348,22 @@ function CardActions(props: ICardActionsProps): React.JSX.Element {
   );
 }
 
-function injectTitle({ bench: { trans }, variable, target }: ICardProps): string {
+function injectTitle(
+  variable: string | null,
+  kernel: IKernelFacts | null,
+  trans: TranslationBundle
+): string {
   if (variable === null) {
     return trans.__('No environment variable set');
   }
-  return target ? trans.__('Set %1 in %2', variable, target) : trans.__('Open a notebook first');
+  return kernel
+    ? trans.__('Set %1 in %2', variable, `${kernel.notebook} (${kernel.language})`)
+    : trans.__('Open a notebook first');
 }
 
 /** Shows after one second what the card is waiting for, and a button that cancels it. */
-function Waiting({ bench: { actions, trans }, profile }: ICardProps): React.JSX.Element | null {
+function Waiting({ bench, profile }: Pick<ICardProps, 'bench' | 'profile'>): React.ReactNode {
+  const { tokens, trans } = bench;
   const [isLong, setLong] = React.useState(false);
   React.useEffect(() => {
     const timer = setTimeout(() => setLong(true), 1000);
@@ -384,7 +379,7 @@ function Waiting({ bench: { actions, trans }, profile }: ICardProps): React.JSX.
         type="button"
         className="jp-Tokens-button"
         aria-label={trans.__('Cancel %1', profile.name)}
-        onClick={() => actions.cancel(profile.name)}
+        onClick={() => tokens.cancel(profile.name)}
       >
         {trans.__('Cancel')}
       </button>
@@ -423,18 +418,13 @@ function useReveal(
 }
 
 function stateName(state: State, trans: TranslationBundle): string {
-  switch (state) {
-    case 'fresh':
-      return trans.__('fresh');
-    case 'aging':
-      return trans.__('refreshing soon');
-    case 'expired':
-      return trans.__('expired');
-    case 'failed':
-      return trans.__('failed');
-    case 'none':
-      return trans.__('not fetched');
-    case 'login':
-      return trans.__('login needed');
-  }
+  const names: Record<State, string> = {
+    fresh: trans.__('fresh'),
+    aging: trans.__('refreshing soon'),
+    expired: trans.__('expired'),
+    failed: trans.__('failed'),
+    none: trans.__('not fetched'),
+    login: trans.__('login needed')
+  };
+  return names[state];
 }

@@ -1,6 +1,7 @@
 import { InputDialog, Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import type { Actions } from './actions';
 import { injectIcon, tokensIcon } from './icons';
@@ -43,6 +44,16 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
       }
     }
   };
+  /** Runs a command on the profile that its arguments name, or else on one that the user chooses. */
+  const onProfile =
+    (run: (profile: string) => Promise<unknown>, isOffered = (_: IProfile) => true) =>
+    async ({ profile: given }: ReadonlyPartialJSONObject): Promise<void> => {
+      const profile =
+        typeof given === 'string' ? given : await chosen(tokens.profiles?.filter(isOffered), trans);
+      if (profile) {
+        await run(profile);
+      }
+    };
   /** Shows the card and runs an action, whose result is on the card; if the form hides it, notifies. */
   const onCard = async (profile: string, work: () => Promise<boolean>): Promise<void> => {
     const isShown = showPanel(profile);
@@ -77,63 +88,44 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
     icon: injectIcon,
     describedBy: profileArgs,
     isEnabled: () => notebook.kernel !== null && (tokens.profiles?.length ?? 0) > 0,
-    execute: async args => {
-      const profile = await chosen(args.profile, tokens.profiles, trans);
-      if (profile !== null) {
-        await onCard(profile, () => actions.inject(profile, lastParams.of(profile)));
-      }
-    }
+    execute: onProfile(profile =>
+      onCard(profile, () => actions.inject(profile, lastParams.of(profile)))
+    )
   });
   commands.addCommand(CommandIDs.logIn, {
     label: trans.__('Log In for a Token…'),
     caption: trans.__('Log in to a profile as yourself'),
     describedBy: profileArgs,
     isEnabled: () => tokens.profiles?.some(logsIn) === true,
-    execute: async args => {
-      const profile = await chosen(args.profile, tokens.profiles?.filter(logsIn), trans);
-      if (profile !== null) {
-        // For a profile without a login, only its card is shown.
-        if (tokens.profiles?.some(one => one.name === profile && logsIn(one))) {
-          await onCard(profile, () => actions.logIn(profile, lastParams.of(profile)));
-        } else {
-          showPanel(profile);
-        }
+    execute: onProfile(async profile => {
+      // For a profile without a login, only its card is shown.
+      if (tokens.profiles?.some(one => one.name === profile && logsIn(one))) {
+        await onCard(profile, () => actions.logIn(profile, lastParams.of(profile)));
+      } else {
+        showPanel(profile);
       }
-    }
+    }, logsIn)
   });
   commands.addCommand(CommandIDs.insertMagic, {
     label: trans.__('Insert %gettoken…'),
     caption: trans.__('Insert at the cursor the magic that fetches a token'),
     describedBy: profileArgs,
     isEnabled: () => notebook.panel !== null && (tokens.profiles?.length ?? 0) > 0,
-    execute: async args => {
-      const profile = await chosen(args.profile, tokens.profiles, trans);
-      if (profile !== null) {
-        const env = actions.variables[profile];
-        const line = magic(profile, lastParams.of(profile), ...(env ? ['--env', env] : []));
-        // The server may have started the kernel since the last poll.
-        await tokens.look().catch(() => undefined);
-        const isLoaded = notebook.kernel !== null && tokens.isLoadedIn(notebook.kernel.id);
-        notebook.panel?.content.activeCell?.editor?.replaceSelection?.(
-          isLoaded ? line : `${LOAD}\n${line}`
-        );
-      }
-    }
+    execute: onProfile(async profile => {
+      const env = actions.variables[profile];
+      const line = magic(profile, lastParams.of(profile), ...(env ? ['--env', env] : []));
+      // The server may have started the kernel since the last poll.
+      await tokens.look();
+      const isLoaded = notebook.kernel !== null && tokens.isLoadedIn(notebook.kernel.id);
+      notebook.panel?.content.activeCell?.editor?.replaceSelection?.(
+        isLoaded ? line : `${LOAD}\n${line}`
+      );
+    })
   });
-  tokens.changed.connect(() => {
-    for (const id of [
-      CommandIDs.refreshAll,
-      CommandIDs.inject,
-      CommandIDs.logIn,
-      CommandIDs.insertMagic
-    ]) {
-      commands.notifyCommandChanged(id);
-    }
-  });
-  notebook.changed.connect(() => {
-    commands.notifyCommandChanged(CommandIDs.inject);
-    commands.notifyCommandChanged(CommandIDs.insertMagic);
-  });
+  const look = (): void =>
+    Object.values(CommandIDs).forEach(id => commands.notifyCommandChanged(id));
+  tokens.changed.connect(look);
+  notebook.changed.connect(look);
 }
 
 function logsIn({ login }: IProfile): boolean {
@@ -141,18 +133,14 @@ function logsIn({ login }: IProfile): boolean {
 }
 
 async function chosen(
-  given: unknown,
   profiles: ITokens['profiles'] | undefined,
   trans: TranslationBundle
 ): Promise<string | null> {
-  if (typeof given === 'string') {
-    return given;
-  }
   const { value } = await InputDialog.getItem({
     title: trans.__('Choose a profile'),
     label: trans.__('Profile'),
-    items: profiles?.map(profile => profile.name) ?? [],
+    items: profiles?.map(({ name }) => name) ?? [],
     okLabel: trans.__('OK')
   });
-  return value === '' ? null : value;
+  return value;
 }

@@ -1,25 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
-/** Calls its subscribers once a second, from one timer that only runs while there are any. */
-export class Ticker {
-  add(told: () => void): () => void {
-    this._told.add(told);
-    this._timer ??= setInterval(() => {
-      this._told.forEach(tell => tell());
-    }, 1000);
-    return () => {
-      this._told.delete(told);
-      if (this._told.size === 0) {
-        clearInterval(this._timer);
-        this._timer = undefined;
-      }
-    };
-  }
-
-  private readonly _told = new Set<() => void>();
-  private _timer: ReturnType<typeof setInterval> | undefined;
-}
+import type { ITokens } from './tokens';
 
 /** The time left, such as `4:05`, `1:00:00` or `3 d 4 h`; empty after the expiry. */
 export function left(milliseconds: number): string {
@@ -41,25 +23,25 @@ export function left(milliseconds: number): string {
 
 interface ICountdownProps {
   readonly expiresAt: string;
-  readonly now: () => number;
-  readonly ticker: Ticker;
+  readonly tokens: ITokens;
   readonly trans: TranslationBundle;
 }
 
 /** Counts down in its own text node, so that nothing is rendered again. */
-export function Countdown({ expiresAt, now, ticker, trans }: ICountdownProps): React.JSX.Element {
+export function Countdown({ expiresAt, tokens, trans }: ICountdownProps): React.JSX.Element {
   const text = React.useRef<HTMLTimeElement>(null);
   React.useLayoutEffect(() => {
     const end = Date.parse(expiresAt);
     const tell = (): void => {
-      const rest = left(end - now());
+      const rest = left(end - tokens.now());
       if (text.current) {
         text.current.textContent = rest ? trans.__('%1 left', rest) : trans.__('expired');
       }
     };
     tell();
-    return ticker.add(tell);
-  }, [expiresAt, now, ticker, trans]);
+    const timer = setInterval(tell, 1000);
+    return () => clearInterval(timer);
+  }, [expiresAt, tokens, trans]);
   return (
     <time
       ref={text}

@@ -25,47 +25,46 @@ interface IFieldProps {
 
 /** Label, input and help for one property of a JSON schema. */
 export function Field(props: IFieldProps): React.JSX.Element {
-  const { id, name, schema, required } = props;
+  const { id, name, schema, list, trans } = props;
   return (
-    <div className="jp-Tokens-field">
-      <FieldLabel id={id} name={name} schema={schema} required={required} />
-      {props.list === undefined ? (
+    <FieldFrame {...props}>
+      {list === undefined ? (
         <Input {...props} />
       ) : (
-        <Picker id={id} label={schema.title ?? name} list={props.list} trans={props.trans}>
+        <Picker id={id} label={schema.title ?? name} list={list} trans={trans}>
           <Input {...props} />
         </Picker>
       )}
-      <FieldProblem id={id} problem={props.problem} />
+    </FieldFrame>
+  );
+}
+
+interface IFieldFrameProps extends Pick<
+  IFieldProps,
+  'id' | 'name' | 'schema' | 'required' | 'problem'
+> {
+  readonly children: React.ReactNode;
+}
+
+/** What is around an input: its label, whose tooltip is the name in configuration files; what is wrong; help. */
+export function FieldFrame(props: IFieldFrameProps): React.JSX.Element {
+  const { id, name, schema, required, problem, children } = props;
+  return (
+    <div className="jp-Tokens-field">
+      <label htmlFor={id} title={name} className={required ? 'jp-Tokens-required' : undefined}>
+        {schema.title ?? name}
+      </label>
+      {children}
+      {problem !== undefined && (
+        <div className="jp-Tokens-wrong" id={`${id}-problem`} role="alert">
+          {problem}
+        </div>
+      )}
       {schema.description && (
         <div className="jp-Tokens-help" id={`${id}-help`}>
           {schema.description}
         </div>
       )}
-    </div>
-  );
-}
-
-/** The label for people; its tooltip is the name in configuration files. */
-export function FieldLabel(
-  props: Pick<IFieldProps, 'id' | 'name' | 'schema' | 'required'>
-): React.JSX.Element {
-  const { id, name, schema, required } = props;
-  return (
-    <label htmlFor={id} title={name} className={required ? 'jp-Tokens-required' : undefined}>
-      {schema.title ?? name}
-    </label>
-  );
-}
-
-/** What is wrong with a field. */
-export function FieldProblem(props: {
-  readonly id: string;
-  readonly problem: string | undefined;
-}): React.JSX.Element | null {
-  return props.problem === undefined ? null : (
-    <div className="jp-Tokens-wrong" id={`${props.id}-problem`} role="alert">
-      {props.problem}
     </div>
   );
 }

@@ -6,38 +6,17 @@ import type { IBench } from './card';
 import { Countdown } from './countdown';
 import { written, type IHandle } from './tokens';
 
-/** A handle, and the notebook whose kernel renews its lease; empty if there is none. */
-export interface ILent extends IHandle {
-  readonly notebook: string;
-}
-
-const NONE: readonly ILent[] = [];
-
-/** The handles of one profile; always the same object if there are none. */
-export function lent(
-  handles: readonly IHandle[],
-  profile: string,
-  notebooks: ReadonlyMap<string, string>
-): readonly ILent[] {
-  const own = handles.filter(handle => handle.profile === profile);
-  return own.length === 0
-    ? NONE
-    : own.map(handle => ({
-        ...handle,
-        notebook: notebooks.get(handle.owner.replace(/^kernel /, '')) ?? ''
-      }));
-}
-
 interface IHandlesProps {
   readonly bench: IBench;
   readonly profile: string;
-  readonly handles: readonly ILent[];
-  readonly busy: boolean;
+  /** The notebooks of the running kernels. */
+  readonly notebooks: ReadonlyMap<string, string>;
 }
 
 /** The handles with which workers get tokens of a profile, each with a button that revokes it. */
-export function Handles({ bench, profile, handles, busy }: IHandlesProps): React.JSX.Element {
-  const { actions, now, ticker, trans } = bench;
+export function Handles({ bench, profile, notebooks }: IHandlesProps): React.ReactNode {
+  const { actions, tokens, trans } = bench;
+  const handles = tokens.handles.filter(handle => handle.profile === profile);
   const revoke = async (id: string): Promise<void> => {
     const isAgreed = await agreed(
       trans.__('Revoke the handle for %1?', profile),
@@ -51,17 +30,17 @@ export function Handles({ bench, profile, handles, busy }: IHandlesProps): React
       await actions.revoke(profile, id);
     }
   };
-  return (
+  return handles.length === 0 ? null : (
     <ul className="jp-Tokens-handles" aria-label={trans.__('Handles of %1', profile)}>
       {handles.map(handle => (
         <li key={handle.id} className="jp-Tokens-row" title={trans.__('Handle %1', handle.id)}>
-          <span>{facts(handle, trans)}</span>
-          <Countdown expiresAt={handle.lease_ends_at} now={now} ticker={ticker} trans={trans} />
+          <span>{facts(handle, notebooks, trans)}</span>
+          <Countdown expiresAt={handle.lease_ends_at} tokens={tokens} trans={trans} />
           <button
             type="button"
             className="jp-Tokens-button"
             aria-label={trans.__('Revoke %1, handle %2', profile, handle.id.slice(0, 8))}
-            {...pressed(!busy, () => revoke(handle.id))}
+            {...pressed(!tokens.busy(profile), () => revoke(handle.id))}
           >
             {trans.__('Revoke')}
           </button>
@@ -71,7 +50,12 @@ export function Handles({ bench, profile, handles, busy }: IHandlesProps): React
   );
 }
 
-function facts({ notebook, params, uses }: ILent, trans: TranslationBundle): string {
+function facts(
+  { owner, params, uses }: IHandle,
+  notebooks: ReadonlyMap<string, string>,
+  trans: TranslationBundle
+): string {
+  const notebook = notebooks.get(owner.replace(/^kernel /, ''));
   const calls = Object.entries(params).map(([name, value]) => `${name}=${written(value)}`);
   return [
     notebook ? trans.__('workers of %1', notebook) : trans.__('workers'),

@@ -12,20 +12,46 @@ import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab
 
 import { Actions } from './actions';
 import { addCommands, CommandIDs } from './commands';
-import { Ticker } from './countdown';
 import { LastParams } from './lastparams';
 import { TokensModel } from './model';
 import { CurrentNotebook } from './notebook';
-import { Notices, SaveNotices } from './notices';
+import { Notices, noticeSaves } from './notices';
 import { TokensPanel } from './panel';
 import { registerReveal } from './revealcomm';
-import { DEFAULTS, followSettings } from './settings';
 import { StatusItem } from './statusitem';
 import { ITokens, NAMESPACE, PLUGIN_ID } from './tokens';
 
-const ticker = new Ticker();
 const load = (translator: ITranslator | null): TranslationBundle =>
   (translator ?? nullTranslator).load('jupyter_tokens');
+
+/** What the user can set, as in schema/plugin.json. */
+interface ISettings {
+  /** The environment variable for each profile, by the profile's name. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** Seconds between two polls of the profiles. */
+  readonly pollSeconds: number;
+  /** Notify this many seconds before a token expires that nothing renews; 0 for never. */
+  readonly notifyBeforeExpiry: number;
+  readonly notifyFailures: boolean;
+}
+
+const DEFAULTS: ISettings = {
+  variables: {},
+  pollSeconds: 15,
+  notifyBeforeExpiry: 120,
+  notifyFailures: true
+};
+
+/** Calls back with the settings, now and after each change; with the defaults if there is no settings registry. */
+async function followSettings(
+  registry: ISettingRegistry | null,
+  take: (settings: ISettings) => void
+): Promise<void> {
+  const loaded = await registry?.load(PLUGIN_ID);
+  const tell = (): void => take({ ...DEFAULTS, ...(loaded?.composite as Partial<ISettings>) });
+  loaded?.changed.connect(tell);
+  tell();
+}
 
 /** Polls the profiles. */
 const model: JupyterFrontEndPlugin<ITokens> = {
@@ -78,19 +104,10 @@ const panel: JupyterFrontEndPlugin<void> = {
     const notebook = new CurrentNotebook(tracker);
     const actions = new Actions(tokens, notebook, trans);
     const lastParams = new LastParams(state);
+    void lastParams.restore();
     const widget = new TokensPanel({
-      tokens,
-      notebook,
       sessions: app.serviceManager.sessions,
-      ready: lastParams.restore(),
-      bench: {
-        actions,
-        lastParams,
-        now: () => tokens.now(),
-        ticker,
-        trans,
-        values: (...call) => tokens.values(...call)
-      }
+      bench: { tokens, notebook, actions, lastParams, trans }
     });
     app.shell.add(widget, 'right', { rank: 900 });
     restorer?.add(widget, widget.id);
@@ -127,13 +144,7 @@ const status: JupyterFrontEndPlugin<void> = {
   ) => {
     if (statusBar) {
       const show = (): void => void app.commands.execute(CommandIDs.showPanel);
-      const item = new StatusItem(
-        tokens,
-        new CurrentNotebook(tracker),
-        ticker,
-        load(translator),
-        show
-      );
+      const item = new StatusItem(tokens, new CurrentNotebook(tracker), load(translator), show);
       statusBar.registerStatusItem(`${NAMESPACE}:status`, {
         item,
         align: 'left',
@@ -160,8 +171,8 @@ const notices: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null
   ) => {
     const show = (): void => void app.commands.execute(CommandIDs.showPanel);
-    const told = new Notices(tokens, ticker, load(translator), show);
-    new SaveNotices(app.serviceManager.events, load(translator));
+    const told = new Notices(tokens, load(translator), show);
+    noticeSaves(app.serviceManager.events, load(translator));
     void followSettings(settings, ({ notifyBeforeExpiry, notifyFailures }) => {
       told.beforeExpiry = notifyBeforeExpiry;
       told.failures = notifyFailures;

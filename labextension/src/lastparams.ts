@@ -1,5 +1,6 @@
 import type { IStateDB } from '@jupyterlab/statedb';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import { Signal } from '@lumino/signaling';
 
 import { NAMESPACE, type IObjectSchema, type Params, type Value } from './tokens';
 
@@ -11,6 +12,8 @@ export class LastParams {
   /** @param _state - Null if the application has no state database: then a reload loses them. */
   constructor(private readonly _state: IStateDB | null) {}
 
+  readonly changed = new Signal<this, void>(this);
+
   /** Reads the parameters that an earlier page has saved, if possible. */
   async restore(): Promise<void> {
     const saved = await this._state?.fetch(KEY).catch(() => undefined);
@@ -18,6 +21,7 @@ export class LastParams {
       const values = Object.entries(isObject(params) ? params : {}).filter(isValue);
       this._params.set(profile, Object.fromEntries(values));
     }
+    this.changed.emit();
   }
 
   of(profile: string): Params {
@@ -31,6 +35,7 @@ export class LastParams {
       return field !== undefined && !field.writeOnly;
     });
     this._params.set(profile, Object.fromEntries(open));
+    this.changed.emit();
     void this._state?.save(KEY, Object.fromEntries(this._params));
   }
 

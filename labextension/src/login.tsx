@@ -1,7 +1,6 @@
-import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
-import type { Actions } from './actions';
+import type { IBench } from './card';
 import type { ILoginAttempt, IProfile } from './tokens';
 
 /** Whether the user has to log in before a token can be fetched. */
@@ -10,17 +9,17 @@ export function needsLogin({ login, state }: IProfile): boolean {
 }
 
 interface ILoginViewProps {
-  readonly actions: Actions;
+  readonly bench: IBench;
   /** The profile. */
   readonly name: string;
   readonly attempt: ILoginAttempt;
-  readonly trans: TranslationBundle;
 }
 
 /**
  * What the user has to do to log in: on a page of this browser, or with a code on another device.
  */
-export function LoginView({ actions, name, attempt, trans }: ILoginViewProps): React.JSX.Element {
+export function LoginView({ bench, name, attempt }: ILoginViewProps): React.JSX.Element {
+  const { tokens, actions, trans } = bench;
   const { url, user_code, verification_uri, verification_uri_complete } = attempt;
   return (
     <div className="jp-Tokens-login">
@@ -57,7 +56,7 @@ export function LoginView({ actions, name, attempt, trans }: ILoginViewProps): R
           type="button"
           className="jp-Tokens-button"
           aria-label={trans.__('Cancel the login to %1', name)}
-          onClick={() => actions.cancel(name)}
+          onClick={() => tokens.cancel(name)}
         >
           {trans.__('Cancel')}
         </button>

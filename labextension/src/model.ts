@@ -1,12 +1,11 @@
 import type { Event, ServerConnection } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { JSONExt, type ReadonlyJSONValue } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
-import { Poll, Throttler } from '@lumino/polling';
+import { Poll } from '@lumino/polling';
 import { Signal } from '@lumino/signaling';
 
 import { CANCELLED, problemOf, request, RequestError, UNREACHABLE, type Method } from './request';
-import { eventSchema } from './tokens';
+import { EVENTS, FOUND_EVENT } from './tokens';
 import type {
   IEditable,
   IFound,
@@ -44,23 +43,8 @@ const MOST_BACKOFF_MS = 30_000;
 const STALLED_MS = 10_000;
 /** Pause after an event before polling: one fetch emits several events. */
 const EVENTS_MS = 200;
-/** The server's events after which a profile, a kernel or the history may be in another state. */
-const CHANGES: ReadonlySet<string> = new Set([
-  ...[
-    'failed',
-    'fetched',
-    'forgotten',
-    'handle',
-    'held',
-    'injected',
-    'login',
-    'refused',
-    'revealed',
-    'served'
-  ].map(eventSchema),
-  // A kernel that was restarted or shut down has no token any more.
-  'https://events.jupyter.org/jupyter_server/kernel_actions/v1'
-]);
+/** A kernel that was restarted or shut down has no token any more. */
+const KERNEL_EVENT = 'https://events.jupyter.org/jupyter_server/kernel_actions/v1';
 
 interface IProvidersAnswer {
   readonly providers: readonly IProvider[];
@@ -116,7 +100,7 @@ export class TokensModel implements ITokens, IDisposable {
 
   dispose(): void {
     this._poll.dispose();
-    this._soon.dispose();
+    clearTimeout(this._soon);
     Signal.clearData(this);
   }
 
@@ -179,22 +163,15 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   fetch(profile: string, params: Params, refresh: boolean): Promise<ITokenFacts> {
-    return this._during(profile, signal =>
-      this._ask<ITokenFacts>('POST', ['profiles', profile, 'token'], { params, refresh }, signal)
-    );
+    return this._act(profile, 'POST', ['profiles', profile, 'token'], { params, refresh });
   }
 
-  async forget(profile: string): Promise<void> {
-    await this._during(profile, signal =>
-      this._ask('DELETE', ['profiles', profile, 'token'], undefined, signal)
-    );
+  forget(profile: string): Promise<void> {
+    return this._act(profile, 'DELETE', ['profiles', profile, 'token']);
   }
 
   reveal(profile: string, params: Params): Promise<ITokenFacts> {
-    const body = { params, reveal: true };
-    return this._during(profile, signal =>
-      this._ask<ITokenFacts>('POST', ['profiles', profile, 'token'], body, signal)
-    );
+    return this._act(profile, 'POST', ['profiles', profile, 'token'], { params, reveal: true });
   }
 
   attempt(profile: string): ILoginAttempt | null {
@@ -207,14 +184,16 @@ export class TokensModel implements ITokens, IDisposable {
       let attempt = await this._ask<ILoginAttempt>('POST', path, {}, signal);
       begun(attempt);
       try {
-        while (attempt.state === 'waiting' && !this.isDisposed) {
+        while (attempt.state === 'waiting' && !signal.aborted && !this.isDisposed) {
           this._attempts.set(profile, attempt);
           this.changed.emit();
           await pause(attempt.interval * 1000, signal);
-          if (signal.aborted) {
-            break;
-          }
-          attempt = await this._lookAtLogin([...path, attempt.id], attempt, signal);
+          attempt = await this._ask<ILoginAttempt>(
+            'GET',
+            [...path, attempt.id],
+            undefined,
+            signal
+          ).catch(unlessSilent(attempt));
         }
       } finally {
         this._attempts.delete(profile);
@@ -223,31 +202,14 @@ export class TokensModel implements ITokens, IDisposable {
     });
   }
 
-  private async _lookAtLogin(
-    path: readonly string[],
-    attempt: ILoginAttempt,
-    signal: AbortSignal
-  ): Promise<ILoginAttempt> {
-    try {
-      return await this._ask<ILoginAttempt>('GET', path, undefined, signal);
-    } catch (error) {
-      return unlessSilent(error, attempt);
-    }
-  }
-
   logOut(profile: string): Promise<ILogout> {
-    return this._during(profile, signal =>
-      this._ask<ILogout>('DELETE', ['profiles', profile, 'login'], undefined, signal)
-    );
+    return this._act(profile, 'DELETE', ['profiles', profile, 'login']);
   }
 
-  async revoke(profile: string, handle: string): Promise<void> {
-    await this._during(profile, signal =>
-      this._ask('DELETE', ['handles', handle], undefined, signal)
-    );
+  revoke(profile: string, handle: string): Promise<void> {
+    return this._act(profile, 'DELETE', ['handles', handle]);
   }
 
-  /** @param waits - Called once if the kernel is busy. */
   async inject(
     kernelId: string,
     profile: string,
@@ -255,19 +217,14 @@ export class TokensModel implements ITokens, IDisposable {
     waits: () => void
   ): Promise<IInjection> {
     const path = ['kernels', kernelId, 'inject'];
-    const injection = await this._during(profile, signal =>
-      this._ask<IInjection>('POST', path, { profile, ...wanted }, signal)
-    );
-    return this._untilEnded(path, injection, waits);
+    const begun = await this._act<IInjection>(profile, 'POST', path, { profile, ...wanted });
+    return this._untilEnded(path, begun, waits);
   }
 
-  /** @param waits - As for `inject`. */
   async removeFrom(kernelId: string, profile: string, waits: () => void): Promise<IInjection> {
     const path = ['kernels', kernelId, 'inject'];
-    const removal = await this._during(profile, signal =>
-      this._ask<IInjection>('DELETE', path, undefined, signal, { profile })
-    );
-    return this._untilEnded(path, removal, waits);
+    const begun = await this._act<IInjection>(profile, 'DELETE', path, undefined, { profile });
+    return this._untilEnded(path, begun, waits);
   }
 
   private async _untilEnded(
@@ -275,36 +232,21 @@ export class TokensModel implements ITokens, IDisposable {
     injection: IInjection,
     waits: () => void
   ): Promise<IInjection> {
-    if (injection.state === 'queued') {
-      waits();
+    if (injection.state !== 'queued') {
+      return injection;
     }
+    waits();
     // A cell may run for hours; the card stays usable meanwhile.
-    for (
-      let pause = LOOK_MS;
-      injection.state === 'queued';
-      pause = Math.min(2 * pause, MOST_LOOK_MS)
-    ) {
-      await new Promise(resolve => setTimeout(resolve, pause));
-      if (this.isDisposed) {
-        break;
-      }
+    for (let wait = LOOK_MS; injection.state === 'queued' && !this.isDisposed; wait *= 2) {
+      await pause(Math.min(wait, MOST_LOOK_MS));
       if (!document.hidden) {
-        injection = await this._lookAt(path, injection);
+        injection = await this._ask<IInjection>('GET', [...path, injection.id]).catch(
+          unlessSilent(injection)
+        );
       }
     }
+    await this._reload();
     return injection;
-  }
-
-  private async _lookAt(path: readonly string[], injection: IInjection): Promise<IInjection> {
-    try {
-      const now = await this._ask<IInjection>('GET', [...path, injection.id]);
-      if (now.state === 'done') {
-        await this._load();
-      }
-      return now;
-    } catch (error) {
-      return unlessSilent(error, injection);
-    }
   }
 
   async history(): Promise<readonly IHistoryEntry[]> {
@@ -330,29 +272,22 @@ export class TokensModel implements ITokens, IDisposable {
     return this._ask<IEditable>('GET', ['profiles', profile]);
   }
 
-  async put(profile: string, settings: Settings): Promise<void> {
-    await this._during(profile, signal =>
-      this._ask('PUT', ['profiles', profile], settings, signal)
-    );
+  put(profile: string, settings: Settings): Promise<void> {
+    return this._act(profile, 'PUT', ['profiles', profile], settings);
   }
 
-  async remove(profile: string): Promise<void> {
-    await this._during(profile, signal =>
-      this._ask('DELETE', ['profiles', profile], undefined, signal)
-    );
+  remove(profile: string): Promise<void> {
+    return this._act(profile, 'DELETE', ['profiles', profile]);
   }
 
   private _heard(_: unknown, { schema_id }: Event.Emission): void {
-    if (CHANGES.has(schema_id)) {
-      this._isDue = true;
-      void this._catchUp();
-    }
-  }
-
-  /** Polls again if there was an event during the poll: the throttler ignores calls meanwhile. */
-  private async _catchUp(): Promise<void> {
-    while (this._isDue) {
-      await this._soon.invoke();
+    const isOurs = schema_id.startsWith(EVENTS) && schema_id !== FOUND_EVENT;
+    if (isOurs || schema_id === KERNEL_EVENT) {
+      this._soon ??= setTimeout(() => {
+        this._soon = undefined;
+        this.happened++;
+        void this.look();
+      }, EVENTS_MS);
     }
   }
 
@@ -361,20 +296,23 @@ export class TokensModel implements ITokens, IDisposable {
     const ask = <T>(path: string): Promise<T> =>
       this._ask<T>('GET', [path], undefined, AbortSignal.timeout(STALLED_MS));
     try {
-      const [listed, held, providers] = await Promise.all([
+      const [listed, held, provided] = await Promise.all([
         ask<IProfilesAnswer>('profiles'),
         ask<IHoldingsAnswer>('holdings').catch(unlessForbidden),
-        this.providers.length > 0
-          ? { providers: this.providers, secret_stores: this.stores }
-          : ask<IProvidersAnswer>('providers')
+        this.providers.length > 0 ? null : ask<IProvidersAnswer>('providers')
       ]);
-      if (turn === this._turn) {
-        this.stores = providers.secret_stores;
-        this._take(listed, held, providers.providers);
+      if (turn > this._taken) {
+        this._taken = turn;
+        if (provided) {
+          this.providers = provided.providers;
+          this.stores = provided.secret_stores;
+        }
+        this._take(listed, held);
         this._pace();
       }
     } catch (error) {
-      if (turn === this._turn) {
+      if (turn > this._taken) {
+        this._taken = turn;
         this.problem = problemOf(error);
         this.changed.emit();
       }
@@ -382,44 +320,26 @@ export class TokensModel implements ITokens, IDisposable {
     }
   }
 
-  /** Unchanged profiles stay the same objects, so that only changed cards are rendered again. */
-  private _take(
-    listed: IProfilesAnswer,
-    { holdings, handles }: IHoldingsAnswer,
-    providers: readonly IProvider[]
-  ): void {
+  private _take(listed: IProfilesAnswer, { holdings, handles }: IHoldingsAnswer): void {
+    if (this.problem) {
+      // The server is back: removes what the cards say about its absence.
+      for (const [profile, outcome] of this._outcomes) {
+        if (outcome.kind === 'problem' && outcome.problem.reason === UNREACHABLE) {
+          this._outcomes.delete(profile);
+        }
+      }
+    }
     const before = new Map(this.profiles?.map(profile => [profile.name, profile]));
-    const profiles = listed.profiles.map(profile => same(before.get(profile.name), profile));
-    if (this.problem !== null) {
-      this._dropUnreachable();
-    }
-    const another =
-      this.problem !== null ||
-      profiles.length !== this.profiles?.length ||
-      profiles.some((profile, index) => profile !== this.profiles?.[index]) ||
-      !alike(holdings, this.holdings) ||
-      !alike(handles, this.handles) ||
-      listed.may_reveal !== this.mayReveal ||
-      listed.may_edit !== this.mayEdit ||
-      listed.problem?.message !== this.serviceProblem?.message ||
-      !alike(listed.loaded_in, this._loadedIn) ||
-      providers !== this.providers ||
-      this.happened !== this._told;
-    if (!another) {
-      return;
-    }
-    this._told = this.happened;
-    this.profiles = profiles;
-    this.holdings = same(this.holdings, holdings);
-    this.handles = same(this.handles, handles);
+    this.profiles = listed.profiles;
+    this.holdings = holdings;
+    this.handles = handles;
     this._loadedIn = listed.loaded_in;
     this.mayReveal = listed.may_reveal;
     this.mayEdit = listed.may_edit;
-    this.providers = providers;
     this.problem = null;
     this.serviceProblem = listed.problem ?? null;
     this.changed.emit();
-    for (const profile of profiles) {
+    for (const profile of listed.profiles) {
       const old = before.get(profile.name);
       if (old && profile.error && !old.error && old.expires_at && !this.busy(profile.name)) {
         this.refreshFailed.emit(profile);
@@ -427,13 +347,9 @@ export class TokensModel implements ITokens, IDisposable {
     }
   }
 
-  /** The server is back: removes what the cards say about its absence. */
-  private _dropUnreachable(): void {
-    for (const [profile, outcome] of this._outcomes) {
-      if (outcome.kind === 'problem' && outcome.problem.reason === UNREACHABLE) {
-        this._outcomes.delete(profile);
-      }
-    }
+  /** Loads the state after an action. The panel shows a failure. */
+  private async _reload(): Promise<void> {
+    await this._load().catch(() => undefined);
   }
 
   /** The sooner a token expires, the sooner the next poll: the state changes in the last fifth of its life. */
@@ -459,11 +375,7 @@ export class TokensModel implements ITokens, IDisposable {
     try {
       return await work(wait.signal);
     } finally {
-      try {
-        await this._load();
-      } catch {
-        // The panel already shows this problem.
-      }
+      await this._reload();
       waits.delete(wait);
       if (waits.size === 0) {
         this._waits.delete(profile);
@@ -471,6 +383,17 @@ export class TokensModel implements ITokens, IDisposable {
       this.changed.emit();
       void this._poll.schedule({ interval: this._poll.frequency.interval });
     }
+  }
+
+  /** Runs an action that is one request. */
+  private _act<T>(
+    profile: string,
+    method: Method,
+    parts: readonly string[],
+    body?: object,
+    query?: Readonly<Record<string, string>>
+  ): Promise<T> {
+    return this._during(profile, signal => this._ask<T>(method, parts, body, signal, query));
   }
 
   private async _ask<T>(
@@ -498,16 +421,8 @@ export class TokensModel implements ITokens, IDisposable {
   }
 
   private readonly _poll: Poll;
-  private readonly _soon = new Throttler(
-    () => {
-      this._isDue = false;
-      this.happened++;
-      return this.look();
-    },
-    { limit: EVENTS_MS, edge: 'trailing' }
-  );
-  /** Whether there was an event since the last poll for events began. */
-  private _isDue = false;
+  /** The timer for the poll after an event. */
+  private _soon: ReturnType<typeof setTimeout> | undefined;
   /** The running actions of each profile. */
   private readonly _waits = new Map<string, Set<AbortController>>();
   /** The pending login of each profile. */
@@ -515,9 +430,9 @@ export class TokensModel implements ITokens, IDisposable {
   private readonly _outcomes = new Map<string, Outcome>();
   private _loadedIn: readonly string[] = [];
   private _ahead = 0;
+  /** Counts the loads; an answer that is older than the one taken last is dropped. */
   private _turn = 0;
-  /** The last `happened` that `changed` was emitted for. */
-  private _told = 0;
+  private _taken = 0;
 }
 
 /** Users who may fetch but not inject see the profiles without holdings. */
@@ -528,37 +443,20 @@ function unlessForbidden(error: unknown): IHoldingsAnswer {
   throw error;
 }
 
-/**
- * Returns the last known state if the server does not answer, so that polling goes on; throws any
- * other error.
- */
-function unlessSilent<T>(error: unknown, before: T): T {
-  if (error instanceof RequestError && error.status === null) {
-    return before;
-  }
-  throw error;
+/** Keeps the last known state if the server does not answer, so that polling goes on; throws any other error. */
+function unlessSilent<T>(before: T): (error: unknown) => T {
+  return error => {
+    if (error instanceof RequestError && error.status === null) {
+      return before;
+    }
+    throw error;
+  };
 }
 
 /** Waits this many milliseconds, or until the signal is aborted. */
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise(resolve => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const timer = setTimeout(resolve, milliseconds);
-    const end = (): void => {
-      clearTimeout(timer);
-      resolve();
-    };
-    signal.addEventListener('abort', end, { once: true });
+    setTimeout(resolve, milliseconds);
+    signal?.addEventListener('abort', () => resolve(), { once: true });
   });
-}
-
-function alike(first: object, second: object): boolean {
-  return JSONExt.deepEqual(first as ReadonlyJSONValue, second as ReadonlyJSONValue);
-}
-
-function same<T extends object>(before: T | undefined, after: T): T {
-  return before && alike(before, after) ? before : after;
 }

@@ -1,6 +1,5 @@
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
-import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
 /** A kernel to inject into. */
@@ -13,7 +12,7 @@ export interface IKernelFacts {
 }
 
 /** The kernel of the current notebook; null if there is no kernel or no notebook. */
-export class CurrentNotebook implements IDisposable {
+export class CurrentNotebook {
   /** @param _tracker - Null in an application without notebooks. */
   constructor(private readonly _tracker: INotebookTracker | null) {
     _tracker?.currentChanged.connect(this._follow, this);
@@ -48,15 +47,6 @@ export class CurrentNotebook implements IDisposable {
       notebook.activeCellIndex = index;
     }
     notebook?.activate();
-  }
-
-  get isDisposed(): boolean {
-    return this._isDisposed;
-  }
-
-  dispose(): void {
-    this._isDisposed = true;
-    Signal.clearData(this);
   }
 
   private _follow(): void {
@@ -94,5 +84,4 @@ export class CurrentNotebook implements IDisposable {
   }
 
   private _followed: NotebookPanel | null = null;
-  private _isDisposed = false;
 }

@@ -2,81 +2,52 @@ import { Notification } from '@jupyterlab/apputils';
 import type { Event } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Ticker } from './countdown';
-import { eventSchema, NAMESPACE, type IHolding, type ITokens, type Params } from './tokens';
+import { FOUND_EVENT, type ITokens } from './tokens';
 
 /** Notifies when a token could not be refreshed, and when a token in a kernel is about to expire. */
 export class Notices {
-  constructor(
-    private readonly _tokens: ITokens,
-    ticker: Ticker,
-    private readonly _trans: TranslationBundle,
-    private readonly _show: () => void
-  ) {
-    _tokens.refreshFailed.connect((_, profile) => {
-      if (!this.failures) {
-        return;
+  constructor(tokens: ITokens, trans: TranslationBundle, show: () => void) {
+    const shows = { label: trans.__('Show'), callback: show };
+    tokens.refreshFailed.connect((_, { name, error, token_params }) => {
+      if (this.failures) {
+        const why = error?.code ?? error?.reason ?? '';
+        Notification.warning(trans.__('The token of %1 could not be refreshed (%2).', name, why), {
+          autoClose: false,
+          actions: [
+            {
+              label: trans.__('Try again'),
+              callback: () => void tokens.fetch(name, token_params, true).catch(show)
+            },
+            shows
+          ]
+        });
       }
-      const why = profile.error?.code ?? profile.error?.reason ?? '';
-      this._tell(
-        'warning',
-        _trans.__('The token of %1 could not be refreshed (%2).', profile.name, why),
-        profile.name,
-        profile.token_params
-      );
     });
-    ticker.add(() => this._look());
+    const told = new Set<string>();
+    setInterval(() => {
+      for (const holding of tokens.holdings) {
+        const { profile, env, expires_at, kept_by } = holding;
+        const rest = Date.parse(expires_at ?? '') - tokens.now();
+        const key = JSON.stringify(holding);
+        // Without an environment variable, code in the kernel holds the token, and requests another
+        // when it needs one.
+        const isDue = kept_by === null && env !== null && rest > 0;
+        if (isDue && rest <= this.beforeExpiry * 1000 && !told.has(key)) {
+          told.add(key);
+          // Without “Try again”: a new token on the server would not get into the kernel.
+          Notification.info(trans.__('A token of %1 in a kernel is about to expire.', profile), {
+            autoClose: 10_000,
+            actions: [shows]
+          });
+        }
+      }
+    }, 1000);
   }
 
   /** Whether to notify about failed refreshes. */
   failures = true;
   /** Notify this many seconds before a token expires that nothing renews; 0 for never. */
   beforeExpiry = 0;
-
-  private _look(): void {
-    for (const holding of this._tokens.holdings) {
-      // Without an environment variable, code in the kernel holds the token, and requests another
-      // when it needs one.
-      if (holding.kept_by !== null || holding.env === null) {
-        continue;
-      }
-      const rest = Date.parse(holding.expires_at ?? '') - this._tokens.now();
-      const key = keyOf(holding);
-      if (rest > 0 && rest <= this.beforeExpiry * 1000 && !this._told.has(key)) {
-        this._told.add(key);
-        this._tell(
-          'info',
-          this._trans.__('A token of %1 in a kernel is about to expire.', holding.profile),
-          holding.profile
-        );
-      }
-    }
-  }
-
-  private _tell(
-    kind: 'warning' | 'info',
-    text: string,
-    profile: string,
-    params: Params = {}
-  ): void {
-    Notification.emit(text, kind, {
-      autoClose: kind === 'info' ? 10_000 : false,
-      actions: [
-        // Not for an expiring token: a new one on the server would not get into the kernel.
-        ...(kind === 'warning'
-          ? [
-              {
-                label: this._trans.__('Try again'),
-                callback: () => void this._tokens.fetch(profile, params, true).catch(this._show)
-              }
-            ]
-          : []),
-        { label: this._trans.__('Show'), callback: this._show }
-      ]
-    });
-  }
-
-  private readonly _told = new Set<string>();
 }
 
 /** An event of the server: it found a token in a notebook that was to be saved. */
@@ -86,47 +57,31 @@ interface IFound {
   found: string[];
 }
 
-const FOUND = eventSchema('found');
 /** Milliseconds before a notification is repeated: a shared document is saved every second. */
 const QUIET_MS = 600_000;
 
 /** Notifies about tokens that the server has found in saved notebooks. */
-export class SaveNotices {
-  constructor(
-    events: Event.IManager,
-    private readonly _trans: TranslationBundle
-  ) {
-    events.stream.connect((_, { schema_id, ...data }) => {
-      if (schema_id === FOUND) {
-        this._show(data as unknown as IFound);
-      }
-    });
-  }
-
-  private _show({ path, outcome, found }: IFound): void {
-    if (outcome === 'refused') {
-      // JupyterLab shows the server's answer.
+export function noticeSaves(events: Event.IManager, trans: TranslationBundle): void {
+  const last = new Map<string, { text: string; at: number }>();
+  events.stream.connect((_, { schema_id, ...data }) => {
+    const { path, outcome, found } = data as unknown as IFound;
+    // JupyterLab shows the server's answer to a save that it refused.
+    if (schema_id !== FOUND_EVENT || outcome === 'refused') {
       return;
     }
     const places = found.join('; ');
     const text =
       outcome === 'redacted'
-        ? this._trans.__('%1 was saved with its tokens redacted: %2.', path, places)
-        : this._trans.__(
+        ? trans.__('%1 was saved with its tokens redacted: %2.', path, places)
+        : trans.__(
             '%1 was saved with a token in it: %2. Remove it and save again. If others can read the file, revoke the token.',
             path,
             places
           );
-    const last = this._last.get(path);
-    if (last?.text !== text || Date.now() - last.at > QUIET_MS) {
-      this._last.set(path, { text, at: Date.now() });
+    const before = last.get(path);
+    if (before?.text !== text || Date.now() - before.at > QUIET_MS) {
+      last.set(path, { text, at: Date.now() });
       Notification.warning(text, { autoClose: false });
     }
-  }
-
-  private readonly _last = new Map<string, { text: string; at: number }>();
-}
-
-function keyOf({ kernel_id, profile, env, expires_at }: IHolding): string {
-  return [NAMESPACE, kernel_id, profile, env, expires_at].join(' ');
+  });
 }

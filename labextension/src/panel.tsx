@@ -1,52 +1,39 @@
 import {
   addIcon,
   historyIcon,
+  InputGroup,
   ReactWidget,
   refreshIcon,
   searchIcon,
   UseSignal
 } from '@jupyterlab/ui-components';
 import type { Session } from '@jupyterlab/services';
-import type { TranslationBundle } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 import React from 'react';
 
 import { IconButton } from './button';
 import { Card, type IBench } from './card';
-import { lent } from './handles';
 import { History } from './history';
 import { tokensIcon } from './icons';
-import type { CurrentNotebook, IKernelFacts } from './notebook';
 import { ProblemView } from './problem';
 import { ProfileForm } from './profileform';
 import { problemOf } from './request';
-import {
-  NAMESPACE,
-  namesOf,
-  type IEditable,
-  type IFound,
-  type IHolding,
-  type ITokens
-} from './tokens';
+import { NAMESPACE, namesOf, type IEditable, type IFound } from './tokens';
 
 /** The number of cards that are rendered first: more than a sidebar can show. */
 const FIRST = 30;
 
 interface IPanelOptions {
-  readonly tokens: ITokens;
-  readonly notebook: CurrentNotebook;
   readonly sessions: Session.IManager;
   readonly bench: Omit<IBench, 'edit'>;
-  /** Resolves when the last parameters are known. */
-  readonly ready: Promise<void>;
 }
 
 /** The panel in the sidebar: the profiles as cards, or the form of one profile. */
 export class TokensPanel extends ReactWidget {
   constructor(private readonly _options: IPanelOptions) {
     super();
-    const { tokens, notebook, sessions, bench } = _options;
-    const { trans } = bench;
+    const { sessions, bench } = _options;
+    const { tokens, notebook, lastParams, trans } = bench;
     this.id = `${NAMESPACE}-panel`;
     this.addClass('jp-Tokens-panel');
     this.title.icon = tokensIcon;
@@ -55,17 +42,9 @@ export class TokensPanel extends ReactWidget {
     this.node.setAttribute('aria-label', trans.__('Tokens'));
     this._bench = { ...bench, edit: profile => void this.edit(profile) };
     tokens.changed.connect(this.draw, this);
+    lastParams.changed.connect(this.draw, this);
     notebook.changed.connect(this._follow, this);
     sessions.runningChanged.connect(this.draw, this);
-    void _options.ready.then(() => {
-      this._isReady = true;
-      this.draw();
-    });
-  }
-
-  override dispose(): void {
-    Signal.clearData(this);
-    super.dispose();
   }
 
   /** Renders what has changed. */
@@ -95,7 +74,7 @@ export class TokensPanel extends ReactWidget {
 
   /** Shows the form for an existing profile. */
   async edit(profile: string): Promise<void> {
-    const { tokens } = this._options;
+    const { tokens } = this._bench;
     const asked = ++this._asked;
     try {
       const editable = await tokens.editable(profile);
@@ -108,7 +87,7 @@ export class TokensPanel extends ReactWidget {
   }
 
   protected override render(): React.JSX.Element {
-    const { tokens, notebook, bench } = this._options;
+    const { tokens, trans } = this._bench;
     return (
       <UseSignal signal={this._drawn}>
         {() =>
@@ -117,16 +96,12 @@ export class TokensPanel extends ReactWidget {
               tokens={tokens}
               editable={this._form.editable}
               found={this._form.found}
-              trans={bench.trans}
+              trans={trans}
               onChange={isUnsaved => (this._isUnsaved = isUnsaved)}
               onClose={() => this._close()}
             />
           ) : (
             <Profiles
-              tokens={tokens}
-              profiles={this._isReady ? tokens.profiles : null}
-              kernel={notebook.kernel}
-              notebook={notebook.name}
               bench={this._bench}
               notebooks={this._notebooks()}
               wanted={this._wanted}
@@ -176,14 +151,12 @@ export class TokensPanel extends ReactWidget {
   /** Polls for another kernel: the server may have started it since the last poll. */
   private _follow(): void {
     this.draw();
-    if (this._options.notebook.kernel) {
-      // The panel already shows a failure.
-      void this._options.tokens.look().catch(() => undefined);
+    if (this._bench.notebook.kernel) {
+      void this._bench.tokens.look();
     }
   }
 
   private readonly _bench: IBench;
-  private _isReady = false;
   private readonly _drawn = new Signal<this, void>(this);
   private _form: { readonly editable: IEditable | null; readonly found: IFound | null } | null =
     null;
@@ -195,11 +168,6 @@ export class TokensPanel extends ReactWidget {
 }
 
 interface IProfilesProps {
-  readonly tokens: ITokens;
-  readonly profiles: ITokens['profiles'];
-  readonly kernel: IKernelFacts | null;
-  /** File name of the notebook that is open; empty for none. */
-  readonly notebook: string;
   readonly bench: IBench;
   readonly notebooks: ReadonlyMap<string, string>;
   /** A card to bring into view; null for none. */
@@ -209,8 +177,10 @@ interface IProfilesProps {
 }
 
 function Profiles(props: IProfilesProps): React.JSX.Element {
-  const { tokens, profiles, kernel, notebook, bench, notebooks, wanted, onAdd } = props;
-  const { trans } = bench;
+  const { bench, notebooks, wanted, onAdd } = props;
+  const { tokens, notebook, actions, trans } = bench;
+  const { profiles } = tokens;
+  const { kernel, name: open } = notebook;
   const [query, setQuery] = React.useState('');
   const [isHistory, setHistory] = React.useState(false);
   // Whether all cards are rendered: the rest follows when the page is idle.
@@ -243,21 +213,18 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
       React.startTransition(() => setWhole(true));
     }
   }, [drawn]);
-  const target = kernel ? `${kernel.notebook} (${kernel.language})` : '';
   const cards = (
     <>
       {profiles !== null && profiles.length > 0 && (
-        <div className="jp-Tokens-search">
-          <input
-            type="search"
-            className="jp-mod-styled"
-            aria-label={trans.__('Search profiles')}
-            placeholder={trans.__('Search profiles')}
-            value={query}
-            onChange={event => setQuery(event.target.value)}
-          />
-          <searchIcon.react tag="span" />
-        </div>
+        <InputGroup
+          type="search"
+          className="jp-Tokens-search"
+          rightIcon={searchIcon}
+          aria-label={trans.__('Search profiles')}
+          placeholder={trans.__('Search profiles')}
+          value={query}
+          onChange={event => setQuery(event.target.value)}
+        />
       )}
       <div className="jp-Tokens-target">
         {kernel ? (
@@ -265,8 +232,8 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
             {trans.__('Inject into')} <strong>{kernel.notebook}</strong>
             <span className="jp-Tokens-badge">{kernel.language}</span>
           </>
-        ) : notebook ? (
-          trans.__('%1 has no running kernel.', notebook)
+        ) : open ? (
+          trans.__('%1 has no running kernel.', open)
         ) : (
           trans.__('Open a notebook to inject a token into its kernel.')
         )}
@@ -278,7 +245,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
           {trans.__('Loading the profiles…')}
         </p>
       )}
-      {profiles?.length === 0 && <Empty tokens={tokens} onAdd={onAdd} bench={bench} />}
+      {profiles?.length === 0 && <Empty bench={bench} onAdd={onAdd} />}
       {typed && found?.length === 0 && (
         <p className="jp-Tokens-hint" role="status">
           {trans.__('No profile matches “%1”.', query.trim())}
@@ -286,28 +253,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
       )}
       <ul ref={list} className="jp-Tokens-cards" aria-label={trans.__('Profiles')}>
         {(whole ? found : found?.slice(0, FIRST))?.map(profile => (
-          <Card
-            key={profile.name}
-            bench={bench}
-            profile={profile}
-            provider={tokens.providers.find(({ id }) => id === profile.provider)}
-            holders={holders(tokens.holdings, profile.name, notebooks, kernel?.id, trans)}
-            handles={lent(tokens.handles, profile.name, notebooks)}
-            busy={tokens.busy(profile.name)}
-            outcome={tokens.outcome(profile.name)}
-            attempt={tokens.attempt(profile.name)}
-            target={target}
-            language={kernel?.language ?? 'python'}
-            isLoaded={kernel !== null && tokens.isLoadedIn(kernel.id)}
-            hasNotebook={notebook !== ''}
-            isHere={tokens.holdings.some(
-              held => held.profile === profile.name && held.kernel_id === kernel?.id
-            )}
-            isStale={tokens.problem !== null}
-            variable={bench.actions.variable(profile)}
-            mayReveal={tokens.mayReveal}
-            mayEdit={tokens.mayEdit}
-          />
+          <Card key={profile.name} bench={bench} profile={profile} notebooks={notebooks} />
         ))}
       </ul>
     </>
@@ -320,7 +266,7 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
           icon={refreshIcon}
           label={trans.__('Refresh all tokens')}
           enabled={(profiles?.length ?? 0) > 0}
-          onClick={() => void bench.actions.refreshAll()}
+          onClick={() => void actions.refreshAll()}
         />
         <IconButton
           icon={historyIcon}
@@ -345,52 +291,16 @@ function Profiles(props: IProfilesProps): React.JSX.Element {
   );
 }
 
-function holders(
-  holdings: readonly IHolding[],
-  profile: string,
-  notebooks: ReadonlyMap<string, string>,
-  current: string | undefined,
-  trans: TranslationBundle
-): string {
-  const place = ({ kernel_id }: IHolding): number => (kernel_id === current ? 0 : 1);
-  const texts = holdings
-    .filter(holding => holding.profile === profile && notebooks.has(holding.kernel_id))
-    // A long list is cut off, so the current notebook comes first.
-    .sort((one, other) => place(one) - place(other))
-    .map(holding => {
-      const facts = [holding.env, keeper(holding, trans)].filter(fact => fact !== null);
-      const name = notebooks.get(holding.kernel_id) ?? '';
-      return facts.length > 0 ? `${name} (${facts.join(', ')})` : name;
-    });
-  return [...new Set(texts)].join(', ');
-}
-
-function keeper({ kept_by }: IHolding, trans: TranslationBundle): string | null {
-  switch (kept_by) {
-    case 'kernel':
-      return trans.__('kept fresh by the kernel');
-    case 'server':
-      return trans.__('kept fresh by the server');
-    case null:
-      return null;
-  }
-}
-
 /** Commands for the terminal; not translated. */
 const DEMO = 'jupyter tokens demo';
 const ADD = 'jupyter tokens add NAME';
-
-interface IEmptyProps {
-  readonly tokens: ITokens;
-  readonly onAdd: (found: IFound | null) => void;
-  readonly bench: IBench;
-}
 
 /**
  * Offers the ways to a first profile: add one, import a credential of the server's user, or run the
  * demo.
  */
-function Empty({ tokens, onAdd, bench: { trans } }: IEmptyProps): React.JSX.Element {
+function Empty({ bench, onAdd }: Pick<IProfilesProps, 'bench' | 'onAdd'>): React.JSX.Element {
+  const { tokens, trans } = bench;
   const { mayEdit } = tokens;
   const [found, setFound] = React.useState<readonly IFound[]>([]);
   React.useEffect(() => {

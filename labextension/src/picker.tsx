@@ -20,29 +20,25 @@ interface IPickerProps {
   readonly children: React.ReactNode;
 }
 
-type Outcome =
-  | { readonly values: readonly IListed[] }
-  | { readonly problem: IProblem }
-  | { readonly values: null };
-
-const NOT_ASKED: Outcome = { values: null };
-
 /**
  * A field with a button that asks the API for the values to choose from. No request is sent before
  * it is pressed.
  */
 export function Picker({ id, label, list, trans, children }: IPickerProps): React.JSX.Element {
-  const [outcome, setOutcome] = React.useState<Outcome>(NOT_ASKED);
+  // Null until the user asks, and after a problem.
+  const [values, setValues] = React.useState<readonly IListed[] | null>(null);
+  const [problem, setProblem] = React.useState<IProblem | null>(null);
   const [busy, setBusy] = React.useState(false);
-  const values = 'values' in outcome ? outcome.values : null;
   const ask = async (list: List): Promise<void> => {
     setBusy(true);
     try {
-      setOutcome({ values: await list() });
+      setValues(await list());
+      setProblem(null);
       // The input shows the values as the user types, or presses the down arrow.
       document.getElementById(id)?.focus();
     } catch (error) {
-      setOutcome({ problem: problemOf(error) });
+      setValues(null);
+      setProblem(problemOf(error));
     } finally {
       setBusy(false);
     }
@@ -72,7 +68,7 @@ export function Picker({ id, label, list, trans, children }: IPickerProps): Reac
           ? trans.__('Asking the API…')
           : values && trans.__('%1 found. Type to filter, or press the down arrow.', values.length)}
       </div>
-      {'problem' in outcome && <ProblemView problem={outcome.problem} trans={trans} />}
+      {problem && <ProblemView problem={problem} trans={trans} />}
     </>
   );
 }

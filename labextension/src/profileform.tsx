@@ -26,9 +26,9 @@ import type {
   IFieldSchema,
   IFound,
   IListed,
-  IProblem,
   IProvider,
   ITokens,
+  Outcome,
   Params,
   Settings
 } from './tokens';
@@ -43,11 +43,6 @@ interface IProfileFormProps {
   /** Called with whether the form holds input that is not saved, when that changes. */
   readonly onChange: (isUnsaved: boolean) => void;
   readonly onClose: () => void;
-}
-
-interface IReport {
-  readonly problem: IProblem | null;
-  readonly text: string;
 }
 
 /** The form that adds or changes a profile, made from the provider's schema. */
@@ -71,7 +66,8 @@ export function ProfileForm({
     () => (editable?.settings.params as Params | undefined) ?? {}
   );
   const [keeping, setKeeping] = React.useState<Readonly<Record<string, Keeping>>>({});
-  const [report, setReport] = React.useState<IReport | null>(null);
+  const [report, setReport] = React.useState<Outcome | null>(null);
+  const problem = report?.kind === 'problem' ? report.problem : null;
   const [busy, setBusy] = React.useState(false);
   const [wanted, setWanted] = React.useState<string | null>(null);
   const provider = tokens.providers.find(known => known.id === chosen);
@@ -127,7 +123,7 @@ export function ProfileForm({
     }
     if (!editable && tokens.profiles?.some(profile => profile.name === name)) {
       const text = trans.__('A profile with this name exists: edit it, or choose another name.');
-      setReport({ problem: problemOf(new Error(text)), text: '' });
+      setReport({ kind: 'problem', problem: problemOf(new Error(text)) });
       return;
     }
     setBusy(true);
@@ -146,13 +142,13 @@ export function ProfileForm({
       }
       setEditable(await tokens.editable(name));
       await tokens.fetch(name, {}, true);
-      setReport({ problem: null, text: trans.__('Saved, and it works: a token was fetched.') });
+      setReport({ kind: 'done', text: trans.__('Saved, and it works: a token was fetched.') });
     } catch (error) {
       const problem = problemOf(error);
       setReport(
         problem.reason === 'login'
-          ? { problem: null, text: trans.__('Saved. Close this form, and log in on its card.') }
-          : { problem, text: '' }
+          ? { kind: 'done', text: trans.__('Saved. Close this form, and log in on its card.') }
+          : { kind: 'problem', problem }
       );
     } finally {
       setBusy(false);
@@ -174,16 +170,16 @@ export function ProfileForm({
     fillVariable(name, tokens.providers.find(known => known.id === id)?.fields ?? []);
   };
   const own = provider ? Object.entries(settingsFor(provider, way)) : [];
-  const ofUse = provider ? Object.entries(common(provider).properties) : [];
+  const ofUse = provider ? Object.entries(common(provider)) : [];
   // The field that is wrong, if the form shows it.
-  const wrong = [...own, ...ofUse].find(([key]) => key === report?.problem?.setting)?.[0];
+  const wrong = [...own, ...ofUse].find(([key]) => key === problem?.setting)?.[0];
   const field = ([key, schema]: [string, IFieldSchema]): React.JSX.Element => {
     const facts = {
       id: `jp-Tokens-form-${key}`,
       name: key,
       schema,
       required: provider ? isRequired(provider, key, way, values) : false,
-      problem: wrong === key ? report?.problem?.message : undefined,
+      problem: wrong === key ? problem?.message : undefined,
       trans
     };
     return schema.writeOnly ? (
@@ -227,7 +223,7 @@ export function ProfileForm({
         await tokens.remove(editable.name);
         onClose();
       } catch (error) {
-        setReport({ problem: problemOf(error), text: '' });
+        setReport({ kind: 'problem', problem: problemOf(error) });
       }
     }
   };
@@ -334,7 +330,7 @@ export function ProfileForm({
           {trans.__('Save')}
         </button>
         <button type="button" className="jp-Tokens-button" onClick={onClose}>
-          {report && !report.problem ? trans.__('Close') : trans.__('Cancel')}
+          {report?.kind === 'done' ? trans.__('Close') : trans.__('Cancel')}
         </button>
         <span className="jp-Tokens-spacer" />
         {editable && (
@@ -349,11 +345,9 @@ export function ProfileForm({
       </div>
       <div ref={end}>
         <div role="status" className="jp-Tokens-outcome">
-          {report?.text}
+          {report?.kind === 'done' && report.text}
         </div>
-        {report?.problem && wrong === undefined && (
-          <ProblemView problem={report.problem} trans={trans} />
-        )}
+        {problem && wrong === undefined && <ProblemView problem={problem} trans={trans} />}
       </div>
     </form>
   );

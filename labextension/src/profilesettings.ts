@@ -1,22 +1,11 @@
 import type { Keeping } from './secretfield';
-import type {
-  IEditable,
-  IFieldSchema,
-  IObjectSchema,
-  IProvider,
-  ISignIn,
-  Params,
-  Setting,
-  Value
-} from './tokens';
+import type { IEditable, IFieldSchema, IProvider, ISignIn, Params, Setting, Value } from './tokens';
 
 /** The common settings that the form shows. */
 const COMMON = ['env', 'timeout', 'allow_create'];
 
 /** The common settings that the form does not show; they are sent back unchanged. */
-const OTHERS = [
-  'provider',
-  'params',
+const UNSEEN = [
   'verify',
   'kernels',
   'notebooks',
@@ -34,7 +23,7 @@ export function providerOf(editable: IEditable | null): string | null {
 
 /** The provider's own settings: the connection first, then the credential. */
 export function own(provider: IProvider): Record<string, IFieldSchema> {
-  const others = [...COMMON, ...OTHERS];
+  const others = [...COMMON, ...UNSEEN, 'provider', 'params'];
   const isWhere = ([key, { format }]: [string, IFieldSchema]): number =>
     Number(format === 'uri' || key === 'region');
   return Object.fromEntries(
@@ -123,38 +112,35 @@ function upperWords(name: string): string {
   return name.toUpperCase().replace(/[^A-Z0-9]+/g, '_');
 }
 
-/** The schema of the common settings that the form shows. */
-export function common(provider: IProvider): IObjectSchema {
-  const { properties } = provider.settings;
-  return {
-    properties: Object.fromEntries(
-      COMMON.flatMap(key => {
-        const schema = properties[key];
-        return schema ? [[key, schema]] : [];
-      })
-    )
-  };
+/** The common settings that the form shows. */
+export function common(provider: IProvider): Record<string, IFieldSchema> {
+  return Object.fromEntries(
+    COMMON.flatMap(key => {
+      const schema = provider.settings.properties[key];
+      return schema ? [[key, schema]] : [];
+    })
+  );
 }
 
 /**
  * The settings that are strings, numbers or booleans; an `env` with several variables as
  * `FIELD=VAR,FIELD=VAR`.
  */
-export function plain(settings: IEditable['settings']): Params {
-  const written = ([key, value]: [string, Value | Params]): [string, Value | Params] => [
-    key,
-    key === 'env' && typeof value === 'object'
-      ? Object.entries(value)
+export function plain({ provider: _, env, ...settings }: IEditable['settings']): Params {
+  const variables =
+    typeof env === 'object'
+      ? Object.entries(env)
           .map(pair => pair.join('='))
           .join(',')
-      : value
-  ];
+      : env;
+  const all: [string, Value | Params | undefined][] = Object.entries({
+    ...settings,
+    env: variables
+  });
   return Object.fromEntries(
-    Object.entries(settings)
-      .map(written)
-      .filter(
-        (entry): entry is [string, Value] => entry[0] !== 'provider' && typeof entry[1] !== 'object'
-      )
+    all.filter(
+      (entry): entry is [string, Value] => entry[1] !== undefined && typeof entry[1] !== 'object'
+    )
   );
 }
 
@@ -163,10 +149,9 @@ export function plain(settings: IEditable['settings']): Params {
  * them too.
  */
 export function unseen(editable: IEditable | null, provider: IProvider): Record<string, Setting> {
-  const shown = new Set([...Object.keys(own(provider)), ...COMMON, 'provider', 'params']);
   return Object.fromEntries(
     Object.entries(editable?.settings ?? {}).filter(
-      ([key]) => !shown.has(key) && key in provider.settings.properties
+      ([key]) => UNSEEN.includes(key) && key in provider.settings.properties
     )
   );
 }
@@ -176,13 +161,9 @@ export function unseen(editable: IEditable | null, provider: IProvider): Record<
  * before.
  */
 export function known(values: Params, provider: IProvider, way: ISignIn | null): Params {
-  const shown = new Set([...Object.keys(settingsFor(provider, way)), ...COMMON]);
+  const shown = { ...settingsFor(provider, way), ...common(provider) };
   return {
-    ...Object.fromEntries(
-      Object.entries(values).filter(
-        ([key]) => shown.has(key) && key in provider.settings.properties
-      )
-    ),
+    ...Object.fromEntries(Object.entries(values).filter(([key]) => key in shown)),
     ...way?.set
   };
 }

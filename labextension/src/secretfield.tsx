@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { HTMLSelect } from '@jupyterlab/ui-components';
 import React from 'react';
 
-import { described, FieldLabel, FieldProblem, hint } from './fields';
+import { described, FieldFrame, hint } from './fields';
 import type { IFieldSchema, Store } from './tokens';
 
 /** Where the server stores a secret; a reference points to a secret that is stored elsewhere. */
@@ -33,8 +33,7 @@ interface ISecretFieldProps {
 export function SecretField(props: ISecretFieldProps): React.JSX.Element {
   const { id, name, schema, required, stored, keeping, stores, onKeeping, problem, trans } = props;
   return (
-    <div className="jp-Tokens-field">
-      <FieldLabel id={id} name={name} schema={schema} required={required} />
+    <FieldFrame {...props}>
       <input
         id={id}
         name={name}
@@ -63,10 +62,6 @@ export function SecretField(props: ISecretFieldProps): React.JSX.Element {
         ))}
         <option value="reference">{trans.__('reference: keyring:, file: or env:')}</option>
       </HTMLSelect>
-      <FieldProblem id={id} problem={problem} />
-      <div className="jp-Tokens-help" id={`${id}-help`}>
-        {schema.description}
-      </div>
-    </div>
+    </FieldFrame>
   );
 }

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
-import { left, type Ticker } from './countdown';
+import { left } from './countdown';
 import type { CurrentNotebook } from './notebook';
 import type { IHolding, ITokens } from './tokens';
 
@@ -11,7 +11,6 @@ export class StatusItem extends Widget {
   constructor(
     private readonly _tokens: ITokens,
     private readonly _notebook: CurrentNotebook,
-    ticker: Ticker,
     private readonly _trans: TranslationBundle,
     show: () => void
   ) {
@@ -22,7 +21,7 @@ export class StatusItem extends Widget {
     node.addEventListener('click', show);
     _tokens.changed.connect(this._look, this);
     _notebook.changed.connect(this._look, this);
-    this._stop = ticker.add(() => this._tell());
+    setInterval(() => this._tell(), 1000);
     this._look();
   }
 
@@ -32,12 +31,6 @@ export class StatusItem extends Widget {
   /** Whether the kernel has a token that expires. */
   get isActive(): boolean {
     return this._next !== null;
-  }
-
-  override dispose(): void {
-    this._stop();
-    Signal.clearData(this);
-    super.dispose();
   }
 
   private _look(): void {
@@ -63,14 +56,12 @@ export class StatusItem extends Widget {
     this.node.textContent = rest
       ? this._trans.__('%1: %2', profile, rest)
       : this._trans.__('%1: expired', profile);
-    this.title.caption = this._trans.__(
+    this.node.title = this._trans.__(
       'This kernel has a token in %1. Click to show all tokens.',
       env ?? profile
     );
-    this.node.title = this.title.caption;
   }
 
-  private readonly _stop: () => void;
   private _next: IHolding | null = null;
 }
 

@@ -7,10 +7,11 @@ export const NAMESPACE = 'jupyter-tokens';
 /** The plugin whose schema holds the settings. */
 export const PLUGIN_ID = `${NAMESPACE}:plugin`;
 
-/** The schema of one of the server's events. */
-export function eventSchema(kind: string): string {
-  return `https://github.com/jupyter-tokens/jupyter_tokens/events/${kind}/v1`;
-}
+/** What the schemas of the server's events begin with. */
+export const EVENTS = 'https://github.com/jupyter-tokens/jupyter_tokens/events/';
+
+/** The server has found a token in a notebook that was to be saved. */
+export const FOUND_EVENT = `${EVENTS}found/v1`;
 
 /** The longest time that a value is shown, in seconds. */
 export const REVEAL_SECONDS = 20;
@@ -295,7 +296,7 @@ export interface IInjectRequest {
 
 /** The profiles of the server, kept up to date; other extensions can use it. */
 export interface ITokens {
-  /** Emitted when anything in this object changes. */
+  /** Emitted when anything in this object may have changed. */
   readonly changed: ISignal<ITokens, void>;
   /** Emitted when a token could not be refreshed. */
   readonly refreshFailed: ISignal<ITokens, IProfile>;

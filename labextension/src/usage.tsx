@@ -9,13 +9,12 @@ interface IUsageProps {
   readonly bench: IBench;
   readonly id: string;
   readonly use: IUse;
-  /** Whether a notebook is open to insert a cell into. */
-  readonly hasNotebook: boolean;
 }
 
 /** Ready-made code that uses a profile's token: to insert as a cell, or to copy. */
-export function Usage({ bench, id, use, hasNotebook }: IUsageProps): React.JSX.Element {
-  const { actions, trans } = bench;
+export function Usage({ bench, id, use }: IUsageProps): React.JSX.Element {
+  const { notebook, actions, trans } = bench;
+  const hasNotebook = notebook.panel !== null;
   const name = use.profile.name;
   const ways = snippets(use);
   const [wanted, setWanted] = React.useState('');

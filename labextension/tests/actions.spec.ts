@@ -4,18 +4,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Actions } from '../src/actions';
 import { TokensModel } from '../src/model';
 import { CurrentNotebook } from '../src/notebook';
-import { attempt, PROBLEM, profile } from './facts';
+import { attempt, INJECTION, listed, PROBLEM, profile } from './facts';
 import { Server } from './server';
 
 const KERNEL = { id: 'k1', notebook: 'a.ipynb', language: 'python' };
-const INJECTION = {
-  id: 'i',
-  state: 'done',
-  env: 'MINE',
-  language: 'python',
-  expires_at: null,
-  kept_by: null
-};
 let server: Server;
 let model: TokensModel;
 let notebook: CurrentNotebook;
@@ -24,7 +16,7 @@ let actions: Actions;
 beforeEach(() => {
   server = new Server();
   server.answers = {
-    'GET profiles': { profiles: [profile()], may_reveal: true, may_edit: true, loaded_in: [] },
+    'GET profiles': listed(profile()),
     'GET holdings': { holdings: [], handles: [] },
     'GET providers': { providers: [], secret_stores: ['file'] }
   };
@@ -130,7 +122,7 @@ it('waits no longer than the user wants to', async () => {
   server.answers['POST profiles/acme/token'] = new Promise<object>(() => undefined);
   const fetched = actions.fetch('acme', {}, false);
   expect(model.busy('acme')).toBe(true);
-  actions.cancel('acme');
+  model.cancel('acme');
   expect(await fetched).toBe(false);
   expect(model.busy('acme')).toBe(false);
   expect(model.outcome('acme')).toMatchObject({
@@ -143,12 +135,13 @@ it.each<[string, string, (actions: Actions) => Promise<boolean>]>([
   ['logs out', 'DELETE profiles/acme/login', own => own.logOut('acme')],
   ['forgets', 'DELETE profiles/acme/token', own => own.forget('acme')],
   ['revokes', 'DELETE handles/h1', own => own.revoke('acme', 'h1')],
-  ['removes from a kernel', 'DELETE kernels/k1/inject', own => own.removeFrom('acme', KERNEL)],
+  ['removes from a kernel', 'DELETE kernels/k1/inject', own => own.removeFrom('acme')],
   ['begins a login', 'POST profiles/acme/login', own => own.logIn('acme', {})]
 ])('waits no longer than the user wants to while it %s', async (_, route, act) => {
+  notebook.kernel = KERNEL;
   server.answers[route] = new Promise<object>(() => undefined);
   const acted = act(actions);
-  actions.cancel('acme');
+  model.cancel('acme');
   expect(await acted).toBe(false);
   expect(model.outcome('acme')).toMatchObject({
     kind: 'done',
@@ -195,12 +188,8 @@ it('hands a value to nobody but who shows it', async () => {
 
 it('refreshes what the cards show, with the parameters it was fetched with', async () => {
   const token_params = { TargetId: 'dlc1' };
-  server.answers['GET profiles'] = {
-    profiles: [profile({ state: 'fresh', token_params }), profile({ name: 'other' })],
-    may_reveal: true,
-    may_edit: true,
-    loaded_in: []
-  };
+  const fetched = profile({ state: 'fresh', token_params });
+  server.answers['GET profiles'] = listed(fetched, profile({ name: 'other' }));
   server.answers['POST profiles/acme/token'] = { has_value: true };
   await model.look();
   await actions.refreshAll();
@@ -267,7 +256,7 @@ describe('a login', () => {
     await vi.advanceTimersByTimeAsync(12_000);
     expect(opened).not.toHaveBeenCalled();
     expect(server.seen.filter(({ path }) => path === 'profiles/acme/login/l1')).toHaveLength(2);
-    actions.cancel('acme');
+    model.cancel('acme');
     expect(await loggedIn).toBe(true);
     expect(model.busy('acme')).toBe(false);
     expect(model.outcome('acme')).toMatchObject({ kind: 'done', text: 'Cancelled.' });
@@ -277,7 +266,7 @@ describe('a login', () => {
     const loggedIn = actions.logIn('acme', {});
     server.answers['GET profiles/acme/login/l1'] = new Promise<object>(() => undefined);
     await vi.advanceTimersByTimeAsync(1500);
-    actions.cancel('acme');
+    model.cancel('acme');
     expect(await loggedIn).toBe(true);
     expect(model.attempt('acme')).toBeNull();
     expect(model.outcome('acme')).toMatchObject({ kind: 'done', text: 'Cancelled.' });

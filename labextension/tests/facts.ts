@@ -25,6 +25,20 @@ export function profile(facts: Partial<IProfile> = {}): IProfile {
   };
 }
 
+/** The server's answer to `GET profiles`. */
+export function listed(...profiles: IProfile[]): object {
+  return { profiles, may_reveal: true, may_edit: true, loaded_in: [] };
+}
+
+export const INJECTION = {
+  id: 'i',
+  state: 'done',
+  env: 'MINE',
+  language: 'python',
+  expires_at: null,
+  kept_by: null
+};
+
 export const PROBLEM: IProblem = {
   message: 'The signature is wrong.',
   reason: 'unauthorized',

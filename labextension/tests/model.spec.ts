@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { TokensModel } from '../src/model';
 import { RequestError } from '../src/request';
-import { eventSchema, type IProfile } from '../src/tokens';
+import { EVENTS, type IProfile } from '../src/tokens';
 import { PROBLEM, profile, PROVIDER } from './facts';
 import { Server } from './server';
 
@@ -56,21 +56,6 @@ describe('TokensModel', () => {
     expect(model.isLoadedIn('k2')).toBe(false);
   });
 
-  it('keeps what has not changed as the same object', async () => {
-    const before = model.profiles;
-    list(profile({ state: 'fresh' }), profile({ name: 'other' }));
-    await model.look();
-    expect(model.profiles?.[0]).not.toBe(before?.[0]);
-    expect(model.profiles?.[1]).toBe(before?.[1]);
-  });
-
-  it('says nothing when nothing has changed', async () => {
-    let changes = 0;
-    model.changed.connect(() => (changes += 1));
-    await model.look();
-    expect(changes).toBe(0);
-  });
-
   it('tells once that a token which was held could not be refreshed', async () => {
     const failed: string[] = [];
     model.refreshFailed.connect((_, { name }) => failed.push(name));
@@ -112,8 +97,8 @@ describe('TokensModel', () => {
   });
 
   it.each([
-    eventSchema('fetched'),
-    eventSchema('held'),
+    `${EVENTS}fetched/v1`,
+    `${EVENTS}held/v1`,
     'https://events.jupyter.org/jupyter_server/kernel_actions/v1'
   ])('looks again when the server says “%s”', async schema => {
     const stream = new Signal<object, Event.Emission>({});
@@ -132,10 +117,10 @@ describe('TokensModel', () => {
     const before = server.answers['GET profiles'] as object;
     const slow = new PromiseDelegate<object>();
     server.answers['GET profiles'] = slow.promise;
-    stream.emit({ schema_id: eventSchema('fetched') });
+    stream.emit({ schema_id: `${EVENTS}fetched/v1` });
     await vi.advanceTimersByTimeAsync(1000);
     list(profile({ state: 'fresh' }));
-    stream.emit({ schema_id: eventSchema('injected') });
+    stream.emit({ schema_id: `${EVENTS}injected/v1` });
     slow.resolve(before);
     await vi.advanceTimersByTimeAsync(1000);
     expect(model.profiles?.map(({ state }) => state)).toEqual(['fresh']);
@@ -149,7 +134,7 @@ describe('TokensModel', () => {
     model.follow({ stream } as unknown as Event.IManager);
     vi.useFakeTimers();
     const before = server.seen.length;
-    stream.emit({ schema_id: eventSchema('found') });
+    stream.emit({ schema_id: `${EVENTS}found/v1` });
     stream.emit({ schema_id: 'https://schema.jupyter.org/other/v1' });
     await vi.advanceTimersByTimeAsync(1000);
     expect(server.seen).toHaveLength(before);
@@ -202,10 +187,7 @@ describe('TokensModel', () => {
     const handle = { id: 'h1', profile: 'acme', params: {}, owner: 'user', uses: 0 };
     server.answers['GET holdings'] = { holdings: [], handles: [handle] };
     await model.look();
-    const before = model.handles;
-    expect(before).toEqual([handle]);
-    await model.look();
-    expect(model.handles).toBe(before);
+    expect(model.handles).toEqual([handle]);
     server.answers['DELETE handles/h1'] = {};
     server.answers['GET holdings'] = { holdings: [], handles: [] };
     await model.revoke('acme', 'h1');

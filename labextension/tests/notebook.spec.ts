@@ -40,5 +40,4 @@ it.each(['julia', null])('has no kernel of the notebook before: %s', async langu
   await vi.waitFor(() =>
     expect(notebook.kernel).toEqual({ id: 'b', notebook: 'b.ipynb', language: language ?? '' })
   );
-  notebook.dispose();
 });

@@ -4,8 +4,7 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-import { Ticker } from '../src/countdown';
-import { Notices, SaveNotices } from '../src/notices';
+import { Notices, noticeSaves } from '../src/notices';
 import type { IHolding, ITokens } from '../src/tokens';
 
 const FOUND = 'https://github.com/jupyter-tokens/jupyter_tokens/events/found/v1';
@@ -15,7 +14,7 @@ let stream: Signal<object, Event.Emission>;
 beforeEach(() => {
   vi.useFakeTimers();
   stream = new Signal<object, Event.Emission>({});
-  new SaveNotices({ stream } as unknown as Event.IManager, nullTranslator.load(''));
+  noticeSaves({ stream } as unknown as Event.IManager, nullTranslator.load(''));
 });
 
 afterEach(() => {
@@ -64,10 +63,8 @@ it('tells once before a token expires that nothing renews', () => {
     { ...held, profile: 'in-python', env: null, kept_by: null }
   ];
   const tokens = { holdings, now: () => Date.now(), refreshFailed: new Signal<object, never>({}) };
-  const ticker = new Ticker();
   const notices = new Notices(
     tokens as unknown as ITokens,
-    ticker,
     nullTranslator.load(''),
     () => undefined
   );

@@ -9,47 +9,32 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Actions } from '../src/actions';
 import { addCommands, CommandIDs } from '../src/commands';
-import { Ticker } from '../src/countdown';
 import { LastParams } from '../src/lastparams';
 import { TokensModel } from '../src/model';
 import { CurrentNotebook } from '../src/notebook';
 import { TokensPanel } from '../src/panel';
 import type { IProfile } from '../src/tokens';
-import { PROBLEM, profile, PROVIDER } from './facts';
+import { INJECTION, listed, PROBLEM, profile, PROVIDER } from './facts';
 import { Server } from './server';
 
 const trans = nullTranslator.load('');
 const HELD = { state: 'fresh', expires_at: '2126-01-01T00:00:00Z', has_value: true } as const;
-const INJECTION = {
-  id: 'i',
-  state: 'queued',
-  env: 'ACME_TOKEN',
-  language: 'python',
-  expires_at: null,
-  kept_by: null
-};
 let server: Server;
 let model: TokensModel;
 let panel: TokensPanel;
 let commands: CommandRegistry;
 
 function list(facts: Partial<IProfile>, holdings: object[] = [], handles: object[] = []): void {
-  server.answers['GET profiles'] = {
-    profiles: [profile(facts), profile({ name: 'other' })],
-    may_reveal: true,
-    may_edit: true,
-    loaded_in: []
-  };
+  server.answers['GET profiles'] = listed(profile(facts), profile({ name: 'other' }));
   server.answers['GET holdings'] = { holdings, handles };
 }
 
-/** The button with this label, as soon as it is there. */
-function button(label: string): Promise<HTMLElement> {
-  return vi.waitFor(() => {
-    const found = panel.node.querySelector<HTMLElement>(`button[aria-label="${label}"]`);
-    return found ?? expect.fail(`no button “${label}”`);
-  });
+/** What is in the panel, or in a dialog, as soon as it is there. */
+function there<T extends HTMLElement>(selector: string): Promise<T> {
+  return vi.waitFor(() => document.querySelector<T>(selector) ?? expect.fail(`no ${selector}`));
 }
+
+const button = (label: string): Promise<HTMLElement> => there(`button[aria-label="${label}"]`);
 
 async function press(label: string): Promise<void> {
   const found = await button(label);
@@ -81,18 +66,8 @@ beforeEach(async () => {
   const lastParams = new LastParams(null);
   const actions = new Actions(model, notebook, trans);
   panel = new TokensPanel({
-    tokens: model,
-    notebook,
     sessions: sessions as unknown as Session.IManager,
-    ready: Promise.resolve(),
-    bench: {
-      actions,
-      lastParams,
-      now: () => model.now(),
-      ticker: new Ticker(),
-      trans,
-      values: () => Promise.resolve([])
-    }
+    bench: { tokens: model, notebook, actions, lastParams, trans }
   });
   commands = new CommandRegistry();
   addCommands(commands, {
@@ -128,9 +103,7 @@ describe('the result of a command', () => {
   });
 
   it.each(['history', 'search', 'form'])('is shown in place of the %s', async view => {
-    const field = await vi.waitFor(
-      () => panel.node.querySelector<HTMLInputElement>('[type=search]') ?? expect.fail()
-    );
+    const field = await there<HTMLInputElement>('[type=search]');
     if (view === 'history') {
       await press('History');
     } else if (view === 'search') {
@@ -146,12 +119,8 @@ describe('the result of a command', () => {
   });
 
   it('is shown on any of many cards, which gets the focus of the form', async () => {
-    server.answers['GET profiles'] = {
-      profiles: Array.from({ length: 40 }, (_, number) => profile({ name: `p${number}` })),
-      may_reveal: true,
-      may_edit: true,
-      loaded_in: []
-    };
+    const many = Array.from({ length: 40 }, (_, number) => profile({ name: `p${number}` }));
+    server.answers['GET profiles'] = listed(...many);
     await model.look();
     await button('Fetch p39');
     panel.add();
@@ -173,7 +142,7 @@ describe('the result of a command', () => {
     server.answers['PUT profiles/acme'] = saved.promise;
     server.answers['POST profiles/acme/token'] = { has_value: true };
     await panel.edit('acme');
-    const form = await vi.waitFor(() => panel.node.querySelector('form') ?? expect.fail());
+    const form = await there<HTMLFormElement>('form');
     form.reportValidity = () => true;
     const field = form.querySelector<HTMLInputElement>('input:not(:disabled)');
     typeIn(field, 'one');
@@ -187,16 +156,14 @@ describe('the result of a command', () => {
 
   it('is a notification if the form is not saved', async () => {
     panel.add();
-    const field = await vi.waitFor(
-      () => panel.node.querySelector<HTMLInputElement>('#jp-Tokens-form-name') ?? expect.fail()
-    );
+    const field = await there<HTMLInputElement>('#jp-Tokens-form-name');
     typeIn(field, 'mine');
     await inject();
     expect(field.value).toBe('mine');
     expect(notified()).toContain(PROBLEM.message);
-    server.answers['POST kernels/k1/inject'] = { ...INJECTION, state: 'done' };
+    server.answers['POST kernels/k1/inject'] = INJECTION;
     await inject();
-    expect(notified()).toContain('ACME_TOKEN is set in a.ipynb (python).');
+    expect(notified()).toContain('MINE is set in a.ipynb (python).');
     expect(scrolled).not.toHaveBeenCalled();
   });
 });
@@ -207,9 +174,7 @@ describe('the form to edit a profile', () => {
     server.answers['GET profiles/acme'] = asked.promise;
     const edited = panel.edit('acme');
     panel.add();
-    const name = await vi.waitFor(
-      () => panel.node.querySelector<HTMLInputElement>('#jp-Tokens-form-name') ?? expect.fail()
-    );
+    const name = await there<HTMLInputElement>('#jp-Tokens-form-name');
     typeIn(name, 'mine');
     asked.resolve({ name: 'acme', settings: { provider: PROVIDER.id }, secrets: [] });
     await edited;
@@ -248,9 +213,7 @@ describe('the focus', () => {
     server.answers[route] = answer.promise;
     await press(label);
     if (label === REVOKE[0]) {
-      const agree = (): HTMLElement =>
-        document.querySelector<HTMLElement>('.jp-Dialog .jp-mod-accept') ?? expect.fail();
-      (await vi.waitFor(agree)).click();
+      (await there('.jp-Dialog .jp-mod-accept')).click();
     }
     await vi.waitFor(() => expect(model.busy('acme')).toBe(true));
     expect(focused()).toBe(label);
@@ -259,7 +222,7 @@ describe('the focus', () => {
       cell.focus();
     }
     list(label === FORGET[0] ? {} : HELD);
-    answer.resolve({ ...INJECTION, state: 'done' });
+    answer.resolve(INJECTION);
     await vi.waitFor(() => expect(panel.node.querySelector(`[aria-label="${label}"]`)).toBeNull());
     expect(model.outcome('acme')?.kind).toBe('done');
     expect(focused()).toBe(after);
@@ -271,9 +234,7 @@ describe('the focus', () => {
     await model.look();
     server.answers['POST profiles/acme/token'] = { value: 's3cret', expires_at: HELD.expires_at };
     await press('Reveal acme');
-    const hide = await vi.waitFor(
-      () => panel.node.querySelector<HTMLElement>('.jp-Tokens-hide') ?? expect.fail()
-    );
+    const hide = await there('.jp-Tokens-hide');
     hide.focus();
     list({});
     await model.look();
@@ -294,9 +255,7 @@ describe('the focus', () => {
 
 it('announces a result, and not each second of its countdown', async () => {
   model.setOutcome('acme', { kind: 'done', text: 'Fetched.', expiresAt: HELD.expires_at });
-  const result = (): Element =>
-    panel.node.querySelector('.jp-Tokens-outcome:has(time)') ?? expect.fail();
-  const shown = await vi.waitFor(result);
+  const shown = await there('.jp-Tokens-outcome:has(time)');
   expect(shown.textContent).toMatch(/^Fetched\. .* left$/);
   expect(shown.querySelector('[role=status]')?.textContent).toBe('Fetched.');
 });

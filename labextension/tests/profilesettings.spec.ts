@@ -94,7 +94,7 @@ it('sends back what it does not show', () => {
     sdk: 'aws'
   });
   expect(Object.keys(own(provider))).toEqual(['endpoint', 'client_secret']);
-  expect(Object.keys(common(provider).properties)).not.toContain('inject_at_start');
+  expect(Object.keys(common(provider))).not.toContain('inject_at_start');
 });
 
 const CLOUD: IProvider = {

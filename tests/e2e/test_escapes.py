@@ -9,11 +9,13 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+import zmq
 
 from jupyter_tokens._util.encodings import forms_of
 from jupyter_tokens.cli.demo import write_config
@@ -63,8 +65,6 @@ class Kernel:
                 self.client.input("answer")
             channels = [self.client.shell_channel, self.client.iopub_channel]
             sockets = [channel.socket for channel in (*channels, self.client.stdin_channel)]
-            import zmq
-
             assert any(zmq.select(sockets, [], [], WAIT)[0]), heard
             for channel in channels:
                 while channel.msg_ready():
@@ -121,17 +121,16 @@ def environment(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> d
 
 @pytest.fixture(scope="module")
 def kernel(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    started = Kernel(environment, tmp_path_factory.mktemp("kernel"))
-    heard = started.run(PREPARE.replace("SECRET", repr(SECRET)))
-    assert '"ename"' not in heard
-    assert "cannot search" not in heard
-    yield started
-    started.close()
+    with closing(Kernel(environment, tmp_path_factory.mktemp("kernel"))) as started:
+        heard = started.run(PREPARE.replace("SECRET", repr(SECRET)))
+        assert '"ename"' not in heard
+        assert "cannot search" not in heard
+        yield started
 
 
 @pytest.fixture(scope="module")
 def value(sandbox: Sandbox, kernel: Kernel) -> str:
-    return next(value for value, token in sandbox.issued.items() if token.api == "oneaccess")
+    return list(sandbox.issued)[-1]
 
 
 def leaks(text: str, value: str) -> list[str]:
@@ -178,12 +177,9 @@ def test_what_ipython_records_has_no_value(
     environment: dict[str, str], sandbox: Sandbox, tmp_path: Path, name: str
 ) -> None:
     # What was typed is recorded, so nobody may have typed a value in this kernel.
-    recorded = Kernel(environment, tmp_path)
-    try:
+    with closing(Kernel(environment, tmp_path)) as recorded:
         recorded.run(PREPARE.replace("SECRET", "'no secret'"))
         recorded.run(f"value\n---\nprint(value)\n---\n{RECORDS[name]}")
-    finally:
-        recorded.close()
     written = (tmp_path / "record.txt").read_text(encoding="utf-8")
     assert not leaks(written, list(sandbox.issued)[-1])
     assert LABELS.search(written)
@@ -256,17 +252,13 @@ def test_the_configuration_switches_it_off(environment: dict[str, str], sandbox:
     profile = tmp_path / "ipython" / "profile_default"
     profile.mkdir(parents=True)
     (profile / "ipython_config.py").write_text("get_config().TokenMagics.redact = False\n", encoding="utf-8")
-    quiet = Kernel(environment | {"IPYTHONDIR": str(tmp_path / "ipython")}, tmp_path)
-    try:
+    with closing(Kernel(environment | {"IPYTHONDIR": str(tmp_path / "ipython")}, tmp_path)) as quiet:
         heard = quiet.run(PREPARE.replace("SECRET", "'no secret'") + "print(value)")
-        assert leaks(heard, list(sandbox.issued)[-1])
-    finally:
-        quiet.close()
+    assert leaks(heard, list(sandbox.issued)[-1])
 
 
 def test_unloading_and_loading_again(environment: dict[str, str], tmp_path: Path) -> None:
-    again = Kernel(environment, tmp_path)
-    try:
+    with closing(Kernel(environment, tmp_path)) as again:
         again.run(PREPARE.replace("SECRET", "'no secret'"))
         assert LABELS.search(again.run("%reload_ext jupyter_tokens\nprint(value)"))
         heard = again.run("%unload_ext jupyter_tokens\nprint(value)")
@@ -279,8 +271,6 @@ def test_unloading_and_loading_again(environment: dict[str, str], tmp_path: Path
         )
         assert "set() ipykernel.iostream []" in left
         assert LABELS.search(again.run("%load_ext jupyter_tokens\n%reload_ext jupyter_tokens\nprint(value)"))
-    finally:
-        again.close()
 
 
 IN_PROCESS = """

@@ -17,7 +17,7 @@ from jupyter_tokens.sandbox import Sandbox, running
 from ..hearing import free_port
 from ..labextension.served import DEADLINE, Served, environment, serving
 from ..sampling import long
-from .test_inject import kernel, value_of
+from .test_inject import kernel
 
 JUPYTER_TOKENS = Path(sys.executable).with_name("jupyter-tokens")
 
@@ -79,7 +79,7 @@ def test_a_gateways_kernel_gets_its_token_by_a_handle(tmp_path: Path) -> None:
             assert "gateway" in refused.json()["message"]
             assert python.run("%load_ext jupyter_tokens") == ""
             assert "served: handle" in python.run("%gettoken oneaccess --env REMOTE_TOKEN")
-            value = value_of(served, "oneaccess")
+            value = served.value_of("oneaccess")
             assert python.digest("REMOTE_TOKEN") == sha256(value.encode()).hexdigest()
             assert python.run("print(os.environ['REMOTE_TOKEN'])") == "[token oneaccess]"
             assert "oneaccess" in python.run("%tokens")

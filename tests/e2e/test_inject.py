@@ -121,12 +121,6 @@ def listening(served: Served, kernel_id: str, home: Path | None = None) -> Itera
         client.stop_channels()
 
 
-def value_of(served: Served, profile: str) -> str:
-    """The token that the server holds."""
-    answer = served.ask("POST", f"jupyter-tokens/profiles/{profile}/token", {"reveal": True})
-    return str(answer.json()["value"])
-
-
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with running(Sandbox()) as found:
@@ -165,7 +159,7 @@ class TestTheKernelItself:
     def test_inject_is_gettoken(self, served: Served) -> None:
         with kernel(served) as python:
             assert python.injected("oneaccess")["kept_by"] == "kernel"
-            value = value_of(served, "oneaccess")
+            value = served.value_of("oneaccess")
             assert python.digest("ONEACCESS_TOKEN") == sha256(value.encode()).hexdigest()
             assert python.run("print(os.environ['ONEACCESS_TOKEN'])") == "[token oneaccess]"
             assert python.run("!printenv ONEACCESS_TOKEN") == "[token oneaccess]"
@@ -192,7 +186,7 @@ class TestTheKernelItself:
                 "shell.user_expressions = evaluate"
             )
             assert python.injected("oneaccess")["kept_by"] == "kernel"
-            value = value_of(served, "oneaccess")
+            value = served.value_of("oneaccess")
             # On a busy machine what is injected at the start may come as late.
             count = "sum(b'oneaccess'.hex() in repr(wanted) for wanted, _ in asked)"
             assert python.run(f"print({count})") == "1"
@@ -214,7 +208,7 @@ class TestTheKernelItself:
             python.injected("oneaccess", refresh=True)
             now = python.digest("ONEACCESS_TOKEN")
             assert now != first
-            assert now == sha256(value_of(served, "oneaccess").encode()).hexdigest()
+            assert now == sha256(served.value_of("oneaccess").encode()).hexdigest()
 
     def test_parameters_are_those_of_a_magic(self, served: Served) -> None:
         with kernel(served) as python:
@@ -358,7 +352,7 @@ def test_over_encrypted_channels(tmp_path: Path, sandbox: Sandbox) -> None:
         assert facts["curve_publickey"]
         assert python.held() == {("begun", "BEGUN_TOKEN", "server")}
         assert python.injected("oneaccess")["kept_by"] == "server"
-        digest = sha256(value_of(served, "oneaccess").encode()).hexdigest()
+        digest = sha256(served.value_of("oneaccess").encode()).hexdigest()
         assert python.digest("ONEACCESS_TOKEN") == digest
         python.run("%load_ext jupyter_tokens")
         assert "served: server" in python.run("%tokens")
@@ -397,7 +391,7 @@ class TestXeusPython:
             xeus.run("raise ValueError(os.environ['ONEACCESS_TOKEN'])")
             # Its error may come after it says that it is idle.
             until(lambda: xeus.run("print('after')") and '"evalue": "[token oneaccess]"' in xeus.heard)
-            assert value_of(served, "oneaccess") not in xeus.heard
+            assert served.value_of("oneaccess") not in xeus.heard
             until(lambda: ("oneaccess", "ONEACCESS_TOKEN", "kernel") in xeus.held())
             assert "served: server" in xeus.run("%tokens")
             assert xeus.injected("eiam")["kept_by"] == "kernel"

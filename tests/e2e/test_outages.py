@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
@@ -213,13 +213,8 @@ def of_the_server(kernel_id: str) -> Path:
     return Path(os.environ["JUPYTER_RUNTIME_DIR"]) / f"kernel-{kernel_id}.json"
 
 
-@contextmanager
-def notebook(file: Path) -> Iterator[Kernel]:
-    kernel = Kernel(str(file))
-    try:
-        yield kernel
-    finally:
-        kernel.close()
+def notebook(file: Path) -> closing[Kernel]:
+    return closing(Kernel(str(file)))
 
 
 @pytest.fixture
@@ -261,6 +256,13 @@ def kernel(server: Server) -> Iterator[Kernel]:
             process.kill()
 
 
+def recovers(kernel: Kernel, api: Api) -> None:
+    """The variable gets a fresh token, which the API knows."""
+    kernel.run("until(lambda: value() != first and not row().error)")
+    assert kernel.ask("[value() != first, row().state]") == [True, "fresh"]
+    assert api.knows(kernel)
+
+
 def test_the_server_is_killed_and_comes_back(server: Server, kernel: Kernel, api: Api) -> None:
     server.kill()
     # What lives goes on being served, also past the client's own table.
@@ -277,12 +279,10 @@ def test_the_server_is_killed_and_comes_back(server: Server, kernel: Kernel, api
     assert "('aging', 'ServerGone')" in told
     assert "could not" not in kernel.run("1 + 1")
     server.start()
-    kernel.run("until(lambda: value() != first and not row().error)")
-    assert kernel.ask("[value() != first, row().state]") == [True, "fresh"]
+    recovers(kernel, api)
     listed = kernel.run("%tokens")
     assert "gone" not in listed
     assert "served: server" in listed
-    assert api.knows(kernel)
 
 
 @long
@@ -300,12 +300,10 @@ def test_the_server_hangs_and_goes_on(server: Server, kernel: Kernel, api: Api) 
     assert "could not be kept fresh" in told
     assert "TimedOut" in told
     server.go_on()
-    kernel.run("until(lambda: value() != first and not row().error)")
-    assert kernel.ask("[value() != first, row().state]") == [True, "fresh"]
+    recovers(kernel, api)
     listed = kernel.run("%tokens")
     assert "does not answer" not in listed
     assert "served: server" in listed
-    assert api.knows(kernel)
 
 
 @long
@@ -318,9 +316,7 @@ def test_the_api_is_killed_and_comes_back(server: Server, kernel: Kernel, api: A
     assert "NetworkError" in told
     assert "served: server" in kernel.run("%tokens")
     api.start()
-    kernel.run("until(lambda: value() != first and not row().error)")
-    assert kernel.ask("[value() != first, row().state]") == [True, "fresh"]
-    assert api.knows(kernel)
+    recovers(kernel, api)
 
 
 @long

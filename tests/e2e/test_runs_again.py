@@ -14,7 +14,7 @@ import pytest
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox
 
-from ..notebook_runs import PatientClient
+from ..notebook_runs import PatientClient, notebook_of
 from ..sampling import long
 
 DEADLINE = 300
@@ -29,9 +29,7 @@ def configured(config_dir: Path, tmp_path: Path, sandbox: Sandbox) -> None:
 
 
 def executed(*sources: str) -> Any:
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=spec)
+    notebook = notebook_of(*sources)
     PatientClient(notebook, store_widget_state=False).execute()
     return notebook
 

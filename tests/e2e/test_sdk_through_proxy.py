@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import http.client
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import requests
-from alibabacloud_eiam20211201.client import Client as EiamClient
-from alibabacloud_eiam20211201.models import ObtainApplicationTokenRequest
 from alibabacloud_pai_dlc20201203.client import Client as PaiClient
 from alibabacloud_pai_dlc20201203.models import GetJobRequest, GetTokenRequest, TokenSettings
 from alibabacloud_tea_openapi.exceptions import ClientException, ThrottlingException
-from alibabacloud_tea_openapi.utils_models import Config
-from astraSDK.common import SDKCommon
 from huaweicloudsdkcore.exceptions import exceptions as huawei
 
 from jupyter_tokens.sandbox import Sandbox, running
-from jupyter_tokens.sandbox.astra import ACCOUNT, TOKEN, USER
-from jupyter_tokens.sandbox.eiam import APPLICATION, INSTANCE
-from jupyter_tokens.sandbox.eiam import TOKEN as APPLICATION_TOKEN
+from jupyter_tokens.sandbox.astra import TOKEN, USER
 from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 
-from ..cli.machine import jupyter_server, write_profiles
 from ..doubles import loopback
-from .test_official_sdks import demanager, notebook
+from ..labextension.served import Served, serving
+from .test_official_sdks import alibaba_config, demanager, eiam, notebook, pai, toolkit
 
-LOGIN = "jupyter-server-token-of-the-user"
+LOGIN = Served.token
 OWN = ("LTAIofthesdk", "secret-of-the-sdk")
+KEYS: dict[str, Any] = dict(zip(("access_key_id", "access_key_secret"), OWN, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +38,10 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def proxy(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real server's proxy URL, to which a profile's name is added."""
-    home = tmp_path_factory.mktemp("server")
-    secrets = home / "secrets"
-    secrets.mkdir()
-    profiles = sandbox.profiles(secrets)
-    for name in ("modelarts", "pai-dlc"):
-        profiles[name]["params"] = {}
-    write_profiles(home, profiles)
-    places = dict.fromkeys(("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"), str(home))
-    options = ["--ServerApp.base_url=/team/", f"--ServerApp.root_dir={home}", f"--IdentityProvider.token={LOGIN}"]
-    with jupyter_server(home / "server.log", *options, environment={**os.environ, **places}) as url:
-        yield f"{url}/team/jupyter-tokens/proxy"
-    log = (home / "server.log").read_text()
-    for secret in secrets.iterdir():
-        assert secret.read_text() not in log
+    profiles = sandbox.profiles(tmp_path_factory.mktemp("secrets"))
+    without = {name: {**profiles[name], "params": {}} for name in ("modelarts", "pai-dlc")}
+    with serving("jupyterlab", tmp_path_factory.mktemp("server"), sandbox, without) as served:
+        yield f"{served.url}/jupyter-tokens/proxy"
 
 
 @pytest.fixture(autouse=True)
@@ -90,42 +74,31 @@ def host_of(url: str) -> Iterator[str]:
         yield served.url
 
 
-# --- Alibaba -----------------------------------------------------------------------------------------------------
-
-
-def config(url: str) -> Config:
-    return Config(access_key_id=OWN[0], access_key_secret=OWN[1], endpoint=url.removeprefix("http://"), protocol="HTTP")
-
-
 def test_pai_dlc_with_all_of_its_parameters(sandbox: Sandbox, proxy: str) -> None:
     settings = TokenSettings(enable_cross_account_access=True, enable_log_download_job=False)
     wanted = GetTokenRequest(target_type="job", target_id="dlc 1*~é", expire_time=60, token_settings=settings)
     with host_of(f"{proxy}/pai-dlc") as url:
-        answer = PaiClient(config(url)).get_token(wanted)
+        answer = pai(url, request=wanted, **KEYS)
     assert (answer.status_code, answer.body.token[:4]) == (200, "eyJh")
     assert answer.body.request_id
     assert sandbox.requests["pai-dlc"] == 1
 
 
 def test_eiam(sandbox: Sandbox, proxy: str) -> None:
-    wanted = ObtainApplicationTokenRequest(
-        instance_id=INSTANCE, application_id=APPLICATION, application_token_id=APPLICATION_TOKEN
-    )
     with host_of(f"{proxy}/eiam") as url:
-        token = EiamClient(config(url)).obtain_application_token(wanted).body.application_token
+        token = eiam(url, **KEYS).body.application_token
     assert (token.status, token.application_token[:4]) == ("enabled", "SATF")
     assert sandbox.requests["eiam"] == 1
 
 
 def test_alibabas_refusals_are_read_by_its_sdk(sandbox: Sandbox, proxy: str) -> None:
     with host_of(f"{proxy}/pai-dlc") as url:
-        client = PaiClient(config(url))
         sandbox.plan({"api": "pai-dlc", "kind": 403})
         with pytest.raises(ClientException) as refused:
-            client.get_token(GetTokenRequest())
+            pai(url, request=GetTokenRequest(), **KEYS)
         sandbox.plan({"api": "pai-dlc", "kind": "throttle", "retry_after": 2})
         with pytest.raises(ThrottlingException) as throttled:
-            client.get_token(GetTokenRequest())
+            pai(url, request=GetTokenRequest(), **KEYS)
     assert (refused.value.status_code, refused.value.code) == (403, "NoPermission")
     assert refused.value.request_id
     assert (throttled.value.code, throttled.value.retry_after) == ("Throttling.User", 2000)
@@ -133,20 +106,16 @@ def test_alibabas_refusals_are_read_by_its_sdk(sandbox: Sandbox, proxy: str) -> 
 
 def test_another_call_of_the_sdk_ends_at_the_server(sandbox: Sandbox, proxy: str) -> None:
     with host_of(f"{proxy}/pai-dlc") as url, pytest.raises(ClientException) as refused:
-        PaiClient(config(url)).get_job("dlc1", GetJobRequest())
+        PaiClient(alibaba_config(url, **KEYS)).get_job("dlc1", GetJobRequest())
     assert refused.value.status_code == 404
     assert sum(sandbox.requests.values()) == 0
 
 
-# --- Huawei ------------------------------------------------------------------------------------------------------
-
-
 def test_modelarts_in_both_forms(sandbox: Sandbox, proxy: str) -> None:
     with host_of(f"{proxy}/modelarts") as url:
-        shown = notebook(url, access=OWN)
-        answer = demanager(url, access=OWN)
+        shown, told = notebook(url, access=OWN), demanager(url, access=OWN)
     assert (shown.id, shown.status) == (NOTEBOOK, "RUNNING")
-    assert set(answer) == {"token"}
+    assert set(told) == {"token"}
     assert sandbox.requests["modelarts"] == 2
 
 
@@ -157,27 +126,12 @@ def test_huaweis_refusals_are_read_by_its_sdk(sandbox: Sandbox, proxy: str) -> N
     assert (refused.value.status_code, refused.value.error_code) == (403, "ModelArts.0108")
 
 
-# --- those that take a whole address -----------------------------------------------------------------------------
-
-
-class Tokens(SDKCommon):
-    """The toolkit has no class for tokens; this is how its others call the API."""
-
-    def call(self, path: str) -> requests.Response:
-        answer: requests.Response = self.apicall("get", f"{self.base}{path}", {}, self.headers, {}, quiet=True)
-        return answer
-
-
 def test_the_astra_toolkit_with_the_servers_token_as_its_bearer(sandbox: Sandbox, proxy: str) -> None:
-    session = requests.Session()
-    session.trust_env = False
-    session.headers["Authorization"] = f"Bearer {LOGIN}"
-    base = f"{proxy}/astra/accounts/{ACCOUNT}/"
-    tokens = Tokens({"base": base, "session": session, "domain": proxy, "account_id": ACCOUNT})
-    stored = tokens.jsonifyResults(tokens.call(f"core/v1/users/{USER}/tokens/{TOKEN}"))
+    tokens = toolkit(f"{proxy}/astra", LOGIN)
+    stored = tokens.jsonifyResults(tokens.call("get", f"/{TOKEN}"))
     assert (stored["id"], stored["userID"]) == (TOKEN, USER)
     assert sandbox.requests["astra"] == 1
-    assert tokens.call(f"core/v1/users/{USER}/tokens").status_code == 404
+    assert tokens.call("get").status_code == 404
     assert sandbox.requests["astra"] == 1
 
 

@@ -93,6 +93,17 @@ def serving_tls(
         yield client
 
 
+def issued(folder: Path) -> tuple[Path, Path, Path]:
+    """The PEM files of an authority, and of a certificate for 127.0.0.1 and its key."""
+    ca = trustme.CA()
+    made = ca.issue_cert("127.0.0.1")
+    authority, certificate, key = (folder / f"{name}.pem" for name in ("authority", "certificate", "key"))
+    ca.cert_pem.write_to_path(authority)
+    made.cert_chain_pems[0].write_to_path(certificate)
+    made.private_key_pem.write_to_path(key)
+    return authority, certificate, key
+
+
 def test_over_tls_with_the_servers_own_certificate(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
     certificate, key = self_signed(tmp_path)
     with serving_tls(config, certificate, key, certificate) as client:
@@ -102,12 +113,7 @@ def test_over_tls_with_the_servers_own_certificate(tmp_path: Path, config: Path,
 
 @long
 def test_over_tls_with_a_certificate_of_an_authority(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
-    ca = trustme.CA()
-    issued = ca.issue_cert("127.0.0.1")
-    authority, certificate, key = (tmp_path / f"{name}.pem" for name in ("authority", "certificate", "key"))
-    ca.cert_pem.write_to_path(authority)
-    issued.cert_chain_pems[0].write_to_path(certificate)
-    issued.private_key_pem.write_to_path(key)
+    authority, certificate, key = issued(tmp_path)
     with serving_tls(config, certificate, key, authority) as client:
         assert "served: server" in card_of(client)
     assert sandbox.requests["oneaccess"] == 1
@@ -129,12 +135,7 @@ def test_over_tls_no_other_certificate_is_trusted(tmp_path: Path, config: Path, 
 def test_to_a_server_that_asks_for_the_hubs_certificates(
     tmp_path: Path, config: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, passed_on: bool
 ) -> None:
-    ca = trustme.CA()
-    issued = ca.issue_cert("127.0.0.1")
-    authority, certificate, key = (tmp_path / f"{name}.pem" for name in ("authority", "certificate", "key"))
-    ca.cert_pem.write_to_path(authority)
-    issued.cert_chain_pems[0].write_to_path(certificate)
-    issued.private_key_pem.write_to_path(key)
+    authority, certificate, key = issued(tmp_path)
     if passed_on:
         # As JupyterHub does with internal_ssl: one certificate, to serve with and to show.
         monkeypatch.setenv("JUPYTERHUB_SSL_CERTFILE", str(certificate))

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox
 
-from ..notebook_runs import PatientClient
+from ..notebook_runs import PatientClient, notebook_of
 
 DEADLINE = 300
 TIMED = """\
@@ -34,12 +33,6 @@ def configured(config_dir: Path, tmp_path: Path, sandbox: Sandbox) -> None:
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     write_config(config_dir, {**sandbox.profiles(secrets), **sandbox.neighbours(secrets)})
-
-
-def notebook_of(*sources: str) -> Any:
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    return nbformat.v4.new_notebook(cells=cells, metadata=spec)
 
 
 def test_it_takes_less_than_a_second_and_asks_nobody(sandbox: Sandbox) -> None:

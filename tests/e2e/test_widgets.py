@@ -1,4 +1,4 @@
-"""The widgets in a real browser, and what is saved afterwards."""
+"""The widgets and the magics in a real browser, and what is saved afterwards."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Locator, expect
 
 from jupyter_tokens.widgets.row import TARGET
 
+from ..labextension.served import Served
 from ..sampling import long
 from .browser import (
     SCREENSHOTS,
-    Lab,
+    THEMES,
     chromium,
     jp_asyncio_loop,
     jp_server_cleanup,
@@ -51,7 +51,9 @@ print("end.")
 
 
 @long
-def test_the_countdown_goes_on_while_a_cell_runs_and_a_click_is_served_after_it(open_notebook: Any, lab: Lab) -> None:
+def test_the_countdown_goes_on_while_a_cell_runs_and_a_click_is_served_after_it(
+    open_notebook: Any, lab: Served
+) -> None:
     notebook = open_notebook(PANEL, UNTIL_TOLD.format("go-on"))
     panel = notebook.run(0)
     for profile in ("modelarts", "pai-dlc", "oneaccess", "astra", "eiam"):
@@ -67,12 +69,12 @@ def test_the_countdown_goes_on_while_a_cell_runs_and_a_click_is_served_after_it(
     # A click is a message to the kernel, which reads it when the cell has ended.
     press(row(panel, "eiam"), "Fetch")
     expect(busy).not_to_contain_text("end.")
-    (lab.notebooks / "go-on").touch()
+    (lab.root / "go-on").touch()
     expect(busy).to_contain_text("end.")
     expect(row(panel, "eiam")).to_contain_text("fresh 23 h")
 
 
-def test_a_panel_counts_down_in_the_very_cell_that_shows_it(open_notebook: Any, lab: Lab) -> None:
+def test_a_panel_counts_down_in_the_very_cell_that_shows_it(open_notebook: Any, lab: Served) -> None:
     cell = (
         "%load_ext jupyter_tokens\n%gettoken oneaccess\nfrom jupyter_tokens import TokenPanel\ndisplay(TokenPanel())\n"
     )
@@ -82,20 +84,22 @@ def test_a_panel_counts_down_in_the_very_cell_that_shows_it(open_notebook: Any, 
     seen = row(panel, "oneaccess").inner_text()
     expect(row(panel, "oneaccess")).not_to_have_text(seen)
     expect(panel).not_to_contain_text("end.")
-    (lab.notebooks / "go-on-too").touch()
+    (lab.root / "go-on-too").touch()
     expect(panel).to_contain_text("end.")
 
 
-def test_an_error_stands_at_its_profile_with_code_and_request_id_until_it_is_over(open_notebook: Any, lab: Lab) -> None:
+def test_an_error_stands_at_its_profile_with_code_and_request_id_until_it_is_over(
+    open_notebook: Any, lab: Served
+) -> None:
     notebook = open_notebook(PANEL)
     panel = notebook.run(0)
-    lab.fails("modelarts", "401")
+    lab.sandbox.plan({"api": "modelarts", "kind": "401", "times": None})
     press(row(panel, "modelarts"), "Refresh")
     alert = row(panel, "modelarts").get_by_role("alert")
     expect(alert).to_contain_text("code ")
     expect(alert).to_contain_text("request id ")
     expect(row(panel, "modelarts")).to_contain_text("failed")
-    httpx.delete(f"{lab.sandbox.url}/_sandbox/faults").raise_for_status()
+    lab.sandbox.clear_faults()
     press(row(panel, "modelarts"), "Refresh")
     expect(row(panel, "modelarts")).to_contain_text("fresh")
     expect(panel.get_by_role("alert")).to_have_count(0)
@@ -156,7 +160,7 @@ def test_profiles_that_come_late_appear_by_themselves(open_notebook: Any) -> Non
 
 
 @long
-def test_without_a_place_for_it_no_value_is_revealed(open_notebook: Any, lab: Lab) -> None:
+def test_without_a_place_for_it_no_value_is_revealed(open_notebook: Any, lab: Served) -> None:
     notebook = open_notebook("from jupyter_tokens import TokenCard\nTokenCard('oneaccess')")
     card = notebook.run(0)
     press(card, "Fetch")
@@ -187,7 +191,7 @@ def test_a_cell_that_is_run_again_leaves_nothing_of_what_it_showed_before(open_n
     assert re.search(r" 1 end\.", first)
 
 
-def test_what_is_saved_holds_no_token_in_any_form(open_notebook: Any, lab: Lab) -> None:
+def test_what_is_saved_holds_no_token_in_any_form(open_notebook: Any, lab: Served) -> None:
     notebook = open_notebook(PANEL, "from jupyter_tokens import TokenCard\nTokenCard('oneaccess')")
     panel, card = notebook.run(0), notebook.run(1)
     for profile in ("modelarts", "pai-dlc", "oneaccess", "eiam"):
@@ -204,13 +208,13 @@ def test_what_is_saved_holds_no_token_in_any_form(open_notebook: Any, lab: Lab) 
 
 @long
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_it_is_readable_in_either_theme(open_notebook: Any, lab: Lab, theme: str, tmp_path: Path) -> None:
-    lab.set("@jupyterlab/apputils-extension:themes", {"theme": f"JupyterLab {theme}"})
+def test_it_is_readable_in_either_theme(open_notebook: Any, lab: Served, theme: str, tmp_path: Path) -> None:
+    lab.set(THEMES, {"theme": f"JupyterLab {theme}"})
     notebook = open_notebook(PANEL, "from jupyter_tokens import TokenCard\nTokenCard('pai-dlc', ExpireTime=90)")
     panel = notebook.run(0)
     press(row(panel, "oneaccess"), "Inject")
     expect(row(panel, "oneaccess")).to_contain_text("$ONEACCESS_TOKEN")
-    lab.fails("modelarts", "throttle")
+    lab.sandbox.plan({"api": "modelarts", "kind": "throttle", "times": None})
     press(row(panel, "modelarts"), "Refresh")
     alert = row(panel, "modelarts").get_by_role("alert")
     expect(alert).to_be_visible()
@@ -246,3 +250,44 @@ def contrast(text: Locator) -> float:
     """Between a text and what is behind it, as the Web Content Accessibility Guidelines reckon it."""
     ratio: float = text.evaluate(CONTRAST)
     return ratio
+
+
+MAGICS = (
+    "%load_ext jupyter_tokens\n%gettoken oneaccess",
+    "%gettoken pai-dlc ExpireTime=600 --var sharing --file share.token",
+    "%%withtoken eiam --env LENT\nimport os\nprint('lent:', 'LENT' in os.environ)",
+    "%tokens",
+    "%gettoken modelarts instance_id=nobody",
+    "%deltoken pai-dlc",
+    "print(os.environ['ONEACCESS_TOKEN'], 'LENT' in os.environ, 'sharing' in globals())",
+)
+
+
+@long
+def test_each_magic(open_notebook: Any, lab: Served) -> None:
+    """Cards, table, loan, error, and what is in the notebook that is saved."""
+    notebook = open_notebook(*MAGICS)
+    outputs = [notebook.run(0)]
+    expect(outputs[0]).to_contain_text("until the kernel ends")
+    seen = (
+        ("sharing, ", "share.token", "until the kernel ends"),
+        ("lent: True",),
+        ("$ONEACCESS_TOKEN", "fresh", "served: server"),
+        ("TokenError", "The instance does not exist.", "ModelArts.6309", "request id", "Check instance_id"),
+        ("pai-dlc are forgotten.", "sharing"),
+        ("[token oneaccess] False False",),
+    )
+    for number, texts in enumerate(seen, start=1):
+        outputs.append(notebook.run(number))
+        for text in texts:
+            expect(outputs[number]).to_contain_text(text)
+    # A card in place of a traceback.
+    expect(outputs[4]).not_to_contain_text("Traceback")
+    assert not (lab.root / "share.token").exists()
+    assert not leaks(notebook.saved(), lab.sandbox)
+    assert not leaks("".join(notebook.frames), lab.sandbox)
+    if SCREENSHOTS:
+        notebook.page.keyboard.press("Control+b")
+        notebook.page.set_viewport_size({"width": 1040, "height": 1180})
+        notebook.page.locator(".jp-Notebook .jp-CodeCell").first.scroll_into_view_if_needed()
+        notebook.page.screenshot(path=f"{SCREENSHOTS}/magics.png")

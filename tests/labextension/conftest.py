@@ -14,6 +14,7 @@ from pytest_playwright import CreateContextCallback
 
 from jupyter_tokens.sandbox import Sandbox, running
 
+from ..e2e.browser import FLAGS
 from .page import PAGES, Lab, with_panel
 from .recording import Recording, confidential
 from .served import Served, serving
@@ -21,16 +22,6 @@ from .served import Served, serving
 Serve = Callable[[str, Literal["known", "new"]], Served]
 
 KEY = "an-api-key-that-the-tests-made-up"
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.hookimpl(trylast=True)
@@ -58,7 +49,7 @@ def base_url() -> str:
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     chromium = shutil.which("chromium")
     assert chromium is not None, "chromium is missing; the Makefile installs it"
-    return {**browser_type_launch_args, "executable_path": chromium, "args": ARGUMENTS}
+    return {**browser_type_launch_args, "executable_path": chromium, "args": list(FLAGS)}
 
 
 @pytest.fixture(scope="session")

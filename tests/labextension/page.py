@@ -98,6 +98,19 @@ class Lab:
     def press(self, name: str, action: str) -> None:
         self.button(name, action).click()
 
+    def add(self) -> Form:
+        """Opens the form for a new profile."""
+        self.panel.get_by_role("button", name="Add a profile").last.click()
+        return Form(self)
+
+    def edit(self, name: str) -> Form:
+        self.press(name, "Edit")
+        return Form(self, f"Edit {name}")
+
+    def history(self) -> None:
+        """Shows the history, or the cards again."""
+        self.panel.get_by_role("button", name="History").click()
+
     def expect_state(self, name: str, state: str) -> None:
         expect(self.card(name)).to_have_attribute("data-state", state)
 
@@ -108,6 +121,39 @@ class Lab:
     def theme(self, name: str) -> None:
         self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
         self.page.wait_for_selector(f'body[data-jp-theme-name="{name}"]', state="attached")
+
+
+class Form:
+    """The form of a profile."""
+
+    def __init__(self, lab: Lab, name: str = "Add a profile") -> None:
+        self.lab = lab
+        self.root = lab.panel.get_by_role("form", name=name)
+
+    def field(self, label: str) -> Locator:
+        return self.root.get_by_label(label, exact=True)
+
+    def fill(self, values: dict[str, str]) -> None:
+        """Types a text into each field, by its label, or chooses it from the field's list."""
+        for label, value in values.items():
+            field = self.field(label)
+            if field.evaluate("one => one.tagName") == "SELECT":
+                field.select_option(value)
+            else:
+                field.fill(value)
+
+    def press(self, button: str) -> None:
+        self.root.get_by_role("button", name=button, exact=True).click()
+
+    def save(self) -> None:
+        """Saves and tests the profile, which works."""
+        self.press("Save and test")
+        expect(self.root.get_by_role("status").filter(has_text="it works")).to_be_visible()
+
+    def remove(self) -> None:
+        """Removes the profile."""
+        self.press("Remove")
+        self.lab.page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
 
 
 class Notebook(Lab):

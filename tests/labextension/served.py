@@ -71,6 +71,11 @@ class Served:
         headers = {"Authorization": f"token {self.token}"}
         return httpx.request(method, f"{self.url}/{path}", json=body, headers=headers, timeout=DEADLINE)
 
+    def value_of(self, profile: str) -> str:
+        """The token that the server holds."""
+        answer = self.ask("POST", f"jupyter-tokens/profiles/{profile}/token", {"reveal": True})
+        return str(answer.json()["value"])
+
     def forget_all(self) -> None:
         """As if nobody had been here before: tokens, logins, handles, kernels."""
         for profile in self.ask("GET", "jupyter-tokens/profiles").json()["profiles"]:
@@ -91,10 +96,18 @@ class Served:
         assert self.home / "server.log" in files
         return [str(file.relative_to(self.home.parent)) for file in files if file not in kept and _holds(file, wanted)]
 
-    def write_notebook(self, name: str, language: str = "python", source: str = "") -> None:
+    def set(self, plugin: str, values: dict[str, Any]) -> Path:
+        """Writes a user's settings of one of JupyterLab's plugins; their file."""
+        package, name = plugin.split(":")
+        file = self.home / "config" / "lab" / "user-settings" / package / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+        return file
+
+    def write_notebook(self, name: str, language: str = "python", *sources: str) -> None:
         kernel, display = KERNELS[language]
         spec = {"name": kernel, "display_name": display, "language": language}
-        cells = [nbformat.v4.new_code_cell(source)]
+        cells = [nbformat.v4.new_code_cell(source) for source in sources or ("",)]
         notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
         nbformat.write(notebook, self.root / name)
 
@@ -152,9 +165,10 @@ def serving(
     for made in (home, root, secrets):
         made.mkdir(mode=0o700, parents=True)
     write_config(home / "config", {**sandbox.profiles(secrets), **(extra or {})})
-    _quiet(home / "config")
-    for path, content in (config or {}).items():
-        (home / "config" / path).parent.mkdir(parents=True, exist_ok=True)
+    # The check for extensions to build costs the server half a second per page.
+    files = {"labconfig/page_config.json": {"buildAvailable": False, "buildCheck": False}, **(config or {})}
+    for path, content in files.items():
+        (home / "config" / path).parent.mkdir(exist_ok=True)
         (home / "config" / path).write_text(json.dumps(content))
     port = free_port()
     command = [
@@ -175,6 +189,7 @@ def serving(
         *options,
     ]
     served = Served(f"http://127.0.0.1:{port}/team", root, home, sandbox, command)
+    served.set("@jupyterlab/apputils-extension:notification", {"fetchNews": "false", "checkForUpdates": False})
     served.start()
     try:
         yield served
@@ -186,13 +201,3 @@ def serving(
 def _holds(file: Path, wanted: Iterable[str]) -> bool:
     text = file.read_text(encoding="utf-8", errors="replace")
     return any(form in text for form in wanted)
-
-
-def _quiet(config: Path) -> None:
-    """Switch off news, and the check for extensions to build, which costs the server half a second per page."""
-    news = {"fetchNews": "false", "checkForUpdates": False}
-    pages = {"buildAvailable": False, "buildCheck": False}
-    settings = Path("lab", "user-settings", "@jupyterlab", "apputils-extension", "notification.jupyterlab-settings")
-    for path, content in {settings: news, Path("labconfig", "page_config.json"): pages}.items():
-        (config / path).parent.mkdir(parents=True)
-        (config / path).write_text(json.dumps(content))

@@ -64,21 +64,17 @@ def states(lab: Lab) -> Iterator[str]:
     expect(lab.card("openid-device")).to_contain_text("and enter the code")
     yield "a login"
     lab.press("openid-device", "Cancel the login to")
-    lab.panel.get_by_role("button", name="History").click()
+    lab.history()
     expect(lab.panel.get_by_role("list", name="History")).to_contain_text("injected into states.ipynb")
     yield "the history"
-    lab.panel.get_by_role("button", name="History").click()
-    lab.panel.get_by_role("button", name="Add a profile").click()
-    form = lab.panel.get_by_role("form")
-    form.get_by_label("Provider", exact=True).select_option("oauth2")
-    form.get_by_text("Advanced").click()
+    lab.history()
+    form = lab.add()
+    form.fill({"Provider": "oauth2"})
+    form.root.get_by_text("Advanced").click()
     yield "the form"
-    form.get_by_label("Provider", exact=True).select_option("static")
-    form.get_by_label("Name", exact=True).fill("states")
-    form.get_by_label("Token", exact=True).fill("a-key-of-this-test")
-    form.get_by_label("Environment variable", exact=True).fill("PATH")
-    form.get_by_role("button", name="Save and test").click()
-    expect(form.get_by_role("alert")).to_contain_text("PATH")
+    form.fill({"Provider": "static", "Name": "states", "Token": "a-key-of-this-test", "Environment variable": "PATH"})
+    form.press("Save and test")
+    expect(form.root.get_by_role("alert")).to_contain_text("PATH")
     yield "an error at a field"
 
 

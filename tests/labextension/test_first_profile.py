@@ -15,7 +15,7 @@ from jupyter_tokens.sandbox import Sandbox
 
 from ..sampling import long
 from .conftest import KEY
-from .page import IN_BOTH, Lab
+from .page import IN_BOTH, Form, Lab
 
 MOST_ACTIONS = 30
 
@@ -35,13 +35,12 @@ def test_a_key_that_is_here_already_is_imported_by_name(empty: Lab) -> None:
     expect(offered).not_to_contain_text("JUPYTER")
     assert KEY not in lab.page.content()
     offered.get_by_role("button", name="Import ACME_API_KEY").click()
-    form = lab.panel.get_by_role("form", name="Add a profile")
-    expect(form.get_by_label("Name", exact=True)).to_have_value("acme")
-    expect(form.get_by_label("Token", exact=True)).to_have_value("env:ACME_API_KEY")
-    expect(form.get_by_label("Environment variable", exact=True)).to_have_value("ACME_API_KEY")
-    form.get_by_role("button", name="Save and test").click()
-    expect(form.get_by_role("status")).to_contain_text("it works")
-    form.get_by_role("button", name="Close").click()
+    form = Form(lab)
+    expect(form.field("Name")).to_have_value("acme")
+    expect(form.field("Token")).to_have_value("env:ACME_API_KEY")
+    expect(form.field("Environment variable")).to_have_value("ACME_API_KEY")
+    form.save()
+    form.press("Close")
     lab.expect_state("acme", "fresh")
     assert saved(lab) == {"acme": {"provider": "static", "token": "env:ACME_API_KEY", "env": "ACME_API_KEY"}}
 
@@ -49,50 +48,42 @@ def test_a_key_that_is_here_already_is_imported_by_name(empty: Lab) -> None:
 @IN_BOTH
 def test_an_error_is_shown_at_its_field(empty: Lab) -> None:
     lab = empty
-    lab.panel.get_by_role("button", name="Add a profile").last.click()
-    form = lab.panel.get_by_role("form", name="Add a profile")
-    form.get_by_label("Name", exact=True).fill("acme")
-    form.get_by_label("Token", exact=True).fill(KEY)
-    variable = form.get_by_label("Environment variable", exact=True)
-    variable.fill("PATH")
-    form.get_by_role("button", name="Save and test").click()
+    form = lab.add()
+    form.fill({"Name": "acme", "Token": KEY, "Environment variable": "PATH"})
+    variable = form.field("Environment variable")
+    form.press("Save and test")
     expect(variable).to_be_focused()
     expect(variable).to_have_attribute("aria-invalid", "true")
-    told = form.get_by_role("alert")
+    told = form.root.get_by_role("alert")
     expect(told).to_have_count(1)
     expect(told).to_contain_text("PATH")
     # For those who hear the page, too.
     assert str(told.get_attribute("id")) in str(variable.get_attribute("aria-describedby")).split()
-    variable.fill("ACME_TOKEN")
     # A secret is not kept in the page: it is typed again.
-    form.get_by_label("Token", exact=True).fill(KEY)
-    form.get_by_role("button", name="Save and test").click()
-    expect(form.get_by_role("status")).to_contain_text("it works")
+    form.fill({"Environment variable": "ACME_TOKEN", "Token": KEY})
+    form.save()
     expect(variable).not_to_have_attribute("aria-invalid", "true")
 
 
 def test_the_place_for_a_secret_is_chosen(empty: Lab) -> None:
     lab = empty
-    lab.panel.get_by_role("button", name="Add a profile").last.click()
-    form = lab.panel.get_by_role("form", name="Add a profile")
-    form.get_by_label("Name", exact=True).fill("acme")
-    place = form.get_by_label("Where to store Token")
+    form = lab.add()
+    form.fill({"Name": "acme"})
+    place = form.field("Where to store Token")
     expect(place).to_have_value("keyring")
-    token = form.get_by_label("Token", exact=True)
+    token = form.field("Token")
     expect(token).to_have_attribute("type", "password")
     place.select_option("reference")
     # A reference is no secret, and can be read.
     expect(token).to_have_attribute("type", "text")
     place.select_option("file")
     token.fill(KEY)
-    form.get_by_role("button", name="Save", exact=True).click()
+    form.press("Save")
     lab.expect_state("acme", "none")
     file = lab.served.home / "config" / "jupyter_tokens_secrets" / "acme.token"
     assert saved(lab)["acme"]["token"] == "file:jupyter_tokens_secrets/acme.token"
     assert (file.read_text().strip(), file.stat().st_mode & 0o777) == (KEY, 0o600)
-    lab.press("acme", "Edit")
-    lab.panel.get_by_role("button", name="Remove").click()
-    lab.page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
+    lab.edit("acme").remove()
     expect(lab.panel).to_contain_text("No profiles yet")
     assert not file.exists()
 
@@ -131,15 +122,20 @@ class Keys:
             self.press("ArrowDown")
         raise AssertionError(f"{wanted} has no {value}")
 
-    def begin(self) -> None:
+    def begin(self) -> Form:
         """From the panel as it opens to the form."""
         self.press("Enter")
-        expect(self.lab.panel.get_by_label("Name", exact=True)).to_be_focused()
+        form = Form(self.lab)
+        expect(form.field("Name")).to_be_focused()
+        return form
 
-    def end(self, form: Locator) -> None:
-        """Enter in a field saves and tests."""
+    def end(self, form: Form) -> None:
+        """Enter in a field saves and tests; then the form is closed."""
         self.press("Enter")
-        expect(form.get_by_role("status")).to_contain_text("it works")
+        expect(form.root.get_by_role("status")).to_contain_text("it works")
+        self.tab_to(form.root.get_by_role("button", name="Close"))
+        self.press("Enter")
+        self.lab.expect_state("acme", "fresh")
         print("user actions:", self.actions)
         assert self.actions <= MOST_ACTIONS
 
@@ -152,41 +148,27 @@ def keys(empty: Lab) -> Keys:
 
 @IN_BOTH
 def test_by_keyboard_alone_with_an_api_key(keys: Keys) -> None:
-    lab = keys.lab
-    keys.begin()
-    form = lab.panel.get_by_role("form", name="Add a profile")
+    form = keys.begin()
     keys.type("acme")
-    keys.tab_to(form.get_by_label("Token", exact=True))
+    keys.tab_to(form.field("Token"))
     keys.type(KEY)
     keys.end(form)
-    keys.tab_to(form.get_by_role("button", name="Close"))
-    keys.press("Enter")
-    lab.expect_state("acme", "fresh")
-    assert keys.actions <= MOST_ACTIONS
 
 
 @IN_BOTH
 def test_by_keyboard_alone_with_oauth2(keys: Keys, sandbox: Sandbox) -> None:
-    lab = keys.lab
     client_id, client_secret = next(iter(sandbox.accounts.openid.items()))
-    keys.begin()
-    form = lab.panel.get_by_role("form", name="Add a profile")
+    form = keys.begin()
     keys.type("acme")
-    keys.tab_to(form.get_by_label("Provider", exact=True))
+    keys.tab_to(form.field("Provider"))
     # As a list of a browser: the first letters choose.
     keys.type("OAuth")
-    expect(form.get_by_label("Provider", exact=True)).to_have_value("oauth2")
-    keys.tab_to(form.get_by_label("Issuer", exact=True))
-    keys.type(f"{sandbox.url}/openid")
-    keys.tab_to(form.get_by_label("Client ID", exact=True))
-    keys.type(client_id)
-    keys.tab_to(form.get_by_label("Client secret", exact=True))
-    keys.type(client_secret)
+    expect(form.field("Provider")).to_have_value("oauth2")
+    texts = {"Issuer": f"{sandbox.url}/openid", "Client ID": client_id, "Client secret": client_secret}
+    for label, text in texts.items():
+        keys.tab_to(form.field(label))
+        keys.type(text)
     keys.end(form)
-    keys.tab_to(form.get_by_role("button", name="Close"))
-    keys.press("Enter")
-    lab.expect_state("acme", "fresh")
-    assert keys.actions <= MOST_ACTIONS
 
 
 # What has to be typed for each provider of the catalogue that is not an API of the sandbox's.
@@ -230,8 +212,7 @@ def test_the_form_of_each_provider_by_keyboard_alone(empty: Lab, sandbox: Sandbo
     for provider in providers:
         name = provider["id"]
         keys = Keys(lab)
-        fill_in(keys, provider, wanted[name])
-        form = lab.panel.get_by_role("form", name="Add a profile")
+        form = fill_in(keys, provider, wanted[name]).root
         if name in REFUSED:
             expect(form.get_by_role("alert")).to_contain_text(REFUSED[name])
             # At its field, where it has one.
@@ -266,20 +247,18 @@ def place(field: Locator) -> float:
     return box["y"]
 
 
-def fill_in(keys: Keys, provider: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+def fill_in(keys: Keys, provider: Mapping[str, Any], settings: Mapping[str, Any]) -> Form:
     """Open the form, choose the provider, type everything and save, with keys alone."""
-    lab = keys.lab
     # That of the header comes first.
-    keys.tab_to(lab.panel.get_by_role("button", name="Add a profile").first)
-    keys.begin()
-    form = lab.panel.get_by_role("form", name="Add a profile")
+    keys.tab_to(keys.lab.panel.get_by_role("button", name="Add a profile").first)
+    form = keys.begin()
     keys.type(provider["id"])
-    keys.choose(form.get_by_label("Provider", exact=True), provider["id"])
+    keys.choose(form.field("Provider"), provider["id"])
     known = provider["settings"]["properties"]
     given = {known[key]["title"]: value for key, value in settings.items() if key != "params"}
     given |= settings.get("params", {})
     texts = {title: " ".join(value) if isinstance(value, list) else str(value) for title, value in given.items()}
-    inputs = {title: form.get_by_label(title, exact=True) for title in texts}
+    inputs = {title: form.field(title) for title in texts}
     # In the order of the page, as Tab goes.
     for title in sorted(inputs, key=lambda title: place(inputs[title])):
         if inputs[title].evaluate("one => one.tagName") == "SELECT":
@@ -287,8 +266,11 @@ def fill_in(keys: Keys, provider: Mapping[str, Any], settings: Mapping[str, Any]
         else:
             keys.tab_to(inputs[title])
             keys.type(texts[title])
-    required = form.locator("input[aria-required=true]").evaluate_all("all => all.filter(one => !one.value).length")
+    required = form.root.locator("input[aria-required=true]").evaluate_all(
+        "all => all.filter(one => !one.value).length"
+    )
     assert required == 0, provider["id"]
     # The last field may be a list, which Enter would open.
-    keys.tab_to(form.get_by_role("button", name="Save and test"))
+    keys.tab_to(form.root.get_by_role("button", name="Save and test"))
     keys.press("Enter")
+    return form

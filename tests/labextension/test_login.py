@@ -10,7 +10,6 @@ from jupyter_tokens.sandbox import Sandbox
 
 from ..sampling import long
 from .page import IN_BOTH, Lab, with_panel
-from .test_panel import value_of
 
 DIGEST = "import hashlib, os; print(hashlib.sha256(os.environ['OPENID_TOKEN'].encode()).hexdigest())"
 
@@ -42,7 +41,7 @@ def test_by_a_page_of_this_browser_and_out_again(lab: Lab, sandbox: Sandbox) -> 
     expect(lab.button("openid", "Log in to")).to_have_count(0)
     lab.press("openid", "Inject")
     expect(card).to_contain_text("OPENID_TOKEN is set in login.ipynb")
-    token = value_of(lab, "openid")
+    token = lab.served.value_of("openid")
     assert lab.run_cell(DIGEST) == hashlib.sha256(token.encode()).hexdigest()
     assert sandbox.issued[token].subject["sub"] == "demo-0001"
     # Not only in the page in which the person has logged in.
@@ -52,7 +51,7 @@ def test_by_a_page_of_this_browser_and_out_again(lab: Lab, sandbox: Sandbox) -> 
     expect(card).to_contain_text("Logged out; the identity provider has revoked the login.")
     expect(lab.button("openid", "Log in to")).to_be_focused()
     assert token not in sandbox.issued
-    lab.panel.get_by_role("button", name="History").click()
+    lab.history()
     past = lab.panel.get_by_role("list", name="History")
     expect(past).to_contain_text("openid logged in")
     expect(past).to_contain_text("openid logged out")
@@ -121,7 +120,10 @@ def test_from_the_card_in_a_notebook(lab: Lab) -> None:
     assert "%tokenlogin openid" in lab.run_cell("%gettoken openid")
     output = lab.page.locator(".jp-OutputArea-output")
     log_in_by(output.get_by_role("button", name="Log in"), lab, "Logged in as demo. A token was fetched.")
-    assert lab.run_cell(f"%gettoken openid\n{DIGEST}") == hashlib.sha256(value_of(lab, "openid").encode()).hexdigest()
+    assert (
+        lab.run_cell(f"%gettoken openid\n{DIGEST}")
+        == hashlib.sha256(lab.served.value_of("openid").encode()).hexdigest()
+    )
     expect(output.get_by_role("button", name="Log in")).to_have_count(0)
 
 

@@ -19,12 +19,6 @@ IR = Path("/usr/share/jupyter/kernels/ir")
 FIVE = ("modelarts", "pai-dlc", "oneaccess", "astra", "eiam")
 
 
-def value_of(lab: Lab, profile: str) -> str:
-    """The token that the server holds."""
-    answer = lab.served.ask("POST", f"jupyter-tokens/profiles/{profile}/token", {"reveal": True})
-    return str(answer.json()["value"])
-
-
 def test_fetches_each_of_the_five(lab: Lab, sandbox: Sandbox) -> None:
     before = dict(sandbox.requests)
     for name in FIVE:
@@ -52,7 +46,7 @@ def test_injects_into_the_python_kernel_of_the_notebook(lab: Lab) -> None:
     expect(lab.card("oneaccess")).to_contain_text("The kernel keeps it fresh.")
     assert lab.run_cell("import os; print(os.environ['ONEACCESS_TOKEN'])") == "[token oneaccess]"
     digest = "import hashlib, os; print(hashlib.sha256(os.environ['ONEACCESS_TOKEN'].encode()).hexdigest())"
-    assert lab.run_cell(digest) == hashlib.sha256(value_of(lab, "oneaccess").encode()).hexdigest()
+    assert lab.run_cell(digest) == hashlib.sha256(lab.served.value_of("oneaccess").encode()).hexdigest()
     lab.run_cell("%load_ext jupyter_tokens")
     assert lab.run_cell("import os; print(os.environ['ONEACCESS_TOKEN'])") == "[token oneaccess]"
     lab.command("notebook:restart-kernel")
@@ -69,7 +63,7 @@ def test_injects_into_an_r_kernel(lab: Lab) -> None:
     expect(lab.panel).to_contain_text("r.ipynb")
     lab.press("modelarts", "Inject")
     expect(lab.card("modelarts")).to_contain_text("MODELARTS_TOKEN is set in r.ipynb (r).")
-    assert lab.run_cell('cat(nchar(Sys.getenv("MODELARTS_TOKEN")))') == str(len(value_of(lab, "modelarts")))
+    assert lab.run_cell('cat(nchar(Sys.getenv("MODELARTS_TOKEN")))') == str(len(lab.served.value_of("modelarts")))
     lab.press("oneaccess", "Inject")
     expect(lab.card("oneaccess")).to_contain_text("ONEACCESS_TOKEN is set in r.ipynb (r). The server keeps it fresh.")
     expect(lab.card("oneaccess")).to_contain_text("held by r.ipynb (ONEACCESS_TOKEN, kept fresh by the server)")
@@ -138,22 +132,11 @@ def test_several_values_come_and_go_together(sts: str, names: list[str], lab: La
     assert lab.run_cell(show) == "['mine', 'nothing', 'nothing']"
 
 
-@IN_BOTH
-def test_what_the_notebook_does_is_in_view(lab: Lab) -> None:
-    lab.open_notebook("follows.ipynb")
-    lab.run_cell("%gettoken oneaccess --env X")
-    # The panel asks every 15 seconds by itself; the server's events are quicker.
-    expect(lab.card("oneaccess")).to_contain_text("held by follows.ipynb (X, kept fresh by the kernel)")
-    expect(lab.card("oneaccess")).to_have_attribute("data-state", "fresh")
-    lab.run_cell("%deltoken oneaccess")
-    expect(lab.card("oneaccess")).not_to_contain_text("held by")
-
-
 @long
 @IN_BOTH
 def test_the_history_is_in_view_and_survives_a_reload(lab: Lab) -> None:
     lab.open_notebook("past.ipynb")
-    lab.panel.get_by_role("button", name="History").click()
+    lab.history()
     past = lab.panel.get_by_role("list", name="History")
     lab.run_cell("%gettoken oneaccess")
     expect(past.get_by_role("listitem").first).to_contain_text("oneaccess given to past.ipynb")
@@ -161,11 +144,11 @@ def test_the_history_is_in_view_and_survives_a_reload(lab: Lab) -> None:
     # Without asking for it: the server's events bring it.
     expect(past.get_by_role("listitem").first).to_contain_text("eiam given to past.ipynb")
     expect(past.get_by_role("listitem").nth(1)).to_contain_text("eiam fetched from its API")
-    assert value_of(lab, "eiam") not in lab.page.content()
+    assert lab.served.value_of("eiam") not in lab.page.content()
     with_panel(lab)
-    lab.panel.get_by_role("button", name="History").click()
+    lab.history()
     expect(past).to_contain_text("eiam given to past.ipynb")
-    lab.panel.get_by_role("button", name="History").click()
+    lab.history()
     expect(lab.card("eiam")).to_be_visible()
 
 
@@ -210,12 +193,12 @@ def test_a_click_sets_the_variable_at_once_also_right_after_another(lab: Lab) ->
 @IN_BOTH
 def test_refreshes_and_forgets(lab: Lab, sandbox: Sandbox) -> None:
     lab.fetch("oneaccess")
-    first, asked = value_of(lab, "oneaccess"), sandbox.requests["oneaccess"]
+    first, asked = lab.served.value_of("oneaccess"), sandbox.requests["oneaccess"]
     lab.press("oneaccess", "Refresh")
     expect(lab.card("oneaccess")).to_have_attribute("aria-busy", "false")
     expect(lab.card("oneaccess")).to_contain_text("Fetched.")
     assert sandbox.requests["oneaccess"] == asked + 1
-    assert value_of(lab, "oneaccess") != first
+    assert lab.served.value_of("oneaccess") != first
     lab.press("oneaccess", "Forget")
     lab.expect_state("oneaccess", "none")
 
@@ -226,19 +209,6 @@ def test_a_short_token_ages_and_is_fresh_again(lab: Lab) -> None:
     lab.expect_state("short", "aging")
     lab.press("short", "Refresh")
     lab.expect_state("short", "fresh")
-
-
-@IN_BOTH
-def test_reveals_and_hides(lab: Lab) -> None:
-    lab.fetch("oneaccess")
-    value = value_of(lab, "oneaccess")
-    assert value not in lab.page.content()
-    lab.press("oneaccess", "Reveal")
-    shown = lab.card("oneaccess").get_by_role("group", name="Token of oneaccess")
-    expect(shown.locator("code")).to_have_text(value)
-    shown.get_by_role("button", name="Hide").click()
-    expect(shown).to_have_count(0)
-    assert value not in lab.page.content()
 
 
 @long
@@ -274,7 +244,7 @@ def test_what_is_shown_is_what_is_copied(lab: Lab) -> None:
     for action in ("Refresh", "Forget"):
         lab.press("oneaccess", "Reveal")
         shown = lab.card("oneaccess").get_by_role("group", name="Token of oneaccess").locator("code")
-        expect(shown).to_have_text(value_of(lab, "oneaccess"))
+        expect(shown).to_have_text(lab.served.value_of("oneaccess"))
         lab.press("oneaccess", action)
         expect(shown).to_have_count(0)
 
@@ -298,8 +268,8 @@ def test_copies(lab: Lab) -> None:
     lab.fetch("oneaccess")
     lab.press("oneaccess", "Copy")
     expect(lab.card("oneaccess")).to_contain_text("Copied")
-    assert lab.page.evaluate("navigator.clipboard.readText()") == value_of(lab, "oneaccess")
-    assert value_of(lab, "oneaccess") not in lab.page.content()
+    assert lab.page.evaluate("navigator.clipboard.readText()") == lab.served.value_of("oneaccess")
+    assert lab.served.value_of("oneaccess") not in lab.page.content()
 
 
 @IN_BOTH
@@ -335,52 +305,43 @@ def test_search(lab: Lab) -> None:
 
 
 def test_a_key_is_typed_and_a_program_is_not_taken_from_a_browser(lab: Lab) -> None:
-    lab.panel.get_by_role("button", name="Add a profile").click()
-    form = lab.panel.get_by_role("form", name="Add a profile")
+    form = lab.add()
     # API keys come first among the providers.
-    expect(form.get_by_label("Provider", exact=True)).to_have_value("static")
-    form.get_by_label("Name", exact=True).fill("my-key")
-    form.get_by_label("Provider", exact=True).select_option("command")
-    form.get_by_label("Command", exact=True).fill("cat /etc/passwd")
-    form.get_by_role("button", name="Save and test").click()
-    expect(form.get_by_role("alert")).to_contain_text("names a program")
-    form.get_by_label("Provider", exact=True).select_option("static")
-    form.get_by_label("Token", exact=True).fill("a-key-that-was-typed")
-    form.get_by_label("Where to store Token").select_option("file")
-    form.get_by_role("button", name="Save and test").click()
-    expect(form.get_by_role("status")).to_contain_text("it works")
-    form.get_by_role("button", name="Close").click()
+    expect(form.field("Provider")).to_have_value("static")
+    form.fill({"Name": "my-key", "Provider": "command", "Command": "cat /etc/passwd"})
+    form.press("Save and test")
+    expect(form.root.get_by_role("alert")).to_contain_text("names a program")
+    form.fill({"Provider": "static", "Token": "a-key-that-was-typed", "Where to store Token": "file"})
+    form.save()
+    form.press("Close")
     lab.expect_state("my-key", "fresh")
     expect(lab.card("my-key")).to_contain_text("API key or personal access token")
     expect(lab.card("my-key")).not_to_contain_text("sandbox")
     assert "a-key-that-was-typed" not in lab.page.content()
-    lab.press("my-key", "Edit")
-    lab.panel.get_by_role("button", name="Remove").click()
-    lab.page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
+    lab.edit("my-key").remove()
     expect(lab.card("my-key")).to_have_count(0)
 
 
 @long
 def test_the_form_shows_one_way_to_sign_in(lab: Lab) -> None:
-    lab.panel.get_by_role("button", name="Add a profile").click()
-    form = lab.panel.get_by_role("form", name="Add a profile")
-    form.get_by_label("Name", exact=True).fill("my-notebook")
-    expect(form.get_by_label("Environment variable", exact=True)).to_have_value("MY_NOTEBOOK_TOKEN")
-    form.get_by_label("Provider", exact=True).select_option("modelarts")
-    expect(form.get_by_label("Secret access key", exact=True)).to_be_visible()
-    expect(form.get_by_label("Password", exact=True)).to_have_count(0)
-    expect(form.get_by_label("API", exact=True)).not_to_be_visible()
-    form.get_by_label("Sign in with").select_option(label="IAM user")
-    expect(form.get_by_label("Password", exact=True)).to_have_attribute("required", "")
-    expect(form.get_by_label("Secret access key", exact=True)).to_have_count(0)
-    expect(form.get_by_label("Endpoint", exact=True)).to_have_attribute("required", "")
-    form.get_by_label("Region", exact=True).fill("cn-north-4")
-    expect(form.get_by_label("Endpoint", exact=True)).not_to_have_attribute("required", "")
+    form = lab.add()
+    form.fill({"Name": "my-notebook"})
+    expect(form.field("Environment variable")).to_have_value("MY_NOTEBOOK_TOKEN")
+    form.fill({"Provider": "modelarts"})
+    expect(form.field("Secret access key")).to_be_visible()
+    expect(form.field("Password")).to_have_count(0)
+    expect(form.field("API")).not_to_be_visible()
+    form.fill({"Sign in with": "IAM user"})
+    expect(form.field("Password")).to_have_attribute("required", "")
+    expect(form.field("Secret access key")).to_have_count(0)
+    expect(form.field("Endpoint")).to_have_attribute("required", "")
+    form.fill({"Region": "cn-north-4"})
+    expect(form.field("Endpoint")).not_to_have_attribute("required", "")
     # The browser itself leads to the first field that is missing.
-    form.get_by_role("button", name="Save and test").click()
-    expect(form.get_by_label("IAM user name", exact=True)).to_be_focused()
-    form.get_by_text("Advanced").click()
-    expect(form.get_by_label("API", exact=True)).to_be_visible()
+    form.press("Save and test")
+    expect(form.field("IAM user name")).to_be_focused()
+    form.root.get_by_text("Advanced").click()
+    expect(form.field("API")).to_be_visible()
 
 
 @IN_BOTH
@@ -389,35 +350,26 @@ def test_a_profile_is_added_with_a_secret_changed_and_removed(lab: Lab, sandbox:
     client_id, client_secret = next(iter(sandbox.accounts.oneaccess.items()))
     sent: list[Any] = []
     lab.page.on("response", lambda answer: sent.append(answer) if "jupyter-tokens" in answer.url else None)
-    lab.panel.get_by_role("button", name="Add a profile").click()
-    form = lab.panel.get_by_role("form", name="Add a profile")
-    form.get_by_label("Name", exact=True).fill(f"mine-{where}")
-    form.get_by_label("Provider", exact=True).select_option("oneaccess")
-    form.get_by_label("Endpoint", exact=True).fill(sandbox.url)
-    form.get_by_label("Client ID", exact=True).fill(client_id)
-    form.get_by_label("Client secret", exact=True).fill("wrong")
-    form.get_by_label("Where to store Client secret").select_option(where)
-    form.get_by_role("button", name="Save and test").click()
-    expect(form.get_by_role("alert")).to_contain_text("Check")
-    expect(form.get_by_label("Client secret", exact=True)).to_have_value("")
-    form.get_by_label("Client secret", exact=True).fill(client_secret)
-    form.get_by_role("button", name="Save and test").click()
-    expect(form.get_by_role("status")).to_contain_text("it works")
-    form.get_by_role("button", name="Close").click()
+    form = lab.add()
+    form.fill({"Name": f"mine-{where}", "Provider": "oneaccess", "Endpoint": sandbox.url, "Client ID": client_id})
+    form.fill({"Client secret": "wrong", "Where to store Client secret": where})
+    form.press("Save and test")
+    expect(form.root.get_by_role("alert")).to_contain_text("Check")
+    expect(form.field("Client secret")).to_have_value("")
+    form.fill({"Client secret": client_secret})
+    form.save()
+    form.press("Close")
     lab.expect_state(f"mine-{where}", "fresh")
-    lab.press(f"mine-{where}", "Edit")
-    form = lab.panel.get_by_role("form", name=f"Edit mine-{where}")
-    expect(form.get_by_label("Client secret", exact=True)).to_have_value("")
-    form.get_by_label("Environment variable", exact=True).fill("MINE_TOKEN")
-    form.get_by_role("button", name="Save and test").click()
-    expect(form.get_by_role("status")).to_contain_text("it works")
+    form = lab.edit(f"mine-{where}")
+    expect(form.field("Client secret")).to_have_value("")
+    form.fill({"Environment variable": "MINE_TOKEN"})
+    form.save()
     for answer in sent:
         assert answer.request.method != "GET" or client_secret not in answer.text()
     config = (lab.served.home / "config" / "jupyter_tokens_config.json").read_text()
     assert client_secret not in config
     assert f"mine-{where}.client_secret" in config
-    form.get_by_role("button", name="Remove").click()
-    lab.page.locator(".jp-Dialog").get_by_role("button", name="Remove").click()
+    form.remove()
     expect(lab.card("oneaccess")).to_be_visible()
     expect(lab.card(f"mine-{where}")).to_have_count(0)
     assert not list((lab.served.home / "config").glob(f"jupyter_tokens_secrets/*mine-{where}*"))

@@ -85,10 +85,10 @@ def test_the_panel(lab: Lab, shoot: Any, theme: str) -> None:
     lab.press("refused", "Fetch")
     lab.expect_state("refused", "failed")
     lab.press("oneaccess", "Remove")
-    lab.panel.get_by_role("button", name="History").click()
+    lab.history()
     expect(lab.panel.get_by_role("list", name="History")).to_contain_text("removed from analysis.ipynb")
     shoot(f"history-{theme}")
-    lab.panel.get_by_role("button", name="History").click()
+    lab.history()
     lab.panel.get_by_role("searchbox").fill("sts")
     for name, sdk in (("alibaba-sts", "alibaba"), ("huawei-sts", "gettoken")):
         lab.press(name, "Use")
@@ -128,13 +128,9 @@ def test_the_form(lab: Lab, shoot: Any) -> None:
     lab.theme("JupyterLab Light")
     lab.open_notebook("analysis.ipynb", source=CODE)
     wide(lab)
-    lab.panel.get_by_role("button", name="Add a profile").click()
-    form = lab.panel.get_by_role("form")
-    form.get_by_label("Name", exact=True).fill("acme")
-    form.get_by_label("Provider", exact=True).select_option("oneaccess")
-    form.get_by_label("Endpoint", exact=True).fill("https://acme.huaweioneaccess.com")
-    form.get_by_label("Client ID", exact=True).fill("kP2mB8")
-    form.get_by_label("Client secret", exact=True).fill("not-a-real-secret")
+    form = lab.add()
+    form.fill({"Name": "acme", "Provider": "oneaccess", "Endpoint": "https://acme.huaweioneaccess.com"})
+    form.fill({"Client ID": "kP2mB8", "Client secret": "not-a-real-secret"})
     shoot("form")
 
 
@@ -213,7 +209,7 @@ def test_nothing_yet(page: Page, shoot: Any, tmp_path: Path, sandbox: Sandbox) -
 
 def test_notebook_7(page: Page, shoot: Any, tmp_path: Path, sandbox: Sandbox) -> None:
     with serving("notebook", tmp_path, sandbox) as served:
-        served.write_notebook("analysis.ipynb", source=CODE)
+        served.write_notebook("analysis.ipynb", "python", CODE)
         lab = Lab(page, served)
         lab.open("notebooks/analysis.ipynb")
         page.wait_for_selector(".jp-NotebookKernelStatus", state="attached")

@@ -8,7 +8,6 @@ from jupyter_tokens.sandbox import Sandbox
 
 from .page import Lab
 from .recording import Recording, confidential
-from .test_panel import value_of
 
 CANARY = "c4n4ry-that-is-no-secret"
 
@@ -23,12 +22,13 @@ def test_the_value_is_in_no_answer_but_the_reveals_and_nothing_saves_it(
         lab.card("pai-dlc").get_by_label("TargetId").fill(CANARY)
     lab.press("oneaccess", "Inject")
     expect(lab.card("oneaccess")).to_contain_text("is set in secret.ipynb")
-    value = value_of(lab, "oneaccess")
+    value = lab.served.value_of("oneaccess")
     assert value not in page.content()
     lab.press("oneaccess", "Reveal")
     shown = lab.card("oneaccess").get_by_role("group", name="Token of oneaccess")
     expect(shown.locator("code")).to_have_text(value)
     shown.get_by_role("button", name="Hide").click()
+    expect(shown).to_have_count(0)
     assert value not in page.content()
     lab.run_cell(f"import os; print('{CANARY}', len(os.environ['ONEACCESS_TOKEN']))")
     with page.expect_response(lambda answer: "/contents/" in answer.url and answer.request.method == "PUT"):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +17,7 @@ from .served import serving
 def lab(page: Page, tmp_path: Path, sandbox: Sandbox, application: str) -> Iterator[Lab]:
     """A server of its own, which is looked at often."""
     with serving(application, tmp_path, sandbox) as served:
-        settings = served.home / "config" / "lab" / "user-settings" / "jupyter-tokens"
-        settings.mkdir(parents=True)
-        (settings / "plugin.jupyterlab-settings").write_text(json.dumps({"pollSeconds": 2}))
+        served.set("jupyter-tokens:plugin", {"pollSeconds": 2})
         yield with_panel(PAGES[application](page, served))
 
 

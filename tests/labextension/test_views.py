@@ -83,6 +83,8 @@ def test_all_views_agree(lab: Lab) -> None:
     lab.press("oneaccess", "Inject")
     views.agree("fresh", "ONEACCESS_TOKEN")
     lab.run_cell("%gettoken oneaccess --env ANOTHER")
+    # The panel polls every 15 seconds; the server's events are quicker.
+    expect(views.panel).to_contain_text("views.ipynb (ANOTHER, kept fresh by the kernel)")
     views.agree("fresh", "ONEACCESS_TOKEN", "ANOTHER")
     lab.run_cell("%deltoken oneaccess")
     # The server has the token still, the notebook has not.
@@ -141,9 +143,7 @@ def test_all_views_agree_on_a_failure_and_on_its_end(lab: Lab, sandbox: Sandbox)
 @pytest.fixture
 def polls_seldom(served: Served) -> Iterator[None]:
     """The panel learns from events alone: its own polls are an hour apart."""
-    file = served.home / "config/lab/user-settings/jupyter-tokens/plugin.jupyterlab-settings"
-    file.parent.mkdir(parents=True)
-    file.write_text('{"pollSeconds": 3600}')
+    file = served.set("jupyter-tokens:plugin", {"pollSeconds": 3600})
     yield
     file.unlink()
 
