@@ -476,7 +476,7 @@ def test_a_successor_that_lives_shorter_is_refreshed_sooner(
     clock.advance(nap)
     bed.wake()
     assert vendor.calls == ["short"] * 3
-    # The entry for the moment before is still in the heap, and means nothing.
+    # The moment before means nothing any more.
     clock.advance(16.0 - nap)
     bed.wake()
     assert len(vendor.calls) <= 8
@@ -522,7 +522,7 @@ def test_after_a_long_sleep_not_all_fly_at_once(
     refresher.stop()
 
 
-def test_at_rest_it_looks_at_one_entry_however_many_there_are(
+def test_at_rest_it_looks_at_the_clock_once_however_many_keys_there_are(
     cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
     refresher = refresher_of(cache, clock, bed)

@@ -823,7 +823,7 @@ def refreshers():
     return [thread for thread in threading.enumerate() if thread.name == "jupyter_tokens refresher"]
 
 session = TokenSession({})
-session.fetch("oneaccess")
+key = session.fetch("oneaccess").key
 first = os.environ["ONEACCESS_TOKEN"]
 held, done = threading.Event(), threading.Event()
 
@@ -840,7 +840,7 @@ child = os.fork()
 if not child:
     def checked():
         assert os.environ["ONEACCESS_TOKEN"] == first
-        assert not refreshers() and not session.refresher._keys
+        assert not refreshers() and not session.refresher.keeps(key)
         assert session.injections.keys()
         outcome = session.fetch("oneaccess", refresh=True)
         assert outcome.kept_fresh and len(refreshers()) == 1
