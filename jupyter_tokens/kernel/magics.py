@@ -22,7 +22,7 @@ from traitlets import Bool, List, Unicode
 from ..errors import LoginNeeded, TokenError, UnknownProfile
 from ..protocol.messages import variables_of
 from . import redaction
-from ._compat import replace, show_instead, unregister
+from ._compat import show_instead, unregister, wrap
 from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
@@ -547,9 +547,8 @@ def _keep_on_reload(shell: InteractiveShell) -> Callable[[], None]:
     load no new code either: it reloads only the package's top module.
     """
     manager: Any = shell.extension_manager
-    reload_extension = manager.reload_extension
 
-    def reload_others(name: str) -> Any:
+    def reload_others(reload_extension: Callable[[str], Any], name: str) -> Any:
         return None if name == _PACKAGE and name in manager.loaded else reload_extension(name)
 
-    return replace(manager, "reload_extension", reload_others)
+    return wrap(manager, "reload_extension", reload_others)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from .._compat import DELIMITER, call_later, publisher, replace, send_point, serialize_point
+from .._compat import DELIMITER, call_later, publisher, replace
 from .search import Search
 
 __all__ = ["HOLD_SECONDS", "PART", "MessageHooks"]
@@ -65,12 +65,10 @@ class MessageHooks:
         self._held: dict[str, _Held] = {}
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._to_bytes: Callable[..., list[bytes]] = getattr(*serialize_point(session))
-        self._pass_on: Callable[..., Any] = getattr(*send_point(session))
-        self._endings = [
-            replace(*serialize_point(session), self._serialize),
-            replace(*send_point(session), self._send),
-        ]
+        self._to_bytes: Callable[..., list[bytes]] = session.serialize
+        self._pass_on: Callable[..., Any] = session.send
+        # Replaced, because a session has no hooks, and exists already when extensions are loaded.
+        self._endings = [replace(session, "serialize", self._serialize), replace(session, "send", self._send)]
 
     def close(self) -> None:
         """Remove the hooks, and send what is held back."""
