@@ -126,7 +126,7 @@ class TokenMagics(Magics):
         self.session = session or session_of(shell)
         self.cells = Cells(shell, self.session)
         self.completion = Completion(shell, self.session)
-        self.reloading_again: Callable[[], None] = lambda: None
+        self.hooks: list[Callable[[], None]] = []
 
     def open(self) -> None:
         """Register the cell events and the completion."""
@@ -402,30 +402,9 @@ def load(shell: InteractiveShell) -> None:
         shell.register_magics(magics)
         magics.open()
         redaction.start(shell, magics.session.client, lambda: magics.redact, variables=magics.redact_variables)
-        magics.reloading_again = _keep_on_reload(shell)
+        magics.hooks = _keep_when_loaded(shell)
         magics.session.take_over()
-        _replace_load_ext(shell)
         setattr(shell, _LOADED, magics)
-
-
-def _replace_load_ext(shell: InteractiveShell) -> None:
-    """Make `%load_ext jupyter_tokens` print nothing if the extension is already loaded, for example by the server.
-
-    Portable notebooks contain that line, and IPython would advise their users to use %reload_ext.
-    """
-    original: Any = shell.find_line_magic("load_ext")
-    extensions: Any = shell.extension_manager
-    magics: Any = shell.magics_manager
-    if getattr(original, "is_of_jupyter_tokens", False):
-        return
-
-    def load_ext(line: str) -> Any:
-        name = line.strip()
-        return None if name == _PACKAGE and name in extensions.loaded else original(line)
-
-    load_ext.__doc__ = original.__doc__
-    load_ext.is_of_jupyter_tokens = True  # type: ignore[attr-defined]
-    magics.register_function(load_ext, magic_name="load_ext")
 
 
 def inject(request: str) -> object:
@@ -511,7 +490,8 @@ def unload(shell: InteractiveShell) -> None:
     """Remove the magics from the shell, stop the threads and the redaction, and print what no longer works."""
     magics = getattr(shell, _LOADED, None)
     if magics is not None:
-        magics.reloading_again()
+        for unhook in magics.hooks:
+            unhook()
         magics.close()
         redaction.stop(shell)
         unregister(shell, magics)
@@ -519,15 +499,16 @@ def unload(shell: InteractiveShell) -> None:
         print(_UNLOADED)  # noqa: T201 (an answer to %unload_ext)
 
 
-def _keep_on_reload(shell: InteractiveShell) -> Callable[[], None]:
-    """Make `%reload_ext jupyter_tokens` leave a loaded extension as it is. Return a function that undoes this.
+def _keep_when_loaded(shell: InteractiveShell) -> list[Callable[[], None]]:
+    """Make `%load_ext` and `%reload_ext` leave a loaded extension as it is. Return functions that undo this.
 
     IPython reloads an extension by unloading it, which the extension cannot tell from `%unload_ext`. Reloading would
-    load no new code either: it reloads only the package's top module.
+    load no new code either: it reloads only the package's top module. Portable notebooks contain `%load_ext`, and
+    IPython would advise users whose server has loaded the extension to reload it.
     """
     manager: Any = shell.extension_manager
 
-    def reload_others(reload_extension: Callable[[str], Any], name: str) -> Any:
-        return None if name == _PACKAGE and name in manager.loaded else reload_extension(name)
+    def unless_loaded(load: Callable[[str], Any], name: str) -> Any:
+        return None if name == _PACKAGE and name in manager.loaded else load(name)
 
-    return wrap(manager, "reload_extension", reload_others)
+    return [wrap(manager, name, unless_loaded) for name in ("load_extension", "reload_extension")]
