@@ -43,7 +43,9 @@ class Troubles:
             self._errors[key] = error.copy()
             # Reason and code identify the kind of failure; the request id differs each time.
             if before is None or (before.reason, before.code) != (error.reason, error.code):
-                self._notices[key] = _notice(key, error)
+                told = error.copy()
+                told.profile = None
+                self._notices[key] = f"{key} could not be kept fresh: {told}"
 
     def over(self, key: Key) -> None:
         """Drop a key's error and notice, because the token works again or is no longer wanted."""
@@ -61,12 +63,6 @@ class Troubles:
     def after_fork(self) -> None:
         """Replace the lock in a forked child, because another thread may have held it."""
         self._lock = threading.Lock()
-
-
-def _notice(key: Key, error: TokenError) -> str:
-    told = error.copy()
-    told.profile = None
-    return f"{key} could not be kept fresh: {told}"
 
 
 class Reports:

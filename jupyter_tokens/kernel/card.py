@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from ..errors import TokenError
     from ..token import Token
 
-__all__ = ["BOX", "MUTED", "Card", "Notice", "as_of", "error_lines", "local_time", "login_button", "remaining"]
+__all__ = [
+    "BOX",
+    "MUTED",
+    "Card",
+    "Notice",
+    "as_of",
+    "error_lines",
+    "local_time",
+    "login_button",
+    "remaining",
+    "text_table",
+]
 
 # JupyterLab's CSS variables. The fallbacks, for front ends without them, are readable on light and dark backgrounds.
 BOX = (
@@ -48,6 +59,12 @@ def local_time(moment: datetime, now: datetime) -> str:
 def as_of(now: datetime) -> str:
     """Format the time of an output that is not updated later: "as of 14:03"."""
     return f"as of {now.astimezone():%H:%M}"
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Format rows of equal length as lines, in columns as wide as their widest cells."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 @dataclass(frozen=True)
