@@ -123,7 +123,7 @@ _ABSENT = object()
 class _Variables:
     """The notebook's variables. A token there is recognised by identity. Keeps no state about the places.
 
-    `own` are the marks of our earlier tokens in a place. `fill` and `restore` change nothing if they raise `TokenError`.
+    `own` are the marks of our earlier tokens there. `fill` and `restore` change nothing if they raise `TokenError`.
     """
 
     same: Callable[[Any, Any], bool] = staticmethod(operator.is_)

@@ -29,6 +29,7 @@ from .cells import Cells
 from .completion import Completion
 from .injection import Place, env_places, file_place, sdk_place, var_place
 from .session import TokenSession, session_of
+from .token_file import FORMATS
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -52,7 +53,7 @@ _PLACES = (
     ),
     argument(
         "--format",
-        choices=("raw", "json", "header"),
+        choices=FORMATS,
         help="Format of the file: the value alone (default), JSON with the expiry, or a header line for curl -H @PATH.",
     ),
 )
