@@ -13,7 +13,7 @@ from .._util.html import as_html
 
 if TYPE_CHECKING:
     from ..errors import TokenError
-    from ..token import Token
+    from .status import Outcome
 
 __all__ = [
     "BOX",
@@ -75,35 +75,20 @@ class Card:
 
     Attributes
     ----------
-    token : Token
-        The token; its value is not shown.
-    title : str
-        The provider's title.
-    places : sequence of str
-        The variables and files that were filled.
-    kept_fresh : bool
-        Whether the token is kept fresh there.
+    outcome : Outcome
+        The result; the token's value is not shown.
     mode : str
         Where the token came from, see `TokenSource.mode`.
-    sandbox : bool
-        Whether the profile's endpoint is on this machine.
     now : datetime
         The current time, for the state and the time left.
-    notes : sequence of str
-        Sentences about what else the user should know.
     """
 
-    token: Token
-    title: str
-    places: Sequence[str]
-    kept_fresh: bool
+    outcome: Outcome
     mode: str
-    sandbox: bool
     now: datetime
-    notes: Sequence[str] = field(default=())
 
     def _rows(self, *, plain: bool) -> list[tuple[str, str]]:
-        token = self.token
+        token = self.outcome.token
         expired = False
         if token.expires_at is None:
             expiry = "not reported by the API" if token.has_value else "does not expire"
@@ -120,30 +105,33 @@ class Card:
         rows = [("state", state if plain else f"{state} {as_of(self.now)}"), ("expires", expiry)]
         if token.fields:
             rows.append(("values", ", ".join(token.fields)))
-        if self.places:
-            rows.append(("injected", ", ".join(self.places)))
+        if self.outcome.places:
+            rows.append(("injected", ", ".join(map(str, self.outcome.places))))
             if token.expires_at is not None:
-                rows.append(("kept fresh", "until the kernel ends" if self.kept_fresh else "no"))
+                rows.append(("kept fresh", "until the kernel ends" if self.outcome.kept_fresh else "no"))
         rows.append(("served", self.mode))
         return rows
 
     def __repr__(self) -> str:
-        head = f"{self.token.profile} · {self.title}" + (" · sandbox" if self.sandbox else "")
+        about = self.outcome.about
+        head = f"{self.outcome.token.profile} · {about.title}" + (" · sandbox" if about.sandbox else "")
         lines = [head, *(f"  {name}: {value}" for name, value in self._rows(plain=True))]
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"  {note}" for note in self.outcome.notes)])
 
     def _repr_html_(self) -> str:
-        badge = f'<span style="{_BADGE}">sandbox</span>' if self.sandbox else ""
+        about = self.outcome.about
+        badge = f'<span style="{_BADGE}">sandbox</span>' if about.sandbox else ""
         rows = "".join(
             f'<tr style="background:none"><td style="{MUTED};text-align:left;padding:0 1em 0 0">{as_html(name)}</td>'
             f'<td style="text-align:left;padding:0">{as_html(value)}</td></tr>'
             for name, value in self._rows(plain=False)
         )
-        notes = "".join(f'<div style="{MUTED};max-width:44em">{as_html(note)}</div>' for note in self.notes)
+        notes = "".join(f'<div style="{MUTED};max-width:44em">{as_html(note)}</div>' for note in self.outcome.notes)
         return (
             f'<div style="{BOX.format(accent="success-color1", fallback="#388e3c")}">'
-            f'<div><strong>{as_html(self.token.profile)}</strong> <span style="{MUTED}">{as_html(self.title)}</span>'
-            f'{badge}</div><table style="margin:.2em 0 0;border:none">{rows}</table>{notes}</div>'
+            f"<div><strong>{as_html(self.outcome.token.profile)}</strong> "
+            f'<span style="{MUTED}">{as_html(about.title)}</span>{badge}</div>'
+            f'<table style="margin:.2em 0 0;border:none">{rows}</table>{notes}</div>'
         )
 
 

@@ -34,8 +34,6 @@ from .token_file import FORMATS
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .status import Outcome
-
 __all__ = ["TokenMagics", "forget", "inject", "load", "unload"]
 
 _PLACES = (
@@ -171,7 +169,7 @@ class TokenMagics(Magics):
             outcome = self.session.fetch(
                 arguments.profile, params, places=places, keep=not arguments.once, refresh=arguments.refresh
             )
-            progress.replace(self._card(outcome))
+            progress.replace(Card(outcome, self.session.mode, datetime.now(UTC)))
 
     @magic_arguments()
     @line_magic
@@ -271,18 +269,6 @@ class TokenMagics(Magics):
         params, places = _params_of(arguments.params), _places(arguments)
         with _Progress(arguments.profile):
             self.cells.lend(self.session.lend(arguments.profile, params, places))
-
-    def _card(self, outcome: Outcome) -> Card:
-        return Card(
-            token=outcome.token,
-            title=outcome.about.title,
-            places=[str(place) for place in outcome.places],
-            kept_fresh=outcome.kept_fresh,
-            mode=self.session.mode,
-            sandbox=outcome.about.sandbox,
-            now=datetime.now(UTC),
-            notes=outcome.notes,
-        )
 
     def _offer_login(self, error: BaseException) -> None:
         """Show a login button if the tokens come from the Jupyter server, because the button logs in through it.
