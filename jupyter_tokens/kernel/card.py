@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from .status import Outcome
 
 __all__ = [
-    "BOX",
     "MUTED",
     "Card",
     "Notice",
     "as_of",
+    "box",
     "error_lines",
     "local_time",
     "login_button",
@@ -29,12 +29,13 @@ __all__ = [
 ]
 
 # JupyterLab's CSS variables. The fallbacks, for front ends without them, are readable on light and dark backgrounds.
-BOX = (
+_BOX = (
     "display:inline-block;min-width:22em;padding:.6em .9em;border:1px solid var(--jp-border-color1,#9e9e9e);"
-    "border-left:4px solid var(--jp-{accent},{fallback});border-radius:3px;"
+    "border-left:4px solid var(--jp-{accent}-color1,{fallback});border-radius:3px;"
     "font-family:var(--jp-ui-font-family,sans-serif);font-size:var(--jp-ui-font-size1,13px);line-height:1.5"
 )
 MUTED = "color:var(--jp-ui-font-color2,#757575)"
+_ACCENTS = {"success": "#388e3c", "info": "#1976d2", "warn": "#f57c00"}
 _BADGE = "border:1px solid currentColor;border-radius:3px;padding:0 .4em;margin-left:.6em;font-size:.85em"
 
 _MINUTE = 60
@@ -59,6 +60,11 @@ def local_time(moment: datetime, now: datetime) -> str:
 def as_of(now: datetime) -> str:
     """Format the time of an output that is not updated later: "as of 14:03"."""
     return f"as of {now.astimezone():%H:%M}"
+
+
+def box(accent: str, html: str) -> str:
+    """Put HTML into a box. The accent, "success", "info" or "warn", selects the colour of the border."""
+    return f'<div style="{_BOX.format(accent=accent, fallback=_ACCENTS[accent])}">{html}</div>'
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -127,11 +133,11 @@ class Card:
             for name, value in self._rows(plain=False)
         )
         notes = "".join(f'<div style="{MUTED};max-width:44em">{as_html(note)}</div>' for note in self.outcome.notes)
-        return (
-            f'<div style="{BOX.format(accent="success-color1", fallback="#388e3c")}">'
+        return box(
+            "success",
             f"<div><strong>{as_html(self.outcome.token.profile)}</strong> "
             f'<span style="{MUTED}">{as_html(about.title)}</span>{badge}</div>'
-            f'<table style="margin:.2em 0 0;border:none">{rows}</table>{notes}</div>'
+            f'<table style="margin:.2em 0 0;border:none">{rows}</table>{notes}',
         )
 
 
@@ -169,11 +175,9 @@ class Notice:
         return "\n".join([self.title, *(f"  {line}" for line in self.lines)])
 
     def _repr_html_(self) -> str:
-        fallback = "#1976d2" if self.accent == "info" else "#f57c00"
         lines = "".join(f'<div style="max-width:60em">{as_html(line)}</div>' for line in self.lines)
-        box = BOX.format(accent=f"{self.accent}-color1", fallback=fallback)
         button = login_button(self.login) if self.login else ""
-        return f'<div style="{box}"><div><strong>{as_html(self.title)}</strong></div>{lines}{button}</div>'
+        return box(self.accent, f"<div><strong>{as_html(self.title)}</strong></div>{lines}{button}")
 
 
 def error_lines(error: TokenError) -> list[str]:

@@ -13,7 +13,7 @@ from ..errors import ServerGone, ServerUntrusted, TokenError
 from ..protocol.proof import START_VARIABLE
 from ..sources.cache import STATE_LABELS, Key
 from .at_start import OK, filled_variables, outcomes
-from .card import BOX, MUTED, as_of, local_time, remaining, text_table
+from .card import MUTED, as_of, box, local_time, remaining, text_table
 
 if TYPE_CHECKING:
     from .session import TokenSession
@@ -90,7 +90,7 @@ class Listing:
         )
         problems = "".join(f'<div style="max-width:60em">{as_html(text)}</div>' for text in self._problems())
         notes = "".join(f'<div style="{MUTED};max-width:60em">{as_html(text)}</div>' for text in self.footer)
-        return f'<div style="{BOX.format(accent="info-color1", fallback="#1976d2")}">{table}{problems}{notes}</div>'
+        return box("info", table + problems + notes)
 
 
 def listing_of(session: TokenSession, now: datetime) -> Listing:

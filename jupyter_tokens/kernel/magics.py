@@ -198,9 +198,7 @@ class TokenMagics(Magics):
         profile = arguments.profile
         places, notes = self.session.forget(profile)
         put_back = f"Removed, or restored to what was there before: {', '.join(str(place) for place in places)}."
-        display(
-            Notice(f"The tokens of {profile} are forgotten.", [*([put_back] if places else []), *notes], accent="info")
-        )
+        display(Notice(f"The tokens of {profile} are forgotten.", [*([put_back] if places else []), *notes]))
 
     @magic_arguments()
     @argument("profile", help="Name of a profile.")
@@ -221,7 +219,7 @@ class TokenMagics(Magics):
 
         def show(login: Mapping[str, Any]) -> None:
             where = f"Open {login['verification_uri']} in any browser, and type the code {login['user_code']}."
-            display(Notice(f"Log in to {profile}.", [where], accent="info"))
+            display(Notice(f"Log in to {profile}.", [where]))
 
         if _is_unattended(self.shell):
             raise LoginNeeded(
@@ -230,7 +228,7 @@ class TokenMagics(Magics):
                 profile=profile,
             )
         login = self.session.log_in(profile, show)
-        display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else "."), accent="info"))
+        display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else ".")))
 
     @magic_arguments()
     @argument("profile", help="Name of a profile.")
@@ -248,7 +246,7 @@ class TokenMagics(Magics):
             True: f"Logged out of {profile}; the login server has revoked the login.",
             False: f"Logged out of {profile}. The login could not be revoked on the login server.",
         }
-        display(Notice(said[revoked], accent="info"))
+        display(Notice(said[revoked]))
 
     @magic_arguments()
     @_takes_a_profile

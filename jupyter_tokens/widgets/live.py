@@ -92,7 +92,7 @@ class Feed:
         self._seen: Seen | None = None
         self._thread: threading.Thread | None = None
         self._unwatch: Callable[[], None] | None = None
-        self._reading = self._stale = self._news = False
+        self._reading = self._stale = False
         self._draw_at = self._read_at = self._looked_at = 0.0
         self._drawing = threading.Lock()
 
@@ -159,7 +159,7 @@ class Feed:
     def _touched(self) -> None:
         # Called by the session, on any thread. A burst of events causes one read.
         with self._changed:
-            self._news = True
+            self._read_at = min(self._read_at, self._looked_at + _TICK_SECONDS)
             self._changed.notify_all()
 
     def _run(self) -> None:
@@ -178,19 +178,14 @@ class Feed:
         with self._changed:
             while self._thread is me:
                 now = self.clock.elapsed()
-                if now >= self._due_to_read():
+                if now >= self._read_at and not self._reading:
                     self._read()
                 if now >= self._draw_at:
                     self._draw_at = inf
                     return tuple(self._viewers)
-                due = min(self._draw_at, self._due_to_read())
+                due = self._draw_at if self._reading else min(self._draw_at, self._read_at)
                 self._changed.wait(None if due == inf else due - now)
             return None
-
-    def _due_to_read(self) -> float:
-        if self._reading:
-            return inf
-        return self._looked_at + _TICK_SECONDS if self._news else self._read_at
 
     def _read(self) -> None:
         self._stale = True
@@ -200,7 +195,8 @@ class Feed:
                 threading.Thread(target=self._read_all, name="jupyter_tokens widgets: look", daemon=True).start()
             except RuntimeError:
                 # The process has too many threads; the next read is due as usual.
-                self._read_ends()
+                self._take_stale()
+                self._reading = False
 
     def _read_all(self) -> None:
         while self._take_stale():
@@ -210,19 +206,14 @@ class Feed:
                 self._changed.notify_all()
 
     def _take_stale(self) -> bool:
+        """Note that a read begins, or that there is nothing more to read."""
         with self._changed:
-            stale, self._stale = self._stale, False
-            if stale:
-                self._news = False
-            else:
-                self._read_ends()
-            return stale
-
-    def _read_ends(self) -> None:
-        self._reading = False
-        self._looked_at = self.clock.elapsed()
-        self._read_at = self._looked_at + _READ_SECONDS
-        self._changed.notify_all()
+            self._reading, self._stale = self._stale, False
+            if self._reading:
+                self._looked_at = self.clock.elapsed()
+                self._read_at = self._looked_at + _READ_SECONDS
+            self._changed.notify_all()
+            return self._reading
 
     def _look(self) -> Seen:
         try:
