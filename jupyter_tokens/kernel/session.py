@@ -149,8 +149,7 @@ class TokenSession:
         if filled or keep is False:
             # A token that expired immediately (ExpireTime=0) is not held, and cannot be kept fresh.
             kept = keep and held is not None and token.expires_at is not None
-            with self._lock:
-                (self._kept.add if kept else self._kept.discard)(key)
+            (self._kept.add if kept else self._kept.discard)(key)
             self._settle(key)
         self._tell()
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
@@ -261,8 +260,7 @@ class TokenSession:
         places: list[Place] = []
         problem: TokenError | None = None
         for key in sorted(keys, key=repr):
-            with self._lock:
-                self._kept.discard(key)
+            self._kept.discard(key)
             self.troubles.over(key)
             self.refresher.drop(key)
             self.client.forget(key)
@@ -377,8 +375,7 @@ class TokenSession:
             self._unwatch()
             self._unwatch = None
         self.refresher.stop()
-        with self._lock:
-            self._kept.clear()
+        self._kept.clear()
         self._tell()
         self._reports.stop()
         self._reports = Reports(self._report)
@@ -422,7 +419,6 @@ class TokenSession:
         return token, held
 
     def _settle(self, key: Key) -> None:
-        # Not under the session's lock, because `keep` and `drop` wait for the refresher's lock.
         kept = key in self._kept or key in tuple(self._lent.values())
         (self.refresher.keep if kept else self.refresher.drop)(key)
 
@@ -494,8 +490,7 @@ class TokenSession:
             self.troubles.over(key)
         if key in self._kept and not self.injections.has(key):
             # The notebook has deleted the token everywhere.
-            with self._lock:
-                self._kept.discard(key)
+            self._kept.discard(key)
             self._settle(key)
         self._tell()
 
@@ -508,9 +503,7 @@ class TokenSession:
         self._tell()
 
     def _known(self) -> set[Key]:
-        with self._lock:
-            kept = set(self._kept)
-        return kept.union(self.troubles.keys(), self.client.keys(), self.injections.keys())
+        return set(self._kept).union(self.troubles.keys(), self.client.keys(), self.injections.keys())
 
     def _take_out_filled(self, profile: str) -> list[Place]:
         return [
@@ -573,7 +566,6 @@ class TokenSession:
     def after_fork(self) -> None:
         """Reset the state in a forked child. Injected tokens stay, but only the parent keeps them fresh."""
         self._lock = threading.Lock()
-        self.troubles.after_fork()
         self._unwatch = None
         self._watchers.clear()
         self._kept.clear()
