@@ -41,7 +41,7 @@ from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.transport import Transport
 
 from ..doubles import Clock
-from .shells import whoami
+from .shells import undeletable, whoami
 
 ATTENTION = 10.0
 LIFE = 100.0
@@ -594,10 +594,7 @@ def test_a_file_that_cannot_be_put_back_is_told_when_all_else_is(
 ) -> None:
     session.fetch("oneaccess", places=[file_place(str(tmp_path / "t")), env_place("MINE")])
 
-    def refused(self: Path, *, missing_ok: bool = False) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "unlink", refused)
+    undeletable(monkeypatch)
     with pytest.raises(ParameterError, match="cannot be removed"):
         session.forget("oneaccess")
     assert os.environ["MINE"] == "before"
@@ -777,10 +774,7 @@ def test_a_file_that_cannot_be_put_back_after_a_loan_is_told(
     loan = session.lend("oneaccess", {}, [file_place(str(tmp_path / "t")), env_place("MINE")])
     loan.__enter__()
 
-    def refused(self: Path, *, missing_ok: bool = False) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "unlink", refused)
+    undeletable(monkeypatch)
     with pytest.raises(ParameterError, match="cannot be removed"):
         loan.close()
     assert os.environ["MINE"] == "before"
