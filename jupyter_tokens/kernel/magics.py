@@ -28,7 +28,7 @@ from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
 from .injection import Place, env_places, file_place, sdk_place, var_place
-from .session import TokenSession, session_of
+from .session import session_of
 from .token_file import FORMATS
 
 if TYPE_CHECKING:
@@ -105,8 +105,6 @@ class TokenMagics(Magics):
     ----------
     shell : InteractiveShell
         The shell.
-    session : TokenSession, optional
-        The session that the magics use; by default the shell's own.
     """
 
     redact = Bool(
@@ -120,9 +118,9 @@ class TokenMagics(Magics):
         "different, and not a path, a URL or a version.",
     ).tag(config=True)
 
-    def __init__(self, shell: InteractiveShell, session: TokenSession | None = None) -> None:
+    def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self.session = session or session_of(shell)
+        self.session = session_of(shell)
         self.cells = Cells(shell, self.session)
         self.completion = Completion(shell, self.session)
         self.hooks: list[Callable[[], None]] = []

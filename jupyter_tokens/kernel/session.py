@@ -49,13 +49,13 @@ class Loan:
     before the block is entered.
     """
 
-    def __init__(self, begin: Callable[[Loan, list[Callable[[], None]]], Outcome]) -> None:
+    def __init__(self, begin: Callable[[Loan], Outcome]) -> None:
         self._begin = begin
-        self._endings: list[Callable[[], None]] = []
+        self.endings: list[Callable[[], None]] = []
 
     def __enter__(self) -> Outcome:
         try:
-            return self._begin(self, self._endings)
+            return self._begin(self)
         except BaseException:
             self.close()
             raise
@@ -66,13 +66,13 @@ class Loan:
     def close(self) -> None:
         """Restore what the places held before. Raises `TokenError` if a file could not be restored."""
         problem: TokenError | None = None
-        while self._endings:
+        while self.endings:
             try:
-                self._endings[-1]()
+                self.endings[-1]()
             except TokenError as error:
                 problem = error.copy()
             # Removed only now, so that the next call repeats an ending that was interrupted.
-            self._endings.pop()
+            self.endings.pop()
         if problem is not None:
             raise problem
 
@@ -423,18 +423,13 @@ class TokenSession:
         (self.refresher.keep if kept else self.refresher.drop)(key)
 
     def _begin_loan(
-        self,
-        profile: str,
-        params: Mapping[str, Any],
-        places: Sequence[Place] | None,
-        loan: Loan,
-        endings: list[Callable[[], None]],
+        self, profile: str, params: Mapping[str, Any], places: Sequence[Place] | None, loan: Loan
     ) -> Outcome:
         # Each ending is registered before the step that it undoes, so that an interrupt in between leaves nothing open.
         source = self._source()
         key = source.key(profile, params)
         if source.held(key) is None:
-            endings.append(partial(self._forget_lent, key))
+            loan.endings.append(partial(self._forget_lent, key))
         key, token, about = self._get(profile, params)
         filled, notes = self._where(key, token, about, places)
         if not filled:
@@ -444,11 +439,11 @@ class TokenSession:
                 hint="Give --var NAME or, if the token has a value, --env VAR or --file PATH.",
                 profile=profile,
             )
-        endings.append(partial(self.injections.give_back, loan))
+        loan.endings.append(partial(self.injections.give_back, loan))
         self.injections.lend(key, token, filled, loan)
         token, held = self._latest(key, token)
         if held is not None and token.expires_at is not None:
-            endings.append(partial(self._end_loan, loan, key))
+            loan.endings.append(partial(self._end_loan, loan, key))
             self._lent[loan] = key
             self._settle(key)
         self._tell()

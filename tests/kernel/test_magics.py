@@ -12,12 +12,9 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
 
 from jupyter_tokens import Token, TokenError, get_token
 from jupyter_tokens.cli.demo import write_config
-from jupyter_tokens.client import Client
-from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     Forbidden,
     NetworkError,
@@ -548,14 +545,3 @@ def test_it_can_be_loaded_again(shell: InteractiveShell) -> None:
     done(shell, "%gettoken oneaccess --env MINE")
     assert os.environ["MINE"]
     assert len(refreshers()) == 1
-
-
-def test_a_client_of_its_own_may_be_given(bare: InteractiveShell, sandbox: Sandbox, tmp_path: Path) -> None:
-    client = Client(Profiles.of(sandbox.profiles(tmp_path)))
-    own = magics.TokenMagics(bare, TokenSession(bare.user_ns, client))
-    own.open()
-    with capture_output():
-        own.gettoken("oneaccess --var mine")
-    assert bare.user_ns["mine"] is client.get("oneaccess")
-    own.close()
-    client.close()

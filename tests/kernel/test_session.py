@@ -287,34 +287,6 @@ def test_it_says_which_way_served_and_whether_the_server_is_gone(session: TokenS
 # What happens in the background
 
 
-def test_a_cell_of_a_minute_with_tokens_of_five_seconds(
-    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A subprocess that is started at any moment has a token that lives; the vendor is asked as the windows say."""
-    with running(Sandbox(clock=clock.now, life=5.0)) as sandbox:
-        monkeypatch.setenv("ONEACCESS_TOKEN", "")
-        client = Client(Profiles.of(sandbox.profiles(tmp_path)), clock=clock)
-        session = TokenSession({}, client, clock=clock)
-        session.fetch("oneaccess")
-        source, calls = client.source, []
-        for _ in range(120):
-            clock.advance(0.5)
-            session.refresher.look()
-
-            def settled() -> bool:
-                held = source.held(KEY)
-                return held is not None and clock.elapsed() < held.refresh_at
-
-            until(session, settled)
-            value = subprocess.check_output(["sh", "-c", 'printf %s "$ONEACCESS_TOKEN"'], text=True)
-            assert whoami(sandbox, value)["api"] == "oneaccess"
-            calls.append(sandbox.requests["oneaccess"])
-        # Each is refreshed when a fifth of its five seconds is left: one call at the start, and one every four seconds.
-        assert calls == [1 + step // 8 for step in range(1, 121)]
-        session.close()
-        client.close()
-
-
 def test_a_failed_refresh_is_noticed_once_and_the_old_token_stays(
     session: TokenSession, sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
