@@ -85,16 +85,12 @@ class Feed:
         self.session = session
         self.clock = clock or SystemClock()
         self._changed = threading.Condition()
-        # Held while a viewer is added or removed, including the call to the session. `_changed` must not be held during
-        # that call: the session may be calling `_touched` at the same time, and `_touched` takes `_changed`.
-        self._joining = threading.Lock()
         self._viewers: list[Viewer] = []
         self._seen: Seen | None = None
         self._thread: threading.Thread | None = None
         self._unwatch: Callable[[], None] | None = None
         self._reading = self._stale = False
         self._draw_at = self._read_at = self._looked_at = 0.0
-        self._drawing = threading.Lock()
 
     def look(self, patience: float) -> Seen | None:
         """Read the session.
@@ -116,34 +112,29 @@ class Feed:
 
     def add(self, viewer: Viewer) -> None:
         """Draw this viewer from now on."""
-        with self._joining:
-            with self._changed:
-                if viewer in self._viewers:
-                    return
-                if self._thread is None:
-                    thread = threading.Thread(target=self._run, name="jupyter_tokens widgets", daemon=True)
-                    # Before anything is recorded: with too many threads, `start` raises, and the next call tries again.
-                    thread.start()
-                    self._thread = thread
-                self._viewers.append(viewer)
-                self._read()
-                self.draw_now()
+        with self._changed:
+            if viewer in self._viewers:
+                return
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="jupyter_tokens widgets", daemon=True)
+                # Before anything is recorded: with too many threads, `start` raises, and the next call tries again.
+                thread.start()
+                self._thread = thread
             if self._unwatch is None:
                 self._unwatch = self.session.watch(self._touched)
+            self._viewers.append(viewer)
+            self._read()
+            self.draw_now()
 
     def remove(self, viewer: Viewer) -> None:
         """Stop drawing this viewer. The thread ends when no viewer is left."""
-        with self._joining:
-            with self._changed:
-                if viewer in self._viewers:
-                    self._viewers.remove(viewer)
-                if self._viewers:
-                    return
-                self._thread = None
-                self._changed.notify_all()
-            if self._unwatch is not None:
+        with self._changed:
+            if viewer in self._viewers:
+                self._viewers.remove(viewer)
+            if not self._viewers and self._unwatch is not None:
                 self._unwatch()
                 self._unwatch = None
+                self._changed.notify_all()
 
     def draw_now(self) -> None:
         """Make the thread draw all viewers now, for example after a click."""
@@ -164,19 +155,16 @@ class Feed:
 
     def _run(self) -> None:
         while (seen_by := self._until_due()) is not None:
-            # A thread that ends may still be drawing when the next thread begins.
-            with self._drawing:
-                now, seen = self.clock.elapsed(), self._seen
-                counting = [_drawn(viewer, seen, self.clock.now()) for viewer in seen_by] if seen is not None else []
+            now, seen = self.clock.elapsed(), self._seen
+            counting = [_drawn(viewer, seen, self.clock.now()) for viewer in seen_by] if seen is not None else []
             if any(counting):
                 with self._changed:
                     self._draw_at = min(self._draw_at, now + _TICK_SECONDS)
 
     def _until_due(self) -> tuple[Viewer, ...] | None:
         """Wait until it is time to draw, and return the viewers; None if this thread has to end."""
-        me = threading.current_thread()
         with self._changed:
-            while self._thread is me:
+            while self._viewers:
                 now = self.clock.elapsed()
                 if now >= self._read_at and not self._reading:
                     self._read()
@@ -185,6 +173,7 @@ class Feed:
                     return tuple(self._viewers)
                 due = self._draw_at if self._reading else min(self._draw_at, self._read_at)
                 self._changed.wait(None if due == inf else due - now)
+            self._thread = None
             return None
 
     def _read(self) -> None:
