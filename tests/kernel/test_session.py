@@ -561,14 +561,19 @@ def test_an_error_is_forgotten_too(session: TokenSession, sandbox: Sandbox) -> N
     assert (status(session).state, status(session).error) == ("none", None)
 
 
+@pytest.mark.parametrize("is_lent", [False, True])
 def test_a_file_that_cannot_be_put_back_is_told_when_all_else_is(
-    session: TokenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: TokenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_lent: bool
 ) -> None:
-    session.fetch("oneaccess", places=[file_place(str(tmp_path / "t")), env_place("MINE")])
-
+    places = [file_place(str(tmp_path / "t")), env_place("MINE")]
+    loan = session.lend("oneaccess", {}, places)
+    if is_lent:
+        loan.__enter__()
+    else:
+        session.fetch("oneaccess", places=places)
     undeletable(monkeypatch)
     with pytest.raises(ParameterError, match="cannot be removed"):
-        session.forget("oneaccess")
+        loan.close() if is_lent else session.forget("oneaccess")
     assert os.environ["MINE"] == "before"
     assert session.client.keys() == []
 
@@ -738,19 +743,6 @@ def test_a_token_without_an_end_is_lent_and_starts_no_thread(session: TokenSessi
         assert not outcome.kept_fresh
         assert os.environ["MODELARTS_TOKEN"]
     assert "MODELARTS_TOKEN" not in os.environ
-
-
-def test_a_file_that_cannot_be_put_back_after_a_loan_is_told(
-    session: TokenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loan = session.lend("oneaccess", {}, [file_place(str(tmp_path / "t")), env_place("MINE")])
-    loan.__enter__()
-
-    undeletable(monkeypatch)
-    with pytest.raises(ParameterError, match="cannot be removed"):
-        loan.close()
-    assert os.environ["MINE"] == "before"
-    assert session.client.keys() == []
 
 
 # The session of a shell, and its end
