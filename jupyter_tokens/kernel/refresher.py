@@ -1,6 +1,7 @@
 """Keeps injected tokens fresh with one daemon thread that sleeps until the next token is due for a refresh.
 
-The thread only starts fetches; the cache runs them on other threads, so an API that hangs does not delay other tokens.
+The thread only starts fetches; the cache runs them on a limited number of other threads, so an API that hangs does not
+delay other tokens.
 """
 
 from __future__ import annotations
@@ -29,8 +30,6 @@ _LONGEST_PAUSE_SECONDS = 60.0
 """The longest pause between two attempts to fetch a token that is no longer held."""
 _PAUSE_SECONDS = 1.0
 """The pause between two attempts to get a thread for a fetch."""
-_MOST_FLIGHTS = 64
-"""The most concurrent fetches. Each takes a thread, and after a suspension of the machine all tokens may be due."""
 
 
 class Refresher:
@@ -67,7 +66,6 @@ class Refresher:
         self._changed = threading.Condition()
         # For each key: when to look at it. Its refresh may be due later, but never earlier.
         self._due_at: dict[Key, float] = {}
-        self._under_way: set[Key] = set()
         # For keys without a token: how many attempts have failed, and when the next attempt is due.
         self._lost: dict[Key, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
@@ -152,8 +150,6 @@ class Refresher:
                 left = inf if key is None else self._due_at[key] - self._clock.elapsed()
                 if key is None or left > 0:
                     self._wait(self._changed, None if left == inf else min(left, _LONGEST_NAP_SECONDS))
-                elif len(self._under_way) >= _MOST_FLIGHTS:
-                    self._wait(self._changed, None)
                 elif (due := self._due(key)) > self._clock.elapsed():
                     # The token was refreshed by another call.
                     self._due_at[key] = due
@@ -164,14 +160,12 @@ class Refresher:
                         # The process has too many threads, or too many calls of this profile are waiting for one.
                         self._due_at[key] = self._clock.elapsed() + _PAUSE_SECONDS
                         continue
-                    self._under_way.add(key)
                     self._due_at[key] = inf
                     return key, flight
         return None
 
     def _done(self, key: Key, flight: Future[Token]) -> None:
         with self._changed:
-            self._under_way.discard(key)
             kept = key in self._due_at
             error = flight.exception()
             if kept:
@@ -199,8 +193,6 @@ class Refresher:
         return due < before
 
     def _due(self, key: Key) -> float:
-        if key in self._under_way:
-            return inf
         held = self._client.source.held(key)
         if held is None:
             return self._lost[key][1] if key in self._lost else self._clock.elapsed()

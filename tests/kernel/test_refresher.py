@@ -470,33 +470,6 @@ def test_it_looks_at_the_clock_when_it_is_told_to(
     assert vendor.calls == ["short"] * 2
 
 
-def test_after_a_long_sleep_not_all_fly_at_once(
-    vendor: Vendor, clock: Clock, bed: Bed, launched: list[Callable[[], None]]
-) -> None:
-    cache = TokenCache(vendor, clock=clock, spawn=launched.append)
-    refresher = refresher_of(cache, clock, bed)
-    keys = [Key(f"profile-{number}") for number in range(70)]
-    for key in keys:
-        cache.get(key)
-        refresher.keep(key)
-    clock.advance(10_000.0)
-    refresher.look()
-    while (nap := bed.nap()) is not None:
-        """Until it has nothing more to do but to wait for a flight."""
-        assert nap <= 16.0
-    assert len(launched) == 64
-    launched.pop()()
-    assert bed.nap() is None
-    assert len(launched) == 64
-    for _ in range(7):
-        launched.pop(0)()
-    while len(vendor.calls) < 140:
-        launched.pop(0)()
-        bed.nap()
-    assert sorted(vendor.calls[70:]) == sorted(key.profile for key in keys)
-    refresher.stop()
-
-
 def test_at_rest_it_looks_at_the_clock_once_however_many_keys_there_are(
     cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
