@@ -125,17 +125,6 @@ class TokenMagics(Magics):
         self.completion = Completion(shell, self.session)
         self.hooks: list[Callable[[], None]] = []
 
-    def open(self) -> None:
-        """Register the cell events and the completion."""
-        self.cells.open()
-        self.completion.open()
-
-    def close(self) -> None:
-        """Undo `open`, end the loans of `%%withtoken`, and stop keeping tokens fresh. Other injected tokens stay."""
-        self.completion.close()
-        self.cells.close()
-        self.session.close()
-
     @magic_arguments()
     @_takes_a_profile
     @argument("--once", action="store_true", help="Do not keep the token fresh.")
@@ -383,7 +372,8 @@ def load(shell: InteractiveShell) -> None:
     if getattr(shell, _LOADED, None) is None:
         magics = TokenMagics(shell)
         shell.register_magics(magics)
-        magics.open()
+        magics.cells.open()
+        magics.completion.open()
         redaction.start(shell, magics.session.client, lambda: magics.redact, variables=magics.redact_variables)
         magics.hooks = _keep_when_loaded(shell)
         magics.session.take_over()
@@ -475,7 +465,9 @@ def unload(shell: InteractiveShell) -> None:
     if magics is not None:
         for unhook in magics.hooks:
             unhook()
-        magics.close()
+        magics.completion.close()
+        magics.cells.close()
+        magics.session.close()
         redaction.stop(shell)
         unregister(shell, magics)
         setattr(shell, _LOADED, None)
