@@ -31,7 +31,8 @@ VARIABLES = ("ONEACCESS_TOKEN", "PAI_DLC_TOKEN", "MODELARTS_TOKEN", "EIAM_TOKEN"
 """Of the environment, which a shell's test has to itself."""
 
 
-_PROGRESS = re.compile(r"[\w.-]+: (fetching the token …|fetched$|not fetched$)")
+# On a busy machine any fetch may take longer than a second: see test_progress.py.
+PROGRESS = re.compile(r"[\w.-]+: (fetching the token …|fetched$|not fetched$)")
 
 
 class Run:
@@ -40,8 +41,7 @@ class Run:
     def __init__(self, result: ExecutionResult, captured: CapturedIO) -> None:
         self.result: Any = result  # Any: IPython says that the value of a cell is None
         self.error = result.error_in_exec
-        # On a busy machine any fetch may take longer than a second: see test_progress.py.
-        self.outputs = [output for output in captured.outputs if not _PROGRESS.match(str(output.data["text/plain"]))]
+        self.outputs = [output for output in captured.outputs if not PROGRESS.match(str(output.data["text/plain"]))]
         self.printed = captured.stdout + captured.stderr
 
     @property
