@@ -274,7 +274,7 @@ class Search:
         plain = [
             as_json for form in tuple(self._plain) for as_json in (form, json.dumps(form, ensure_ascii=False)[1:-1])
         ]
-        return next(self._blocks(data, 0, len(data)), None) is not None or any(
+        return next(self._blocks(data, 0, len(data), _BLOCKS[:1]), None) is not None or any(
             form.encode("utf-8", "surrogatepass") in data for form in plain
         )
 
@@ -338,7 +338,7 @@ class Search:
     # Internals
 
     def _blocks(self, data: bytes, begin: int, end: int, sizes: Sequence[int] = _BLOCKS) -> Iterator[int]:
-        """Yield the start of each smallest block that contains a known word or a whole short skeleton."""
+        """Yield the start of each block of the last size that contains a known word or a whole short skeleton."""
         size, *smaller = sizes
         for at in range(begin, end, size) if self._known else ():
             block = data[at : at + size + _OVERLAP]
