@@ -7,7 +7,8 @@ checks each part against the installed versions, and `make canary` checks it aga
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 # If the first of the lines begins with `%%name`, turns all lines into a call of that magic. IPython itself does this
 # for whole cells only; `cells.py` does it for the lines below `%%withtoken`.
@@ -19,39 +20,30 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DELIMITER",
+    "SHOW_TRACEBACK",
     "VIEW_COUNT",
-    "Point",
     "call_later",
     "cell_magic",
-    "expressions_point",
     "kernel_session",
     "line_magics",
-    "log_point",
     "publish_text",
     "publisher",
     "publishes",
     "replace",
-    "result_point",
-    "send_point",
-    "serialize_point",
     "show_instead",
-    "traceback_point",
     "unregister",
+    "wrap",
 ]
 
 DELIMITER = b"<IDS|MSG>"
 """The frame before a message's signature. The signature covers the four frames after it, and must be made again if one
 of these frames changes."""
 
+SHOW_TRACEBACK = "_showtraceback"
+"""The shell's method that shows a traceback. A handler of `set_custom_exc` would have to format it."""
+
 VIEW_COUNT = "_view_count"
 """The trait in which the front end reports how many views a widget has. There is no public trait for this."""
-
-
-class Point(NamedTuple):
-    """An attribute, given by owner and name, that has to be replaced because the owner offers no hook."""
-
-    owner: Any
-    name: str
 
 
 _ABSENT = object()
@@ -77,6 +69,14 @@ def replace(owner: Any, name: str, replacement: object) -> Callable[[], None]:
     return restore
 
 
+def wrap(owner: Any, name: str, hook: Callable[..., Any]) -> Callable[[], None]:
+    """Replace a method of one object by a hook that gets the method as its first argument. See `replace`.
+
+    For methods whose owner has no hook of its own.
+    """
+    return replace(owner, name, partial(hook, getattr(owner, name)))
+
+
 # Messages
 
 
@@ -86,19 +86,6 @@ def kernel_session(shell: InteractiveShell) -> Any:
     A shell has no public attribute for the session. Plain IPython and kernels without ipykernel have no such session.
     """
     return getattr(getattr(shell, "kernel", None), "session", None)
-
-
-def serialize_point(session: Any) -> Point:
-    """Return the session's method that turns every message into bytes. A session has no hook for this.
-
-    A subclass would come too late, because the session already exists when extensions are loaded.
-    """
-    return Point(session, "serialize")
-
-
-def send_point(session: Any) -> Point:
-    """Return the session's method that sends every message. A session has no hook that can hold a message back."""
-    return Point(session, "send")
 
 
 def publisher(socket: Any) -> Any:
@@ -137,35 +124,12 @@ def publish_text(stream: Any, text: str) -> None:
 # The shell
 
 
-def traceback_point(shell: InteractiveShell) -> Point:
-    """Return the shell's method that shows a traceback. A handler of `set_custom_exc` would have to format it."""
-    return Point(shell, "_showtraceback")
-
-
 def show_instead(error: BaseException, lines: Sequence[str]) -> None:
     """Make IPython show these lines instead of an error's traceback.
 
     `set_custom_exc` could do the same, but it takes only one handler, and this is left to the user.
     """
     error._render_traceback_ = lambda: list(lines)  # type: ignore[attr-defined]
-
-
-def expressions_point(shell: InteractiveShell) -> Point:
-    """Return the shell's method that evaluates user expressions. The Jupyter server sets variables with these.
-
-    IPython fires no event for user expressions.
-    """
-    return Point(shell, "user_expressions")
-
-
-def result_point(shell: InteractiveShell) -> Point:
-    """Return the method that records a result. IPython may then write the record to a log or a database."""
-    return Point(shell.displayhook, "log_output")
-
-
-def log_point(shell: InteractiveShell) -> Point:
-    """Return the method that writes to the log of `%logstart`, outputs included (`-o`). The logger offers no filter."""
-    return Point(shell.logger, "log_write")
 
 
 def line_magics(shell: InteractiveShell) -> dict[str, Callable[..., Any]]:

@@ -20,12 +20,14 @@ _log = logging.getLogger(__name__)
 
 
 class Troubles:
-    """The last error of each token that failed, and the notices that the user has not seen yet. Thread-safe."""
+    """The last error of each token that failed, and the notices that the user has not seen yet.
+
+    Thread-safe without a lock: each change of a dict is a single step.
+    """
 
     def __init__(self) -> None:
         self._errors: dict[Key, TokenError] = {}
         self._notices: dict[Key, str] = {}
-        self._lock = threading.Lock()
 
     def of(self, key: Key) -> TokenError | None:
         """Return the last error of a key's token, or None."""
@@ -33,40 +35,26 @@ class Troubles:
 
     def keys(self) -> list[Key]:
         """Return the keys whose tokens have failed."""
-        with self._lock:
-            return list(self._errors)
+        return list(self._errors)
 
     def note(self, key: Key, error: TokenError) -> None:
         """Record a failure. Add a notice for the user unless the key's last failure was of the same kind."""
-        with self._lock:
-            before = self._errors.get(key)
-            self._errors[key] = error.copy()
-            # Reason and code identify the kind of failure; the request id differs each time.
-            if before is None or (before.reason, before.code) != (error.reason, error.code):
-                self._notices[key] = _notice(key, error)
+        before = self._errors.get(key)
+        self._errors[key] = error.copy()
+        # Reason and code identify the kind of failure; the request id differs each time.
+        if before is None or (before.reason, before.code) != (error.reason, error.code):
+            told = error.copy()
+            told.profile = None
+            self._notices[key] = f"{key} could not be kept fresh: {told}"
 
     def over(self, key: Key) -> None:
         """Drop a key's error and notice, because the token works again or is no longer wanted."""
-        with self._lock:
-            self._errors.pop(key, None)
-            self._notices.pop(key, None)
+        self._errors.pop(key, None)
+        self._notices.pop(key, None)
 
     def take_notices(self) -> list[str]:
         """Return the new notices, each only once. A failure of the same kind as before gives no new notice."""
-        with self._lock:
-            notices = list(self._notices.values())
-            self._notices.clear()
-        return notices
-
-    def after_fork(self) -> None:
-        """Replace the lock in a forked child, because another thread may have held it."""
-        self._lock = threading.Lock()
-
-
-def _notice(key: Key, error: TokenError) -> str:
-    told = error.copy()
-    told.profile = None
-    return f"{key} could not be kept fresh: {told}"
+        return [notice for key in list(self._notices) if (notice := self._notices.pop(key, None)) is not None]
 
 
 class Reports:

@@ -13,17 +13,29 @@ from .._util.html import as_html
 
 if TYPE_CHECKING:
     from ..errors import TokenError
-    from ..token import Token
+    from .status import Outcome
 
-__all__ = ["BOX", "MUTED", "Card", "Notice", "as_of", "error_lines", "local_time", "login_button", "remaining"]
+__all__ = [
+    "MUTED",
+    "Card",
+    "Notice",
+    "as_of",
+    "box",
+    "error_lines",
+    "local_time",
+    "login_button",
+    "remaining",
+    "text_table",
+]
 
 # JupyterLab's CSS variables. The fallbacks, for front ends without them, are readable on light and dark backgrounds.
-BOX = (
+_BOX = (
     "display:inline-block;min-width:22em;padding:.6em .9em;border:1px solid var(--jp-border-color1,#9e9e9e);"
-    "border-left:4px solid var(--jp-{accent},{fallback});border-radius:3px;"
+    "border-left:4px solid var(--jp-{accent}-color1,{fallback});border-radius:3px;"
     "font-family:var(--jp-ui-font-family,sans-serif);font-size:var(--jp-ui-font-size1,13px);line-height:1.5"
 )
 MUTED = "color:var(--jp-ui-font-color2,#757575)"
+_ACCENTS = {"success": "#388e3c", "info": "#1976d2", "warn": "#f57c00"}
 _BADGE = "border:1px solid currentColor;border-radius:3px;padding:0 .4em;margin-left:.6em;font-size:.85em"
 
 _MINUTE = 60
@@ -50,6 +62,17 @@ def as_of(now: datetime) -> str:
     return f"as of {now.astimezone():%H:%M}"
 
 
+def box(accent: str, html: str) -> str:
+    """Put HTML into a box. The accent, "success", "info" or "warn", selects the colour of the border."""
+    return f'<div style="{_BOX.format(accent=accent, fallback=_ACCENTS[accent])}">{html}</div>'
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Format rows of equal length as lines, in columns as wide as their widest cells."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
 @dataclass(frozen=True)
 class Card:
     """A card with the result of a fetch.
@@ -58,35 +81,20 @@ class Card:
 
     Attributes
     ----------
-    token : Token
-        The token; its value is not shown.
-    title : str
-        The provider's title.
-    places : sequence of str
-        The variables and files that were filled.
-    kept_fresh : bool
-        Whether the token is kept fresh there.
+    outcome : Outcome
+        The result; the token's value is not shown.
     mode : str
         Where the token came from, see `TokenSource.mode`.
-    sandbox : bool
-        Whether the profile's endpoint is on this machine.
     now : datetime
         The current time, for the state and the time left.
-    notes : sequence of str
-        Sentences about what else the user should know.
     """
 
-    token: Token
-    title: str
-    places: Sequence[str]
-    kept_fresh: bool
+    outcome: Outcome
     mode: str
-    sandbox: bool
     now: datetime
-    notes: Sequence[str] = field(default=())
 
     def _rows(self, *, plain: bool) -> list[tuple[str, str]]:
-        token = self.token
+        token = self.outcome.token
         expired = False
         if token.expires_at is None:
             expiry = "not reported by the API" if token.has_value else "does not expire"
@@ -103,30 +111,33 @@ class Card:
         rows = [("state", state if plain else f"{state} {as_of(self.now)}"), ("expires", expiry)]
         if token.fields:
             rows.append(("values", ", ".join(token.fields)))
-        if self.places:
-            rows.append(("injected", ", ".join(self.places)))
+        if self.outcome.places:
+            rows.append(("injected", ", ".join(map(str, self.outcome.places))))
             if token.expires_at is not None:
-                rows.append(("kept fresh", "until the kernel ends" if self.kept_fresh else "no"))
+                rows.append(("kept fresh", "until the kernel ends" if self.outcome.kept_fresh else "no"))
         rows.append(("served", self.mode))
         return rows
 
     def __repr__(self) -> str:
-        head = f"{self.token.profile} · {self.title}" + (" · sandbox" if self.sandbox else "")
+        about = self.outcome.about
+        head = f"{self.outcome.token.profile} · {about.title}" + (" · sandbox" if about.sandbox else "")
         lines = [head, *(f"  {name}: {value}" for name, value in self._rows(plain=True))]
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"  {note}" for note in self.outcome.notes)])
 
     def _repr_html_(self) -> str:
-        badge = f'<span style="{_BADGE}">sandbox</span>' if self.sandbox else ""
+        about = self.outcome.about
+        badge = f'<span style="{_BADGE}">sandbox</span>' if about.sandbox else ""
         rows = "".join(
             f'<tr style="background:none"><td style="{MUTED};text-align:left;padding:0 1em 0 0">{as_html(name)}</td>'
             f'<td style="text-align:left;padding:0">{as_html(value)}</td></tr>'
             for name, value in self._rows(plain=False)
         )
-        notes = "".join(f'<div style="{MUTED};max-width:44em">{as_html(note)}</div>' for note in self.notes)
-        return (
-            f'<div style="{BOX.format(accent="success-color1", fallback="#388e3c")}">'
-            f'<div><strong>{as_html(self.token.profile)}</strong> <span style="{MUTED}">{as_html(self.title)}</span>'
-            f'{badge}</div><table style="margin:.2em 0 0;border:none">{rows}</table>{notes}</div>'
+        notes = "".join(f'<div style="{MUTED};max-width:44em">{as_html(note)}</div>' for note in self.outcome.notes)
+        return box(
+            "success",
+            f"<div><strong>{as_html(self.outcome.token.profile)}</strong> "
+            f'<span style="{MUTED}">{as_html(about.title)}</span>{badge}</div>'
+            f'<table style="margin:.2em 0 0;border:none">{rows}</table>{notes}',
         )
 
 
@@ -164,11 +175,9 @@ class Notice:
         return "\n".join([self.title, *(f"  {line}" for line in self.lines)])
 
     def _repr_html_(self) -> str:
-        fallback = "#1976d2" if self.accent == "info" else "#f57c00"
         lines = "".join(f'<div style="max-width:60em">{as_html(line)}</div>' for line in self.lines)
-        box = BOX.format(accent=f"{self.accent}-color1", fallback=fallback)
         button = login_button(self.login) if self.login else ""
-        return f'<div style="{box}"><div><strong>{as_html(self.title)}</strong></div>{lines}{button}</div>'
+        return box(self.accent, f"<div><strong>{as_html(self.title)}</strong></div>{lines}{button}")
 
 
 def error_lines(error: TokenError) -> list[str]:

@@ -18,13 +18,13 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from ..clock import Clock, SystemClock
 from ..errors import TokenError
 from ..sdks import SDKS
+from .token_file import FORMATS
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..protocol.messages import ProfileEntry
-    from ..providers.base import Listed
     from .session import TokenSession
 
 __all__ = ["Completion", "candidates"]
@@ -42,7 +42,7 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "tokenlogin": ("--device",),
     "tokenlogout": (),
 }
-_WORDS: Mapping[str, Collection[str]] = {"--format": ("raw", "json", "header"), "--sdk": SDKS}
+_WORDS: Mapping[str, Collection[str]] = {"--format": FORMATS, "--sdk": SDKS}
 
 
 Listing = Callable[[str, str, Mapping[str, str]], Sequence[str]]
@@ -67,9 +67,8 @@ class Completion:
         self._shell = shell
         self._session = session
         self._matcher = self._make()
-        self._looking: threading.Thread | None = None
         self._clock = clock or SystemClock()
-        self._lists: dict[object, _List] = {}
+        self._calls: dict[object, _Call] = {}
 
     def open(self) -> None:
         """Register with the shell's completer, if the shell has a completer."""
@@ -107,10 +106,7 @@ class Completion:
 
     def entries(self) -> list[ProfileEntry]:
         """Return the profiles; if reading them fails or takes too long, the last known profiles."""
-        if self._looking is None or not self._looking.is_alive():
-            self._looking = threading.Thread(target=self._look, name="jupyter_tokens completion", daemon=True)
-            self._looking.start()
-        self._looking.join(_WAIT_SECONDS)
+        self._answer_of("entries", self._session.entries, kept_seconds=0)
         return self._session.last_entries
 
     def ids(self, profile: str, param: str, given: Mapping[str, str]) -> Sequence[str]:
@@ -118,38 +114,37 @@ class Completion:
 
         If the call fails or takes too long, return the last known ids. A later Tab shows the new ids.
         """
-        key = profile, param, frozenset(given.items())
-        last = self._lists.get(key)
+        work = partial(self._session.list_values, profile, param, given)
+        listed = self._answer_of((profile, param, frozenset(given.items())), work, kept_seconds=_LIST_SECONDS)
+        return [one.id for one in listed]
+
+    def _answer_of(self, key: object, work: Callable[[], Sequence[Any]], *, kept_seconds: float) -> Sequence[Any]:
+        last = self._calls.get(key)
         if last is None or self._clock.elapsed() >= last.until:
-            work = partial(self._session.list_values, profile, param, given)
-            last = _List(work, self._clock, () if last is None else last.ids)
+            last = self._calls[key] = _Call(work, kept_seconds, self._clock, () if last is None else last.answer)
             last.start()
-            self._lists[key] = last
         last.join(_WAIT_SECONDS)
-        return last.ids
-
-    def _look(self) -> None:
-        # A completion shows no error; `%tokens` shows it.
-        with suppress(TokenError):
-            self._session.entries()
+        return last.answer
 
 
-class _List(threading.Thread):
-    """Requests the ids from an API, once, on this thread."""
+class _Call(threading.Thread):
+    """Calls `work` once, on this thread. Until it ends, and if it fails, the answer is the last one."""
 
-    def __init__(self, work: Callable[[], Sequence[Listed]], clock: Clock, ids: Sequence[str]) -> None:
-        super().__init__(name="jupyter_tokens completion of ids", daemon=True)
-        self._work, self._clock = work, clock
-        self.ids = ids
+    def __init__(
+        self, work: Callable[[], Sequence[Any]], kept_seconds: float, clock: Clock, last: Sequence[Any]
+    ) -> None:
+        super().__init__(name="jupyter_tokens completion", daemon=True)
+        self._work, self._kept_seconds, self._clock = work, kept_seconds, clock
+        self.answer = last
         self.until = inf
 
     def run(self) -> None:
-        # A completion shows no error; `jupyter tokens values` and the panel show it.
+        # A completion shows no error; `%tokens`, `jupyter tokens values` and the panel show it.
         try:
             with suppress(TokenError):
-                self.ids = [one.id for one in self._work()]
+                self.answer = self._work()
         finally:
-            self.until = self._clock.elapsed() + _LIST_SECONDS
+            self.until = self._clock.elapsed() + self._kept_seconds
 
 
 def candidates(

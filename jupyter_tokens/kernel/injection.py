@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ParameterError, TokenError
 from ..protocol.messages import variables_of
@@ -120,56 +120,40 @@ _ABSENT = object()
 """Marks an empty place."""
 
 
-class _Kind(Protocol):
-    """Operations on the places of one kind. Keeps no state about the places."""
-
-    same: Callable[[Any, Any], bool]
-    """Whether two results of `look` are the same."""
-
-    def look(self, name: str) -> Any:
-        """Return what the place holds now, or `_ABSENT`. Raises `ParameterError` for a file that cannot be read."""
-
-    def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        """Raise `TokenError` if the place cannot take the token. `own` are the marks of our earlier tokens there."""
-
-    def mark(self, place: Place, token: Token) -> Any:
-        """Return the mark by which a token in this place is recognised."""
-
-    def holds(self, name: str, marks: Sequence[Any]) -> bool:
-        """Whether one of the marks matches what the place holds now."""
-
-    def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        """Put a token into the place. If this raises `TokenError`, nothing has changed."""
-
-    def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
-        """Put `before` back into the place. If this raises `TokenError`, nothing has changed."""
-
-
 class _Variables:
-    """The notebook's variables. A token there is recognised by identity."""
+    """The notebook's variables. A token there is recognised by identity. Keeps no state about the places.
+
+    `own` are the marks of our earlier tokens there. `fill` and `restore` change nothing if they raise `TokenError`.
+    """
 
     same: Callable[[Any, Any], bool] = staticmethod(operator.is_)
+    """Whether two results of `look` are the same."""
 
     def __init__(self, variables: MutableMapping[str, Any]) -> None:
         self.variables = variables
 
     def look(self, name: str) -> Any:
+        """Return what the place holds now, or `_ABSENT`. Raises `ParameterError` for a file that cannot be read."""
         return self.variables.get(name, _ABSENT)
 
     def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        """Accept any token, even one without a value."""
+        """Raise `TokenError` if the place cannot take the token."""
 
     def mark(self, place: Place, token: Token) -> Any:
+        """Return the mark by which a token in this place is recognised."""
         return token
 
     def holds(self, name: str, marks: Sequence[Any]) -> bool:
+        """Whether one of the marks matches what the place holds now."""
         now = self.look(name)
         return any(self.same(now, mark) for mark in marks)
 
     def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+        """Put a token into the place."""
         self.variables[place.name] = self.mark(place, token)
 
     def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
+        """Put `before` back into the place."""
         if before is _ABSENT:
             self.variables.pop(name, None)
         else:
@@ -341,7 +325,7 @@ class Injections:
 
     def __init__(self, namespace: MutableMapping[str, Any], environ: MutableMapping[str, str] = os.environ) -> None:
         # In the order in which places are filled: files first, because they are the most likely to fail.
-        self._kinds: dict[str, _Kind] = {
+        self._kinds: dict[str, _Variables | _Files] = {
             "file": _Files(),
             "env": _Environment(environ),
             "var": _Variables(namespace),

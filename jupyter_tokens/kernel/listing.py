@@ -13,7 +13,7 @@ from ..errors import ServerGone, ServerUntrusted, TokenError
 from ..protocol.proof import START_VARIABLE
 from ..sources.cache import STATE_LABELS, Key
 from .at_start import OK, filled_variables, outcomes
-from .card import BOX, MUTED, as_of, local_time, remaining
+from .card import MUTED, as_of, box, local_time, remaining, text_table
 
 if TYPE_CHECKING:
     from .session import TokenSession
@@ -65,9 +65,7 @@ class Listing:
 
     def __repr__(self) -> str:
         rows = [_HEADS, *self._rows()] if self.statuses else []
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))] if rows else []
-        lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join(line.rstrip() for line in [*lines, *self._problems(), *self.footer])
+        return "\n".join([*text_table(rows), *self._problems(), *self.footer])
 
     def _repr_html_(self) -> str:
         style = "text-align:left;padding:0 1.2em 0 0;background:none;vertical-align:top"
@@ -92,7 +90,7 @@ class Listing:
         )
         problems = "".join(f'<div style="max-width:60em">{as_html(text)}</div>' for text in self._problems())
         notes = "".join(f'<div style="{MUTED};max-width:60em">{as_html(text)}</div>' for text in self.footer)
-        return f'<div style="{BOX.format(accent="info-color1", fallback="#1976d2")}">{table}{problems}{notes}</div>'
+        return box("info", table + problems + notes)
 
 
 def listing_of(session: TokenSession, now: datetime) -> Listing:

@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from datetime import UTC, datetime
+from functools import wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,17 +23,16 @@ from traitlets import Bool, List, Unicode
 from ..errors import LoginNeeded, TokenError, UnknownProfile
 from ..protocol.messages import variables_of
 from . import redaction
-from ._compat import replace, show_instead, unregister
+from ._compat import show_instead, unregister, wrap
 from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
 from .injection import Place, env_places, file_place, sdk_place, var_place
-from .session import TokenSession, session_of
+from .session import session_of
+from .token_file import FORMATS
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-
-    from .status import Outcome
 
 __all__ = ["TokenMagics", "forget", "inject", "load", "unload"]
 
@@ -51,7 +51,7 @@ _PLACES = (
     ),
     argument(
         "--format",
-        choices=("raw", "json", "header"),
+        choices=FORMATS,
         help="Format of the file: the value alone (default), JSON with the expiry, or a header line for curl -H @PATH.",
     ),
 )
@@ -67,6 +67,36 @@ def _takes_a_profile(magic: Callable[..., Any]) -> Callable[..., Any]:
     return argument("profile", help="Name of a profile in jupyter_tokens_config.")(magic)  # type: ignore[no-any-return]
 
 
+def _parsed(act: Callable[[TokenMagics, Namespace], None]) -> Callable[..., None]:
+    """Turn a method that takes the arguments into a magic that takes the line.
+
+    A `TokenError` or an interrupt fails the cell, so "run all" and papermill stop. The cell shows no traceback, because
+    it would only show our code. What is raised is a copy, which holds no frame of the method.
+    """
+
+    @wraps(act)
+    def magic(self: TokenMagics, line: str, cell: str | None = None) -> None:
+        arguments = _arguments_of(magic.parser, line)  # type: ignore[attr-defined]
+        error: BaseException | None = None
+        try:
+            act(self, arguments)
+        except TokenError as caught:
+            error, lines = caught.copy(), error_lines(caught)
+        except KeyboardInterrupt:
+            error, lines = KeyboardInterrupt(), ["KeyboardInterrupt: cancelled"]
+        if error is not None:
+            show_instead(error, lines)
+            if "params" in arguments:
+                # The magic fetches a token.
+                self._offer_login(error)
+            raise error
+        if cell is not None:
+            # Only for programs that call the magic themselves: in a cell, `Cells` has turned it into a line magic.
+            self.cells.run(cell)
+
+    return magic
+
+
 @magics_class
 class TokenMagics(Magics):
     """The magics of one shell.
@@ -75,8 +105,6 @@ class TokenMagics(Magics):
     ----------
     shell : InteractiveShell
         The shell.
-    session : TokenSession, optional
-        The session that the magics use; by default the shell's own.
     """
 
     redact = Bool(
@@ -90,30 +118,20 @@ class TokenMagics(Magics):
         "different, and not a path, a URL or a version.",
     ).tag(config=True)
 
-    def __init__(self, shell: InteractiveShell, session: TokenSession | None = None) -> None:
+    def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self.session = session or session_of(shell)
+        self.session = session_of(shell)
         self.cells = Cells(shell, self.session)
         self.completion = Completion(shell, self.session)
-        self.reloading_again: Callable[[], None] = lambda: None
-
-    def open(self) -> None:
-        """Register the cell events and the completion."""
-        self.cells.open()
-        self.completion.open()
-
-    def close(self) -> None:
-        """Undo `open`, end the loans of `%%withtoken`, and stop keeping tokens fresh. Other injected tokens stay."""
-        self.completion.close()
-        self.cells.close()
-        self.session.close()
+        self.hooks: list[Callable[[], None]] = []
 
     @magic_arguments()
     @_takes_a_profile
     @argument("--once", action="store_true", help="Do not keep the token fresh.")
     @argument("--refresh", action="store_true", help="Fetch a new token even if the token that is held is fresh.")
     @line_magic
-    def gettoken(self, line: str) -> None:
+    @_parsed
+    def gettoken(self, arguments: Namespace) -> None:
         """Fetch a token, put it where code looks for it, and keep it fresh there.
 
         %gettoken oneaccess                           fills the profile's variable, such as $ONEACCESS_TOKEN
@@ -133,39 +151,41 @@ class TokenMagics(Magics):
         where it was put until %deltoken, and is kept fresh there as long as the kernel runs. If you change or delete
         the variable or the file, it is left as it is: run %gettoken again to put the token back.
         """
-        arguments = _arguments_of(self.gettoken.parser, line)
-        error = _error_of(lambda: self._get(arguments))
-        if error is not None:
-            self._offer_login(error)
-            raise error
+        params, places = _params_of(arguments.params), _places(arguments)
+        with _Progress(arguments.profile) as progress:
+            outcome = self.session.fetch(
+                arguments.profile, params, places=places, keep=not arguments.once, refresh=arguments.refresh
+            )
+            progress.replace(Card(outcome, self.session.mode, datetime.now(UTC)))
 
     @magic_arguments()
     @line_magic
-    def tokens(self, line: str) -> None:
+    @_parsed
+    def tokens(self, _arguments: Namespace) -> None:
         """List the tokens of this session and the configured profiles.
 
         Shows where each token is, when it expires, whether it is kept fresh, and what failed in the background. Sends
         no request to an API.
         """
-        _arguments_of(self.tokens.parser, line)
-        error = _error_of(self._list)
-        if error is not None:
-            raise error
+        from .listing import listing_of  # noqa: PLC0415 (loads the cache and asyncio, which %load_ext does without)
+
+        display(listing_of(self.session, datetime.now(UTC)))
 
     @magic_arguments()
     @argument("profile", help="Name of a profile.")
     @line_magic
-    def deltoken(self, line: str) -> None:
+    @_parsed
+    def deltoken(self, arguments: Namespace) -> None:
         """Forget a profile's tokens everywhere in this session, and restore what was there before.
 
         Variables and files get back what they held before the first %gettoken; variables and files that the notebook
         has changed since are left alone. The token is not revoked: any copy of it stays valid until it expires. The
         Jupyter server keeps its own copy for other notebooks.
         """
-        arguments = _arguments_of(self.deltoken.parser, line)
-        error = _error_of(lambda: self._forget(arguments.profile))
-        if error is not None:
-            raise error
+        profile = arguments.profile
+        places, notes = self.session.forget(profile)
+        put_back = f"Removed, or restored to what was there before: {', '.join(str(place) for place in places)}."
+        display(Notice(f"The tokens of {profile} are forgotten.", [*([put_back] if places else []), *notes]))
 
     @magic_arguments()
     @argument("profile", help="Name of a profile.")
@@ -175,34 +195,51 @@ class TokenMagics(Magics):
         help="Has no effect: a notebook always uses a code. Accepted because `jupyter tokens login` has this option.",
     )
     @line_magic
-    def tokenlogin(self, line: str) -> None:
+    @_parsed
+    def tokenlogin(self, arguments: Namespace) -> None:
         """Log in to a profile as yourself, in a browser on this or any other device.
 
         Shows a URL and a code to type there, and waits until you have logged in; interrupt the kernel to stop waiting.
         To log in without a code, use the panel in JupyterLab, or `jupyter tokens login` in a terminal.
         """
-        arguments = _arguments_of(self.tokenlogin.parser, line)
-        error = _error_of(lambda: self._log_in(arguments.profile))
-        if error is not None:
-            raise error
+        profile = arguments.profile
+
+        def show(login: Mapping[str, Any]) -> None:
+            where = f"Open {login['verification_uri']} in any browser, and type the code {login['user_code']}."
+            display(Notice(f"Log in to {profile}.", [where]))
+
+        if _is_unattended(self.shell):
+            raise LoginNeeded(
+                "This notebook runs unattended, so nobody would see the code to type.",
+                hint=f"Log in before it runs: jupyter tokens login {profile} in a terminal.",
+                profile=profile,
+            )
+        login = self.session.log_in(profile, show)
+        display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else ".")))
 
     @magic_arguments()
     @argument("profile", help="Name of a profile.")
     @line_magic
-    def tokenlogout(self, line: str) -> None:
+    @_parsed
+    def tokenlogout(self, arguments: Namespace) -> None:
         """Log out of a profile, and revoke the login if the login server supports this.
 
         Tokens that were fetched before may stay valid until they expire; %deltoken removes them from this session.
         """
-        arguments = _arguments_of(self.tokenlogout.parser, line)
-        error = _error_of(lambda: self._log_out(arguments.profile))
-        if error is not None:
-            raise error
+        profile = arguments.profile
+        revoked = self.session.client.source.logout(profile)
+        said = {
+            None: f"Nobody was logged in to {profile}.",
+            True: f"Logged out of {profile}; the login server has revoked the login.",
+            False: f"Logged out of {profile}. The login could not be revoked on the login server.",
+        }
+        display(Notice(said[revoked]))
 
     @magic_arguments()
     @_takes_a_profile
     @line_cell_magic
-    def withtoken(self, line: str, cell: str | None = None) -> None:
+    @_parsed
+    def withtoken(self, arguments: Namespace) -> None:
         """Inject a token for one cell only, and restore what was there before when the cell ends, even with an error.
 
         Anything that the cell itself puts into the same place stays.
@@ -214,58 +251,9 @@ class TokenMagics(Magics):
         is shown, its errors are its own, and it may use await. As a line magic, %withtoken injects the token until the
         end of its cell.
         """
-        arguments = _arguments_of(self.withtoken.parser, line)
-        error = _error_of(lambda: self._lend(arguments))
-        if error is not None:
-            self._offer_login(error)
-            raise error
-        if cell is not None:
-            # Only for programs that call the magic themselves: in a cell, `Cells` has turned it into a line magic.
-            self.cells.run(cell)
-
-    def _get(self, arguments: Namespace) -> None:
-        params, places = _params_of(arguments.params), _places(arguments)
-        with _Progress(arguments.profile) as progress:
-            outcome = self.session.fetch(
-                arguments.profile, params, places=places, keep=not arguments.once, refresh=arguments.refresh
-            )
-            progress.replace(self._card(outcome))
-
-    def _lend(self, arguments: Namespace) -> None:
         params, places = _params_of(arguments.params), _places(arguments)
         with _Progress(arguments.profile):
             self.cells.lend(self.session.lend(arguments.profile, params, places))
-
-    def _card(self, outcome: Outcome) -> Card:
-        return Card(
-            token=outcome.token,
-            title=outcome.about.title,
-            places=[str(place) for place in outcome.places],
-            kept_fresh=outcome.kept_fresh,
-            mode=self.session.mode,
-            sandbox=outcome.about.sandbox,
-            now=datetime.now(UTC),
-            notes=outcome.notes,
-        )
-
-    def _list(self) -> None:
-        from .listing import listing_of  # noqa: PLC0415 (loads the cache and asyncio, which %load_ext does without)
-
-        display(listing_of(self.session, datetime.now(UTC)))
-
-    def _log_in(self, profile: str) -> None:
-        def show(login: Mapping[str, Any]) -> None:
-            where = f"Open {login['verification_uri']} in any browser, and type the code {login['user_code']}."
-            display(Notice(f"Log in to {profile}.", [where], accent="info"))
-
-        if _is_unattended(self.shell):
-            raise LoginNeeded(
-                "This notebook runs unattended, so nobody would see the code to type.",
-                hint=f"Log in before it runs: jupyter tokens login {profile} in a terminal.",
-                profile=profile,
-            )
-        login = self.session.log_in(profile, show)
-        display(Notice(f"Logged in to {profile}" + (f" as {login['who']}." if login["who"] else "."), accent="info"))
 
     def _offer_login(self, error: BaseException) -> None:
         """Show a login button if the tokens come from the Jupyter server, because the button logs in through it.
@@ -276,22 +264,6 @@ class TokenMagics(Magics):
             return
         if self.session.mode == "server" and not _is_unattended(self.shell):
             display(Notice(f"Log in to {error.profile}.", ["Then run this cell again."], login=error.profile))
-
-    def _log_out(self, profile: str) -> None:
-        revoked = self.session.client.source.logout(profile)
-        said = {
-            None: f"Nobody was logged in to {profile}.",
-            True: f"Logged out of {profile}; the login server has revoked the login.",
-            False: f"Logged out of {profile}. The login could not be revoked on the login server.",
-        }
-        display(Notice(said[revoked], accent="info"))
-
-    def _forget(self, profile: str) -> None:
-        places, notes = self.session.forget(profile)
-        put_back = f"Removed, or restored to what was there before: {', '.join(str(place) for place in places)}."
-        display(
-            Notice(f"The tokens of {profile} are forgotten.", [*([put_back] if places else []), *notes], accent="info")
-        )
 
 
 class _Progress:
@@ -340,27 +312,6 @@ class _Progress:
 
 
 _PATIENCE_SECONDS = 1.0
-
-
-def _error_of(work: Callable[[], None]) -> BaseException | None:
-    """Run `work`, and return a copy of its `TokenError` or interrupt, or None. The copy holds no frame of `work`.
-
-    The magic raises the copy. So the cell fails, and "run all" and papermill stop. The cell shows no traceback, because
-    it would only show our code.
-    """
-    error: BaseException
-    try:
-        work()
-    except TokenError as caught:
-        error = caught.copy()
-        lines = error_lines(caught)
-    except KeyboardInterrupt:
-        error = KeyboardInterrupt()
-        lines = ["KeyboardInterrupt: cancelled"]
-    else:
-        return None
-    show_instead(error, lines)
-    return error
 
 
 def _is_unattended(shell: Any) -> bool:
@@ -421,32 +372,12 @@ def load(shell: InteractiveShell) -> None:
     if getattr(shell, _LOADED, None) is None:
         magics = TokenMagics(shell)
         shell.register_magics(magics)
-        magics.open()
+        magics.cells.open()
+        magics.completion.open()
         redaction.start(shell, magics.session.client, lambda: magics.redact, variables=magics.redact_variables)
-        magics.reloading_again = _keep_on_reload(shell)
+        magics.hooks = _keep_when_loaded(shell)
         magics.session.take_over()
-        _replace_load_ext(shell)
         setattr(shell, _LOADED, magics)
-
-
-def _replace_load_ext(shell: InteractiveShell) -> None:
-    """Make `%load_ext jupyter_tokens` print nothing if the extension is already loaded, for example by the server.
-
-    Portable notebooks contain that line, and IPython would advise their users to use %reload_ext.
-    """
-    original: Any = shell.find_line_magic("load_ext")
-    extensions: Any = shell.extension_manager
-    magics: Any = shell.magics_manager
-    if getattr(original, "is_of_jupyter_tokens", False):
-        return
-
-    def load_ext(line: str) -> Any:
-        name = line.strip()
-        return None if name == _PACKAGE and name in extensions.loaded else original(line)
-
-    load_ext.__doc__ = original.__doc__
-    load_ext.is_of_jupyter_tokens = True  # type: ignore[attr-defined]
-    magics.register_function(load_ext, magic_name="load_ext")
 
 
 def inject(request: str) -> object:
@@ -532,24 +463,27 @@ def unload(shell: InteractiveShell) -> None:
     """Remove the magics from the shell, stop the threads and the redaction, and print what no longer works."""
     magics = getattr(shell, _LOADED, None)
     if magics is not None:
-        magics.reloading_again()
-        magics.close()
+        for unhook in magics.hooks:
+            unhook()
+        magics.completion.close()
+        magics.cells.close()
+        magics.session.close()
         redaction.stop(shell)
         unregister(shell, magics)
         setattr(shell, _LOADED, None)
         print(_UNLOADED)  # noqa: T201 (an answer to %unload_ext)
 
 
-def _keep_on_reload(shell: InteractiveShell) -> Callable[[], None]:
-    """Make `%reload_ext jupyter_tokens` leave a loaded extension as it is. Return a function that undoes this.
+def _keep_when_loaded(shell: InteractiveShell) -> list[Callable[[], None]]:
+    """Make `%load_ext` and `%reload_ext` leave a loaded extension as it is. Return functions that undo this.
 
     IPython reloads an extension by unloading it, which the extension cannot tell from `%unload_ext`. Reloading would
-    load no new code either: it reloads only the package's top module.
+    load no new code either: it reloads only the package's top module. Portable notebooks contain `%load_ext`, and
+    IPython would advise users whose server has loaded the extension to reload it.
     """
     manager: Any = shell.extension_manager
-    reload_extension = manager.reload_extension
 
-    def reload_others(name: str) -> Any:
-        return None if name == _PACKAGE and name in manager.loaded else reload_extension(name)
+    def unless_loaded(load: Callable[[str], Any], name: str) -> Any:
+        return None if name == _PACKAGE and name in manager.loaded else load(name)
 
-    return replace(manager, "reload_extension", reload_others)
+    return [wrap(manager, name, unless_loaded) for name in ("load_extension", "reload_extension")]

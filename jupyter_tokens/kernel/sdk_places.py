@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 
 from ..sdks import SDKS, Address, Asked
 from .injection import Place, env_place, file_place
+from .token_file import remove_old
 
 if TYPE_CHECKING:
     from ..sources.base import TokenSource
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from ..token import Token
 
 __all__ = ["places_for", "rivals_of"]
-
-_KEPT_SECONDS = 180 * 24 * 3600.0
-"""How long a killed kernel's file is kept. It contains a token, or a secret that was valid while the kernel ran."""
 
 
 def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[Place]:
@@ -86,9 +82,7 @@ def _file(tool: str, key: Key, url: str) -> str:
     """
     folder = Path(jupyter_runtime_dir(), "jupyter_tokens")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(OSError):
-        for old in folder.iterdir():
-            if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
-                old.unlink()
+    # Of killed kernels. They contain a token, or a secret that was valid while the kernel ran.
+    remove_old(folder)
     owner = url or f"process {os.getpid()}"
     return str(folder / hashlib.sha256(repr((owner, tool, key)).encode()).hexdigest()[:32])

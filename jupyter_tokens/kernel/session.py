@@ -49,13 +49,13 @@ class Loan:
     before the block is entered.
     """
 
-    def __init__(self, begin: Callable[[Loan, list[Callable[[], None]]], Outcome]) -> None:
+    def __init__(self, begin: Callable[[Loan], Outcome]) -> None:
         self._begin = begin
-        self._endings: list[Callable[[], None]] = []
+        self.endings: list[Callable[[], None]] = []
 
     def __enter__(self) -> Outcome:
         try:
-            return self._begin(self, self._endings)
+            return self._begin(self)
         except BaseException:
             self.close()
             raise
@@ -66,13 +66,13 @@ class Loan:
     def close(self) -> None:
         """Restore what the places held before. Raises `TokenError` if a file could not be restored."""
         problem: TokenError | None = None
-        while self._endings:
+        while self.endings:
             try:
-                self._endings[-1]()
+                self.endings[-1]()
             except TokenError as error:
                 problem = error.copy()
             # Removed only now, so that the next call repeats an ending that was interrupted.
-            self._endings.pop()
+            self.endings.pop()
         if problem is not None:
             raise problem
 
@@ -149,8 +149,7 @@ class TokenSession:
         if filled or keep is False:
             # A token that expired immediately (ExpireTime=0) is not held, and cannot be kept fresh.
             kept = keep and held is not None and token.expires_at is not None
-            with self._lock:
-                (self._kept.add if kept else self._kept.discard)(key)
+            (self._kept.add if kept else self._kept.discard)(key)
             self._settle(key)
         self._tell()
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
@@ -261,8 +260,7 @@ class TokenSession:
         places: list[Place] = []
         problem: TokenError | None = None
         for key in sorted(keys, key=repr):
-            with self._lock:
-                self._kept.discard(key)
+            self._kept.discard(key)
             self.troubles.over(key)
             self.refresher.drop(key)
             self.client.source.forget(key)
@@ -377,8 +375,7 @@ class TokenSession:
             self._unwatch()
             self._unwatch = None
         self.refresher.stop()
-        with self._lock:
-            self._kept.clear()
+        self._kept.clear()
         self._tell()
         self._reports.stop()
         self._reports = Reports(self._report)
@@ -422,23 +419,17 @@ class TokenSession:
         return token, held
 
     def _settle(self, key: Key) -> None:
-        # Not under the session's lock, because `keep` and `drop` wait for the refresher's lock.
         kept = key in self._kept or key in tuple(self._lent.values())
         (self.refresher.keep if kept else self.refresher.drop)(key)
 
     def _begin_loan(
-        self,
-        profile: str,
-        params: Mapping[str, Any],
-        places: Sequence[Place] | None,
-        loan: Loan,
-        endings: list[Callable[[], None]],
+        self, profile: str, params: Mapping[str, Any], places: Sequence[Place] | None, loan: Loan
     ) -> Outcome:
         # Each ending is registered before the step that it undoes, so that an interrupt in between leaves nothing open.
         source = self._source()
         key = source.key(profile, params)
         if source.held(key) is None:
-            endings.append(partial(self._forget_lent, key))
+            loan.endings.append(partial(self._forget_lent, key))
         key, token, about = self._get(profile, params)
         filled, notes = self._where(key, token, about, places)
         if not filled:
@@ -448,11 +439,11 @@ class TokenSession:
                 hint="Give --var NAME or, if the token has a value, --env VAR or --file PATH.",
                 profile=profile,
             )
-        endings.append(partial(self.injections.give_back, loan))
+        loan.endings.append(partial(self.injections.give_back, loan))
         self.injections.lend(key, token, filled, loan)
         token, held = self._latest(key, token)
         if held is not None and token.expires_at is not None:
-            endings.append(partial(self._end_loan, loan, key))
+            loan.endings.append(partial(self._end_loan, loan, key))
             self._lent[loan] = key
             self._settle(key)
         self._tell()
@@ -494,8 +485,7 @@ class TokenSession:
             self.troubles.over(key)
         if key in self._kept and not self.injections.has(key):
             # The notebook has deleted the token everywhere.
-            with self._lock:
-                self._kept.discard(key)
+            self._kept.discard(key)
             self._settle(key)
         self._tell()
 
@@ -508,9 +498,7 @@ class TokenSession:
         self._tell()
 
     def _known(self) -> set[Key]:
-        with self._lock:
-            kept = set(self._kept)
-        return kept.union(self.troubles.keys(), self.client.source.keys(), self.injections.keys())
+        return set(self._kept).union(self.troubles.keys(), self.client.source.keys(), self.injections.keys())
 
     def _take_out_filled(self, profile: str) -> list[Place]:
         return [
@@ -573,7 +561,6 @@ class TokenSession:
     def after_fork(self) -> None:
         """Reset the state in a forked child. Injected tokens stay, but only the parent keeps them fresh."""
         self._lock = threading.Lock()
-        self.troubles.after_fork()
         self._unwatch = None
         self._watchers.clear()
         self._kept.clear()

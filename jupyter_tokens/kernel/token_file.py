@@ -25,7 +25,20 @@ from ..protocol.messages import value_of
 if TYPE_CHECKING:
     from ..token import Token
 
-__all__ = ["FORMATS", "Before", "Format", "check", "content", "digest", "holds", "path_of", "read", "restore", "write"]
+__all__ = [
+    "FORMATS",
+    "Before",
+    "Format",
+    "check",
+    "content",
+    "digest",
+    "holds",
+    "path_of",
+    "read",
+    "remove_old",
+    "restore",
+    "write",
+]
 
 Format = Literal["raw", "json", "header"]
 FORMATS: tuple[Format, ...] = ("raw", "json", "header")
@@ -34,8 +47,7 @@ _MOST_BYTES = 64 * 1024
 """The largest file whose content is checked for the form of a token."""
 _MOST_WRITTEN_BYTES = 16 * 1024 * 1024
 """This package writes no larger file: an API's response has at most 1 MiB."""
-_RECORD_SECONDS = 180 * 24 * 3600.0
-"""How long a record is kept after the last write. Without it, only the content's form identifies a token file."""
+_KEPT_SECONDS = 180 * 24 * 3600.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # The characters of a bearer token (RFC 6750). Passwords with colons or spaces are not mistaken for a token.
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]{8,}=*\n?")
@@ -57,9 +69,12 @@ def path_of(written: str) -> str:
     """Return the absolute path of a file that a user named. Raises `ParameterError`."""
     try:
         path = Path(written).expanduser()
+        encoded = os.fsencode(written)
     except RuntimeError:
         raise ParameterError(f"{written[:80]!r} names the home folder of an unknown user.") from None
-    if not written or "\0" in written or not path.name or not _is_encodable(written):
+    except UnicodeEncodeError:
+        encoded = b""
+    if not encoded or b"\0" in encoded or not path.name:
         raise ParameterError(f"{written[:80]!r} is not a valid path of a file.")
     if written.endswith(("/", os.sep)):
         raise ParameterError(f"{written[:80]!r} is a folder.", hint="Add a file name.")
@@ -71,14 +86,6 @@ def path_of(written: str) -> str:
             f"{written[:80]!r} is a relative path, and the current folder no longer exists.",
             hint="Give an absolute path, or change to another folder first: %cd ~",
         ) from None
-
-
-def _is_encodable(written: str) -> bool:
-    try:
-        os.fsencode(written)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def digest(data: bytes) -> bytes:
@@ -276,18 +283,20 @@ def _record(path: Path, written: bytes) -> None:
         record = _record_of(path)
         if not record.exists():
             record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _remove_old_records(record.parent)
+            # Without its record, only the content's form identifies a token file.
+            remove_old(record.parent)
         digests = [*_recorded(path)[-1:], written]
         replace_file(record, "".join(f"{one.hex()}\n" for one in digests).encode())
     except _NO_RECORD as error:
         _log.debug("The record of a token file cannot be written: %s", type(error).__name__)
 
 
-def _remove_old_records(folder: Path) -> None:
-    for record in folder.iterdir():
+def remove_old(folder: Path) -> None:
+    """Remove the files in a folder that were last written half a year ago."""
+    for old in folder.iterdir():
         with suppress(OSError):
-            if record.stat().st_mtime < time.time() - _RECORD_SECONDS:
-                record.unlink()
+            if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                old.unlink()
 
 
 def _refuse(path: Path, problem: str, hint: str) -> NoReturn:

@@ -85,16 +85,12 @@ class Feed:
         self.session = session
         self.clock = clock or SystemClock()
         self._changed = threading.Condition()
-        # Held while a viewer is added or removed, including the call to the session. `_changed` must not be held during
-        # that call: the session may be calling `_touched` at the same time, and `_touched` takes `_changed`.
-        self._joining = threading.Lock()
         self._viewers: list[Viewer] = []
         self._seen: Seen | None = None
         self._thread: threading.Thread | None = None
         self._unwatch: Callable[[], None] | None = None
-        self._reading = self._stale = self._news = False
+        self._reading = self._stale = False
         self._draw_at = self._read_at = self._looked_at = 0.0
-        self._drawing = threading.Lock()
 
     def look(self, patience: float) -> Seen | None:
         """Read the session.
@@ -116,34 +112,29 @@ class Feed:
 
     def add(self, viewer: Viewer) -> None:
         """Draw this viewer from now on."""
-        with self._joining:
-            with self._changed:
-                if viewer in self._viewers:
-                    return
-                if self._thread is None:
-                    thread = threading.Thread(target=self._run, name="jupyter_tokens widgets", daemon=True)
-                    # Before anything is recorded: with too many threads, `start` raises, and the next call tries again.
-                    thread.start()
-                    self._thread = thread
-                self._viewers.append(viewer)
-                self._read()
-                self.draw_now()
+        with self._changed:
+            if viewer in self._viewers:
+                return
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="jupyter_tokens widgets", daemon=True)
+                # Before anything is recorded: with too many threads, `start` raises, and the next call tries again.
+                thread.start()
+                self._thread = thread
             if self._unwatch is None:
                 self._unwatch = self.session.watch(self._touched)
+            self._viewers.append(viewer)
+            self._read()
+            self.draw_now()
 
     def remove(self, viewer: Viewer) -> None:
         """Stop drawing this viewer. The thread ends when no viewer is left."""
-        with self._joining:
-            with self._changed:
-                if viewer in self._viewers:
-                    self._viewers.remove(viewer)
-                if self._viewers:
-                    return
-                self._thread = None
-                self._changed.notify_all()
-            if self._unwatch is not None:
+        with self._changed:
+            if viewer in self._viewers:
+                self._viewers.remove(viewer)
+            if not self._viewers and self._unwatch is not None:
                 self._unwatch()
                 self._unwatch = None
+                self._changed.notify_all()
 
     def draw_now(self) -> None:
         """Make the thread draw all viewers now, for example after a click."""
@@ -159,38 +150,31 @@ class Feed:
     def _touched(self) -> None:
         # Called by the session, on any thread. A burst of events causes one read.
         with self._changed:
-            self._news = True
+            self._read_at = min(self._read_at, self._looked_at + _TICK_SECONDS)
             self._changed.notify_all()
 
     def _run(self) -> None:
         while (seen_by := self._until_due()) is not None:
-            # A thread that ends may still be drawing when the next thread begins.
-            with self._drawing:
-                now, seen = self.clock.elapsed(), self._seen
-                counting = [_drawn(viewer, seen, self.clock.now()) for viewer in seen_by] if seen is not None else []
+            now, seen = self.clock.elapsed(), self._seen
+            counting = [_drawn(viewer, seen, self.clock.now()) for viewer in seen_by] if seen is not None else []
             if any(counting):
                 with self._changed:
                     self._draw_at = min(self._draw_at, now + _TICK_SECONDS)
 
     def _until_due(self) -> tuple[Viewer, ...] | None:
         """Wait until it is time to draw, and return the viewers; None if this thread has to end."""
-        me = threading.current_thread()
         with self._changed:
-            while self._thread is me:
+            while self._viewers:
                 now = self.clock.elapsed()
-                if now >= self._due_to_read():
+                if now >= self._read_at and not self._reading:
                     self._read()
                 if now >= self._draw_at:
                     self._draw_at = inf
                     return tuple(self._viewers)
-                due = min(self._draw_at, self._due_to_read())
+                due = self._draw_at if self._reading else min(self._draw_at, self._read_at)
                 self._changed.wait(None if due == inf else due - now)
+            self._thread = None
             return None
-
-    def _due_to_read(self) -> float:
-        if self._reading:
-            return inf
-        return self._looked_at + _TICK_SECONDS if self._news else self._read_at
 
     def _read(self) -> None:
         self._stale = True
@@ -200,7 +184,8 @@ class Feed:
                 threading.Thread(target=self._read_all, name="jupyter_tokens widgets: look", daemon=True).start()
             except RuntimeError:
                 # The process has too many threads; the next read is due as usual.
-                self._read_ends()
+                self._take_stale()
+                self._reading = False
 
     def _read_all(self) -> None:
         while self._take_stale():
@@ -210,19 +195,14 @@ class Feed:
                 self._changed.notify_all()
 
     def _take_stale(self) -> bool:
+        """Note that a read begins, or that there is nothing more to read."""
         with self._changed:
-            stale, self._stale = self._stale, False
-            if stale:
-                self._news = False
-            else:
-                self._read_ends()
-            return stale
-
-    def _read_ends(self) -> None:
-        self._reading = False
-        self._looked_at = self.clock.elapsed()
-        self._read_at = self._looked_at + _READ_SECONDS
-        self._changed.notify_all()
+            self._reading, self._stale = self._stale, False
+            if self._reading:
+                self._looked_at = self.clock.elapsed()
+                self._read_at = self._looked_at + _READ_SECONDS
+            self._changed.notify_all()
+            return self._reading
 
     def _look(self) -> Seen:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._util.html import as_html
 from ..errors import LoginNeeded
-from ..kernel.card import login_button
+from ..kernel.card import MUTED, login_button, text_table
 from ..sources.cache import STATE_LABELS
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ __all__ = ["RULE", "countdown", "failure", "head", "note", "places", "standing",
 RULE = "1px solid var(--jp-border-color2,#9e9e9e)"
 """The CSS of a separating line."""
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
-# JupyterLab's CSS variables. The fallbacks, for front ends without them, are readable on light and dark backgrounds.
-_MUTED = "color:var(--jp-ui-font-color2,#757575)"
 _CUT = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 _BADGE = "border:1px solid currentColor;border-radius:3px;padding:0 .4em;font-size:.8em;line-height:1.5"
 _COLORS = {
@@ -49,10 +47,10 @@ def countdown(seconds: float) -> str:
 
 def head(entry: ProfileEntry) -> str:
     """Render the name and the provider of a profile."""
-    badge = f'<span style="{_MUTED};{_BADGE}">sandbox</span>' if entry.sandbox else ""
+    badge = f'<span style="{MUTED};{_BADGE}">sandbox</span>' if entry.sandbox else ""
     return (
         f'<div style="display:flex;gap:.6em;align-items:center;overflow:hidden"><strong>{escape(entry.name)}</strong>'
-        f'<span style="{_MUTED};{_CUT}" title="{escape(entry.title)}">{escape(entry.title)}</span>{badge}</div>'
+        f'<span style="{MUTED};{_CUT}" title="{escape(entry.title)}">{escape(entry.title)}</span>{badge}</div>'
     )
 
 
@@ -71,7 +69,7 @@ def standing(status: Status | None, now: float, others: int = 0) -> str:
     state, left = _state(status, now)
     word = escape(STATE_LABELS[state])
     told = "" if left is None else f' <span style="font-variant-numeric:tabular-nums">{countdown(left)}</span>'
-    more = f' <span style="{_MUTED}" title="tokens with other parameters">+{others}</span>' if others else ""
+    more = f' <span style="{MUTED}" title="tokens with other parameters">+{others}</span>' if others else ""
     until = f' title="until {_until(status)}"' if left is not None else ""
     # The word says the same as the colour, for people who do not see the colour.
     return (
@@ -86,12 +84,12 @@ def places(status: Status | None) -> str:
         return ""
     where = ", ".join(str(place) for place in status.places)
     kept = "kept fresh" if status.kept_fresh else "not kept fresh"
-    return f'<div style="{_MUTED};{_CUT}" title="{escape(where)}, {kept}">&#8594; {escape(where)}</div>'
+    return f'<div style="{MUTED};{_CUT}" title="{escape(where)}, {kept}">&#8594; {escape(where)}</div>'
 
 
 def note(lines: Iterable[str]) -> str:
     """Render short notes, such as the outcome of an action."""
-    return "".join(f'<div role="status" style="{_MUTED};line-height:1.5">{escape(line)}</div>' for line in lines)
+    return "".join(f'<div role="status" style="{MUTED};line-height:1.5">{escape(line)}</div>' for line in lines)
 
 
 def failure(error: TokenError, *, offer_login: bool = False) -> str:
@@ -107,7 +105,7 @@ def failure(error: TokenError, *, offer_login: bool = False) -> str:
     told = " · ".join(fact for fact in facts if fact)
     lines = [
         f"<div>{escape(error.message)}</div>",
-        f'<div style="{_MUTED}">{escape(told)}</div>' if told else "",
+        f'<div style="{MUTED}">{escape(told)}</div>' if told else "",
         f"<div>{escape(error.hint)}</div>" if error.hint else "",
         login_button(error.profile) if offer_login and isinstance(error, LoginNeeded) and error.profile else "",
     ]
@@ -120,9 +118,7 @@ def failure(error: TokenError, *, offer_login: bool = False) -> str:
 def static_text(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, notes: Sequence[str] = ()) -> str:
     """Render the rows as a plain-text table, for front ends without widgets."""
     table = [_COLUMNS, *(_cells(entry, status, now) for entry, status in rows)]
-    widths = [max(len(line[column]) for line in table) for column in range(len(_COLUMNS))]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
-    return "\n".join([*(lines if rows else ()), *notes])
+    return "\n".join([*(text_table(table) if rows else ()), *notes])
 
 
 def static_html(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, notes: Sequence[str] = ()) -> str:
@@ -132,7 +128,7 @@ def static_html(rows: Sequence[tuple[ProfileEntry, Status | None]], now: float, 
         "<tr>" + "".join(cell.format("td", "", as_html(text)) for text in _cells(entry, status, now)) + "</tr>"
         for entry, status in rows
     ]
-    names = "".join(cell.format("th", _MUTED, name) for name in _COLUMNS)
+    names = "".join(cell.format("th", MUTED, name) for name in _COLUMNS)
     table = f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(lines)}</tbody></table>" if rows else ""
     return table + "".join(f"<div>{as_html(text)}</div>" for text in notes)
 

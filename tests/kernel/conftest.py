@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.kernel import magics
 from jupyter_tokens.sandbox import Sandbox
 
-from ..hearing import started
-from .shells import VARIABLES, RealKernel, a_shell, run
+from .shells import VARIABLES, RealKernel, a_shell, real_kernel, run
 
 
 @pytest.fixture
@@ -50,9 +48,5 @@ def shell(bare: InteractiveShell, configured: dict[str, dict[str, Any]]) -> Inte
 
 @pytest.fixture
 def kernel(configured: dict[str, dict[str, Any]]) -> Iterator[RealKernel]:
-    manager, client = started(env=dict(os.environ))
-    try:
-        yield RealKernel(manager, client)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    with real_kernel() as made:
+        yield made

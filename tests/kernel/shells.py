@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from IPython.utils.capture import CapturedIO, capture_output
@@ -22,11 +25,14 @@ from jupyter_tokens import TokenError
 from jupyter_tokens.kernel import magics
 from jupyter_tokens.sandbox import Sandbox
 
+from ..hearing import started
+
 VARIABLES = ("ONEACCESS_TOKEN", "PAI_DLC_TOKEN", "MODELARTS_TOKEN", "EIAM_TOKEN", "MINE")
 """Of the environment, which a shell's test has to itself."""
 
 
-_PROGRESS = re.compile(r"[\w.-]+: (fetching the token …|fetched$|not fetched$)")
+# On a busy machine any fetch may take longer than a second: see test_progress.py.
+PROGRESS = re.compile(r"[\w.-]+: (fetching the token …|fetched$|not fetched$)")
 
 
 class Run:
@@ -35,8 +41,7 @@ class Run:
     def __init__(self, result: ExecutionResult, captured: CapturedIO) -> None:
         self.result: Any = result  # Any: IPython says that the value of a cell is None
         self.error = result.error_in_exec
-        # On a busy machine any fetch may take longer than a second: see test_progress.py.
-        self.outputs = [output for output in captured.outputs if not _PROGRESS.match(str(output.data["text/plain"]))]
+        self.outputs = [output for output in captured.outputs if not PROGRESS.match(str(output.data["text/plain"]))]
         self.printed = captured.stdout + captured.stderr
 
     @property
@@ -126,3 +131,27 @@ class RealKernel:
 
         reply = self.client.execute_interactive(code, output_hook=hear, timeout=300)
         return [*messages, {"kind": "reply", **reply["content"]}]
+
+
+@contextmanager
+def real_kernel() -> Iterator[RealKernel]:
+    manager, client = started(env=dict(os.environ))
+    try:
+        yield RealKernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def printed(messages: list[dict[str, Any]]) -> str:
+    """The text of a real kernel's messages."""
+    return "".join(message["text"] for message in messages if message["kind"] == "stream")
+
+
+def undeletable(patch: pytest.MonkeyPatch) -> None:
+    """Let no file be removed."""
+
+    def refused(self: Path, **_options: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    patch.setattr(Path, "unlink", refused)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 from html.parser import HTMLParser
 
 import pytest
@@ -12,6 +12,10 @@ from IPython.core.formatters import HTMLFormatter
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import NotFound, ParameterError, TokenError
 from jupyter_tokens.kernel.card import Card, as_of, error_lines, local_time, remaining
+from jupyter_tokens.kernel.injection import Place
+from jupyter_tokens.kernel.status import Outcome
+from jupyter_tokens.protocol.messages import About
+from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW
@@ -24,17 +28,19 @@ def token(value: str | None = CANARY, life: float | None = 1719.0, profile: str 
     return Token(value, profile=profile, provider="oneaccess", obtained_at=utc(NOW), expires_at=ends)
 
 
-def card(got: Token | None = None, **changes: object) -> Card:
-    usual = Card(
-        token=got or token(),
-        title="Huawei Cloud OneAccess",
-        places=["$ONEACCESS_TOKEN"],
-        kept_fresh=True,
-        mode="direct",
-        sandbox=False,
-        now=utc(NOW),
-    )
-    return replace(usual, **changes)  # type: ignore[arg-type]
+def card(
+    got: Token | None = None,
+    *,
+    title: str = "Huawei Cloud OneAccess",
+    sandbox: bool = False,
+    places: Sequence[str] = ("ONEACCESS_TOKEN",),
+    kept_fresh: bool = True,
+    notes: Sequence[str] = (),
+    mode: str = "direct",
+    now: float = NOW,
+) -> Card:
+    about, filled = About(title, None, sandbox), [Place("env", name) for name in places]
+    return Card(Outcome(Key("any"), got or token(), about, filled, kept_fresh, [*notes]), mode, utc(now))
 
 
 def html_of(shown: object) -> str:
@@ -80,14 +86,14 @@ def test_it_shows_state_expiry_and_where_the_token_went() -> None:
 
 @pytest.mark.parametrize("life", [1719.0, 1720.4, 90.0])
 def test_the_plain_form_is_the_same_at_any_time(life: float) -> None:
-    now, later = card(token(life=life)), card(token(life=life), now=utc(NOW + 70))
+    now, later = card(token(life=life)), card(token(life=life), now=NOW + 70)
     assert repr(now) == repr(later)
     assert str(utc(NOW).year) not in repr(now)
     assert html_of(now) != html_of(later)
 
 
 def test_html_and_text_show_the_same_but_for_the_time() -> None:
-    shown = card(sandbox=True, places=["$A", "b"], notes=["First.", "Second."])
+    shown = card(sandbox=True, places=["A", "b"], notes=["First.", "Second."])
     words = " ".join(Reader(html_of(shown).replace("<span>$</span>", "$")).texts)
     assert f"{local_time(utc(NOW + 1719), utc(NOW))} (in 29 min)" in words
     assert f"fresh as of {utc(NOW).astimezone():%H:%M}" in words

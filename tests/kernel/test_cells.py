@@ -17,7 +17,7 @@ from jupyter_tokens.kernel.cells import as_a_line
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sources.cache import Key
 
-from .shells import RealKernel, done, magics_of, misused, refused, run, whoami
+from .shells import RealKernel, done, magics_of, misused, printed, refused, run, undeletable, whoami
 
 
 def test_the_cell_has_the_token_and_the_next_one_has_what_was_before(
@@ -215,13 +215,10 @@ def test_unloading_within_a_cell_gives_back_at_once(shell: InteractiveShell) -> 
 def test_a_file_that_cannot_be_put_back_is_told_and_the_rest_is_put_back(
     shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_a_program: bool
 ) -> None:
-    def kept(self: Path, **options: Any) -> None:
-        raise PermissionError(13, "Permission denied")
-
     line = f"oneaccess --env MINE --file {shlex.quote(str(tmp_path / 't'))}"
     call = f"get_ipython().run_cell_magic('withtoken', {line!r}, 'x = 1')"
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "unlink", kept)
+        undeletable(patched)
         outcome = done(shell, call if by_a_program else f"%%withtoken {line}\nx = 1")
     assert "cannot be removed" in outcome.card
     assert "Traceback" not in outcome.everything
@@ -249,10 +246,6 @@ def test_what_failed_in_the_background_is_told_once_below_the_next_cell(shell: I
 
 
 SEEN = "import os; print(os.environ.get('ONEACCESS_TOKEN'), 'mine' in globals())"
-
-
-def printed(messages: list[dict[str, Any]]) -> str:
-    return "".join(message["text"] for message in messages if message["kind"] == "stream")
 
 
 def test_in_a_kernel_a_cell_may_await_and_shows_its_last_expression(kernel: RealKernel) -> None:

@@ -56,25 +56,55 @@ def shell() -> Iterator[InteractiveShell]:
     InteractiveShell.clear_instance()
 
 
-POINTS: dict[str, tuple[str, Callable[[InteractiveShell], _compat.Point]]] = {
-    "Session.serialize": ("jupyter_client", lambda _shell: _compat.serialize_point(Session(key=b"key"))),
-    "Session.send": ("jupyter_client", lambda _shell: _compat.send_point(Session(key=b"key"))),
-    "InteractiveShell._showtraceback": ("IPython", _compat.traceback_point),
-    "InteractiveShell.user_expressions": ("IPython", _compat.expressions_point),
-    "DisplayHook.log_output": ("IPython", _compat.result_point),
-    "Logger.log_write": ("IPython", _compat.log_point),
+class Owner:
+    def method(self) -> str:
+        return "own"
+
+
+def test_a_method_comes_back_and_nothing_is_left() -> None:
+    owner = Owner()
+    restore = _compat.replace(owner, "method", lambda: "ours")
+    assert owner.method() == "ours"
+    restore()
+    restore()
+    assert owner.method() == "own"
+    assert not vars(owner)
+
+
+def test_what_somebody_had_put_there_before_comes_back() -> None:
+    owner = Owner()
+    owner.method = theirs = lambda: "theirs"  # type: ignore[method-assign]
+    _compat.replace(owner, "method", lambda: "ours")()
+    assert owner.method is theirs
+
+
+def test_what_somebody_puts_there_afterwards_stays() -> None:
+    owner = Owner()
+    restore = _compat.replace(owner, "method", lambda: "ours")
+    owner.method = theirs = lambda: "theirs"  # type: ignore[method-assign]
+    restore()
+    assert owner.method is theirs
+
+
+REPLACED: dict[str, Callable[[InteractiveShell], Any]] = {
+    "jupyter_client serialize": lambda _shell: Session(key=b"key"),
+    "jupyter_client send": lambda _shell: Session(key=b"key"),
+    f"IPython {_compat.SHOW_TRACEBACK}": lambda shell: shell,
+    "IPython user_expressions": lambda shell: shell,
+    "IPython log_output": lambda shell: shell.displayhook,
+    "IPython log_write": lambda shell: shell.logger,
 }
 
 
-@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize("name", REPLACED)
 def test_what_is_replaced_is_there(shell: InteractiveShell, name: str) -> None:
-    package, point = POINTS[name]
-    owner, attribute = point(shell)
-    assert callable(getattr(owner, attribute, None)), f"{name} is gone from {package} {version(package)}"
+    package, attribute = name.split()
+    owner = REPLACED[name](shell)
+    assert callable(getattr(owner, attribute, None)), f"{attribute} is gone from {package} {version(package)}"
 
 
-def test_ipykernels_shell_shows_tracebacks_in_the_same_place(shell: InteractiveShell) -> None:
-    attribute = _compat.traceback_point(shell).name
+def test_ipykernels_shell_shows_tracebacks_in_the_same_place() -> None:
+    attribute = _compat.SHOW_TRACEBACK
     assert attribute in vars(ZMQInteractiveShell), f"{attribute} is gone from ipykernel {version('ipykernel')}"
 
 

@@ -18,6 +18,7 @@ from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW
+from .shells import undeletable
 
 KEY, OTHER = Key("oneaccess"), Key("pai-dlc", (("ExpireTime", 60),))
 ENV, VAR = Place("env", "ONEACCESS_TOKEN"), Place("var", "token")
@@ -526,12 +527,9 @@ def test_what_cannot_be_undone_goes_on_being_listed(
             raise OSError(28, "No space left on device")
         fsync(handle)
 
-    def refused(self: Path, *, missing_ok: bool = False) -> None:
-        raise PermissionError(13, "Permission denied")
-
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        patch.setattr(Path, "unlink", refused)
+        undeletable(patch)
         with pytest.raises(ParameterError, match="No space left"):
             injections.put(KEY, token("first-token"), [first, second])
     assert filled(injections, KEY) == [first]

@@ -12,12 +12,9 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
 
 from jupyter_tokens import Token, TokenError, get_token
 from jupyter_tokens.cli.demo import write_config
-from jupyter_tokens.client import Client
-from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import (
     Forbidden,
     NetworkError,
@@ -32,7 +29,6 @@ from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.protocol.proof import FILLED_VARIABLE
 from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.server.snippets import EXPRESSION, ask
-from jupyter_tokens.sources.cache import Key
 
 from .shells import VARIABLES, done, magics_of, misused, refused, run, whoami
 
@@ -109,34 +105,6 @@ def test_whoever_refreshes_a_token_the_places_get_the_new_one(shell: Interactive
     newer = get_token("oneaccess", refresh=True)
     assert os.environ["MINE"] == newer.reveal()
     assert shell.user_ns["mine"] is newer
-
-
-def test_a_refresh_in_the_background_reaches_the_environment(shell: InteractiveShell, sandbox: Sandbox) -> None:
-    done(shell, "%gettoken oneaccess")
-    first = os.environ["ONEACCESS_TOKEN"]
-    held = magics_of(shell)
-    held.session.client.source.begin(held.session.client.source.key("oneaccess")).result(timeout=300)
-    assert os.environ["ONEACCESS_TOKEN"] != first
-    assert whoami(sandbox, os.environ["ONEACCESS_TOKEN"])["api"] == "oneaccess"
-
-
-def test_a_refresh_that_overtakes_the_line_is_not_undone_by_it(
-    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = magics_of(shell).session.client.source
-    get = source.get
-
-    def overtaken(key: Key, *, refresh: bool) -> Token:
-        older = get(key, refresh=refresh)
-        source.begin(key).result(timeout=300)
-        return older
-
-    monkeypatch.setattr(source, "get", overtaken)
-    done(shell, "%gettoken oneaccess --env MINE --var mine")
-    newest = source.held(Key("oneaccess"))
-    assert newest is not None
-    assert os.environ["MINE"] == newest.token.reveal()
-    assert shell.user_ns["mine"] is newest.token
 
 
 def test_parameters_have_the_vendors_names_and_may_come_from_python(shell: InteractiveShell, sandbox: Sandbox) -> None:
@@ -358,19 +326,19 @@ def test_an_error_of_a_refresh_leaves_the_injected_token_where_it_is(shell: Inte
     assert os.environ["ONEACCESS_TOKEN"] == before
 
 
-def test_help_tells_the_arguments(shell: InteractiveShell) -> None:
-    from IPython.core.oinspect import getdoc
-
-    text = getdoc(shell.find_line_magic("gettoken")) or ""
-    assert "--once" in text
-    assert "name=value" in text
-
-
 def test_help_tells_what_it_is_for_and_what_it_does_not_do(shell: InteractiveShell) -> None:
     from IPython.core.oinspect import getdoc
 
     for name, words in {
-        "gettoken": ("%gettoken oneaccess --env", "{job_id}", "takes no secret", "--format", "for each use"),
+        "gettoken": (
+            "%gettoken oneaccess --env",
+            "{job_id}",
+            "takes no secret",
+            "--format",
+            "--once",
+            "name=value",
+            "for each use",
+        ),
         "tokens": ("what failed", "request to an API"),
         "deltoken": ("restore", "The token is not revoked"),
         "withtoken": ("%%withtoken oneaccess", "even with an error"),
@@ -577,14 +545,3 @@ def test_it_can_be_loaded_again(shell: InteractiveShell) -> None:
     done(shell, "%gettoken oneaccess --env MINE")
     assert os.environ["MINE"]
     assert len(refreshers()) == 1
-
-
-def test_a_client_of_its_own_may_be_given(bare: InteractiveShell, sandbox: Sandbox, tmp_path: Path) -> None:
-    client = Client(Profiles.of(sandbox.profiles(tmp_path)))
-    own = magics.TokenMagics(bare, TokenSession(bare.user_ns, client))
-    own.open()
-    with capture_output():
-        own.gettoken("oneaccess --var mine")
-    assert bare.user_ns["mine"] is client.get("oneaccess")
-    own.close()
-    client.close()

@@ -15,8 +15,8 @@ import pytest
 from jupyter_tokens.cli.demo import write_config
 
 from ..doubles import loopback, raw_answer
-from ..hearing import SECONDS, started
-from .shells import RealKernel
+from ..hearing import SECONDS
+from .shells import RealKernel, real_kernel
 
 LINE = "slow: fetching the token … (to cancel, interrupt the kernel)"
 
@@ -57,13 +57,9 @@ def slow(config_dir: Path, tmp_path: Path) -> Iterator[Slow]:
     with loopback(answer) as api:
         settings = {"endpoint": api.url, "client_id": "a", "client_secret": f"file:{secret}", "timeout": SECONDS}
         write_config(config_dir, {"slow": {"provider": "oneaccess", "env": "SLOW", **settings}})
-        manager, client = started(env=dict(os.environ))
-        try:
-            yield Slow(RealKernel(manager, client), allowed)
-        finally:
+        with real_kernel() as kernel:
+            yield Slow(kernel, allowed)
             allowed.set()
-            client.stop_channels()
-            manager.shutdown_kernel(now=True)
 
 
 def test_a_line_is_shown_and_the_card_replaces_it(slow: Slow) -> None:

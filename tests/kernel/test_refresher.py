@@ -110,6 +110,15 @@ def refresher(cache: TokenCache, clock: Clock, bed: Bed) -> Iterator[Refresher]:
     made.stop()
 
 
+@pytest.fixture
+def kept(refresher: Refresher, cache: TokenCache, bed: Bed) -> Refresher:
+    """A refresher that keeps a token of 20 s, and sleeps until a fifth of its life is left."""
+    cache.get(SHORT)
+    refresher.keep(SHORT)
+    assert bed.nap() == 16.0
+    return refresher
+
+
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "jupyter_tokens refresher"]
 
@@ -148,17 +157,12 @@ def test_one_thread_serves_all_and_is_woken_for_the_earliest(
     assert vendor.calls == ["short", "other", "other"]
 
 
-def test_what_is_dropped_is_left_to_run_out(
-    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
-) -> None:
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    assert bed.nap() == 16.0
-    refresher.drop(SHORT)
+def test_what_is_dropped_is_left_to_run_out(kept: Refresher, vendor: Vendor, clock: Clock, bed: Bed) -> None:
+    kept.drop(SHORT)
     assert bed.nap() is None
     clock.advance(100.0)
     assert bed.wake() is None
-    assert not refresher.keeps(SHORT)
+    assert not kept.keeps(SHORT)
     assert vendor.calls == ["short"]
 
 
@@ -212,11 +216,8 @@ def test_an_end_in_eight_thousand_years_is_no_time_to_wait_for(cache: TokenCache
 
 
 def test_a_failed_refresh_is_tried_again_when_the_cache_says(
-    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
+    kept: Refresher, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    assert bed.nap() == 16.0
     vendor.errors["short"] = NetworkError("The line is dead.")
     clock.advance(16.0)
     assert bed.wake() == 2.0
@@ -231,24 +232,16 @@ def test_a_failed_refresh_is_tried_again_when_the_cache_says(
     assert vendor.calls == ["short"] * 5
 
 
-def test_an_error_that_is_none_of_ours_is_borne_too(
-    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
-) -> None:
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    bed.nap()
+def test_an_error_that_is_none_of_ours_is_borne_too(kept: Refresher, vendor: Vendor, clock: Clock, bed: Bed) -> None:
     vendor.errors["short"] = ZeroDivisionError()
     clock.advance(16.0)
     assert bed.wake() == 2.0
 
 
 def test_a_refused_credential_is_not_shown_again_until_someone_else_had_success(
-    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
+    kept: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
     # Vendors lock an access key after a few refusals.
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    assert bed.nap() == 16.0
     vendor.errors["short"] = Unauthorized("The key was refused.")
     clock.advance(16.0)
     assert bed.wake() is None
@@ -257,17 +250,14 @@ def test_a_refused_credential_is_not_shown_again_until_someone_else_had_success(
     assert vendor.calls == ["short"] * 2
     vendor.errors.clear()
     cache.get(SHORT)
-    refresher.arrived(SHORT)
+    kept.arrived(SHORT)
     assert bed.nap() == 16.0
     assert vendor.calls == ["short"] * 3
 
 
 def test_a_secret_that_cannot_be_read_now_is_read_again(
-    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
+    kept: Refresher, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    bed.nap()
     vendor.errors["short"] = SecretError("The keyring is locked.")
     clock.advance(16.0)
     assert bed.wake() == 2.0
@@ -329,29 +319,23 @@ def test_a_fetch_that_gets_no_thread_is_tried_again_and_holds_up_no_other(
 
 
 def test_what_was_forgotten_is_not_asked_for(
-    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
+    kept: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    bed.nap()
-    refresher.drop(SHORT)
+    kept.drop(SHORT)
     bed.nap()
     cache.forget(SHORT)
-    refresher.lost()
+    kept.lost()
     clock.advance(100.0)
     assert bed.wake() is None
     assert vendor.calls == ["short"]
 
 
 def test_what_a_changed_profile_has_lost_is_fetched_anew(
-    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
+    kept: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    bed.nap()
     vendor.errors["short"] = NetworkError("gone")
     cache.forget(SHORT)
-    refresher.lost()
+    kept.lost()
     # Tried again, less and less often, until it comes.
     assert bed.nap() == 2.0
     clock.advance(2.0)
@@ -366,14 +350,11 @@ def test_what_a_changed_profile_has_lost_is_fetched_anew(
 
 @pytest.mark.parametrize("error", [Unauthorized("no"), UnknownProfile("no"), ParameterError("no")])
 def test_what_is_lost_and_cannot_be_had_is_not_asked_for_again(
-    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed, error: TokenError
+    kept: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed, error: TokenError
 ) -> None:
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    bed.nap()
     vendor.errors["short"] = error
     cache.forget(SHORT)
-    refresher.lost()
+    kept.lost()
     bed.nap()
     for _ in range(3):
         clock.advance(1000.0)
@@ -446,37 +427,31 @@ def test_failures_of_what_is_kept_are_told(cache: TokenCache, vendor: Vendor, cl
 
 
 def test_what_somebody_else_has_refreshed_is_not_refreshed_again(
-    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
+    kept: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    assert bed.nap() == 16.0
     clock.advance(10.0)
     cache.get(SHORT, refresh=True)
-    refresher.arrived(SHORT)
-    refresher.arrived(OTHER)
+    kept.arrived(SHORT)
+    kept.arrived(OTHER)
     clock.advance(6.0)
     assert bed.wake() == 10.0
     assert vendor.calls == ["short"] * 2
 
 
 def test_a_successor_that_lives_shorter_is_refreshed_sooner(
-    refresher: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
+    kept: Refresher, cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    assert bed.nap() == 16.0
     vendor.lives["short"] = 5.0
     cache.get(SHORT, refresh=True)
     # It ends before the one that was held: the cache does not ask again at once.
-    refresher.arrived(SHORT)
+    kept.arrived(SHORT)
     nap = bed.nap()
     assert nap is not None
     assert nap < 16.0
     clock.advance(nap)
     bed.wake()
     assert vendor.calls == ["short"] * 3
-    # The entry for the moment before is still in the heap, and means nothing.
+    # The moment before means nothing any more.
     clock.advance(16.0 - nap)
     bed.wake()
     assert len(vendor.calls) <= 8
@@ -495,34 +470,7 @@ def test_it_looks_at_the_clock_when_it_is_told_to(
     assert vendor.calls == ["short"] * 2
 
 
-def test_after_a_long_sleep_not_all_fly_at_once(
-    vendor: Vendor, clock: Clock, bed: Bed, launched: list[Callable[[], None]]
-) -> None:
-    cache = TokenCache(vendor, clock=clock, spawn=launched.append)
-    refresher = refresher_of(cache, clock, bed)
-    keys = [Key(f"profile-{number}") for number in range(70)]
-    for key in keys:
-        cache.get(key)
-        refresher.keep(key)
-    clock.advance(10_000.0)
-    refresher.look()
-    while (nap := bed.nap()) is not None:
-        """Until it has nothing more to do but to wait for a flight."""
-        assert nap <= 16.0
-    assert len(launched) == 64
-    launched.pop()()
-    assert bed.nap() is None
-    assert len(launched) == 64
-    for _ in range(7):
-        launched.pop(0)()
-    while len(vendor.calls) < 140:
-        launched.pop(0)()
-        bed.nap()
-    assert sorted(vendor.calls[70:]) == sorted(key.profile for key in keys)
-    refresher.stop()
-
-
-def test_at_rest_it_looks_at_one_entry_however_many_there_are(
+def test_at_rest_it_looks_at_the_clock_once_however_many_keys_there_are(
     cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed
 ) -> None:
     refresher = refresher_of(cache, clock, bed)
@@ -556,15 +504,12 @@ def test_a_thread_that_cannot_be_started_at_all_is_an_error_and_the_next_try_may
     assert bed.nap() == 16.0
 
 
-def test_in_a_forked_child_nothing_is_kept(refresher: Refresher, cache: TokenCache, bed: Bed) -> None:
+def test_in_a_forked_child_nothing_is_kept(kept: Refresher) -> None:
     # As a child sees it: the thread is not there. Here it is, and ends because it is not the refresher's any more.
-    cache.get(SHORT)
-    refresher.keep(SHORT)
-    bed.nap()
     (thread,) = threads()
-    condition = refresher._changed
-    refresher.after_fork()
-    assert not refresher.keeps(SHORT)
+    condition = kept._changed
+    kept.after_fork()
+    assert not kept.keeps(SHORT)
     with condition:
         condition.notify_all()
     thread.join(ATTENTION)

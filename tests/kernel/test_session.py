@@ -41,7 +41,7 @@ from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.transport import Transport
 
 from ..doubles import Clock
-from .shells import whoami
+from .shells import undeletable, whoami
 
 ATTENTION = 10.0
 LIFE = 100.0
@@ -285,34 +285,6 @@ def test_it_says_which_way_served_and_whether_the_server_is_gone(session: TokenS
 
 
 # What happens in the background
-
-
-def test_a_cell_of_a_minute_with_tokens_of_five_seconds(
-    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A subprocess that is started at any moment has a token that lives; the vendor is asked as the windows say."""
-    with running(Sandbox(clock=clock.now, life=5.0)) as sandbox:
-        monkeypatch.setenv("ONEACCESS_TOKEN", "")
-        client = Client(Profiles.of(sandbox.profiles(tmp_path)), clock=clock)
-        session = TokenSession({}, client, clock=clock)
-        session.fetch("oneaccess")
-        source, calls = client.source, []
-        for _ in range(120):
-            clock.advance(0.5)
-            session.refresher.look()
-
-            def settled() -> bool:
-                held = source.held(KEY)
-                return held is not None and clock.elapsed() < held.refresh_at
-
-            until(session, settled)
-            value = subprocess.check_output(["sh", "-c", 'printf %s "$ONEACCESS_TOKEN"'], text=True)
-            assert whoami(sandbox, value)["api"] == "oneaccess"
-            calls.append(sandbox.requests["oneaccess"])
-        # Each is refreshed when a fifth of its five seconds is left: one call at the start, and one every four seconds.
-        assert calls == [1 + step // 8 for step in range(1, 121)]
-        session.close()
-        client.close()
 
 
 def test_a_failed_refresh_is_noticed_once_and_the_old_token_stays(
@@ -589,17 +561,19 @@ def test_an_error_is_forgotten_too(session: TokenSession, sandbox: Sandbox) -> N
     assert (status(session).state, status(session).error) == ("none", None)
 
 
+@pytest.mark.parametrize("is_lent", [False, True])
 def test_a_file_that_cannot_be_put_back_is_told_when_all_else_is(
-    session: TokenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: TokenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_lent: bool
 ) -> None:
-    session.fetch("oneaccess", places=[file_place(str(tmp_path / "t")), env_place("MINE")])
-
-    def refused(self: Path, *, missing_ok: bool = False) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "unlink", refused)
+    places = [file_place(str(tmp_path / "t")), env_place("MINE")]
+    loan = session.lend("oneaccess", {}, places)
+    if is_lent:
+        loan.__enter__()
+    else:
+        session.fetch("oneaccess", places=places)
+    undeletable(monkeypatch)
     with pytest.raises(ParameterError, match="cannot be removed"):
-        session.forget("oneaccess")
+        loan.close() if is_lent else session.forget("oneaccess")
     assert os.environ["MINE"] == "before"
     assert session.client.source.keys() == []
 
@@ -771,22 +745,6 @@ def test_a_token_without_an_end_is_lent_and_starts_no_thread(session: TokenSessi
     assert "MODELARTS_TOKEN" not in os.environ
 
 
-def test_a_file_that_cannot_be_put_back_after_a_loan_is_told(
-    session: TokenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loan = session.lend("oneaccess", {}, [file_place(str(tmp_path / "t")), env_place("MINE")])
-    loan.__enter__()
-
-    def refused(self: Path, *, missing_ok: bool = False) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "unlink", refused)
-    with pytest.raises(ParameterError, match="cannot be removed"):
-        loan.close()
-    assert os.environ["MINE"] == "before"
-    assert session.client.source.keys() == []
-
-
 # The session of a shell, and its end
 
 
@@ -823,7 +781,7 @@ def refreshers():
     return [thread for thread in threading.enumerate() if thread.name == "jupyter_tokens refresher"]
 
 session = TokenSession({})
-session.fetch("oneaccess")
+key = session.fetch("oneaccess").key
 first = os.environ["ONEACCESS_TOKEN"]
 held, done = threading.Event(), threading.Event()
 
@@ -840,7 +798,7 @@ child = os.fork()
 if not child:
     def checked():
         assert os.environ["ONEACCESS_TOKEN"] == first
-        assert not refreshers() and not session.refresher._keys
+        assert not refreshers() and not session.refresher.keeps(key)
         assert session.injections.keys()
         outcome = session.fetch("oneaccess", refresh=True)
         assert outcome.kept_fresh and len(refreshers()) == 1

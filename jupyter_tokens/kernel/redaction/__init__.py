@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...config.secrets import watch_seen
 from ...scan.values import is_reference
 from ...token import Secret, Token
-from .._compat import DELIMITER, expressions_point, kernel_session, replace
+from .._compat import DELIMITER, kernel_session, wrap
 from ..at_start import filled_variables
 from .known_values import KnownValues
 from .message_hooks import MessageHooks
@@ -200,16 +200,15 @@ class Redaction:
 
     def _hook_pushes(self) -> Callable[[], None]:
         """Redact the tokens that the server puts into a running kernel's environment. Return an undo function."""
-        point = expressions_point(self._shell)
-        evaluate: Callable[..., Any] = getattr(*point)
 
-        def evaluate_and_look(expressions: Mapping[str, str]) -> Any:
+        def evaluate_and_look(evaluate: Callable[..., Any], expressions: Mapping[str, str]) -> Any:
             told = evaluate(expressions)
             if _PUSH in expressions:
                 self._know_filled()
             return told
 
-        return replace(*point, evaluate_and_look)
+        # IPython fires no event for user expressions.
+        return wrap(self._shell, "user_expressions", evaluate_and_look)
 
 
 class _Sent:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from heapq import heapify, heappop, heappush
-from itertools import count
 from math import inf
 from threading import RLock
 from typing import NamedTuple
@@ -27,7 +25,6 @@ _PLAIN = re.compile(r"[^\w .-]")
 class _Known(NamedTuple):
     label: str
     ends_at: float
-    number: int
 
 
 class KnownValues:
@@ -44,9 +41,6 @@ class KnownValues:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._known: dict[str, _Known] = {}
-        # A heap by expiry. An entry is valid only if its number is the one recorded in `_known`.
-        self._ends: list[tuple[float, int, str]] = []
-        self._numbers = count()
         self._search = Search()
         self._locks: dict[int, RLock] = {}
 
@@ -70,11 +64,8 @@ class KnownValues:
                 self._search.add(value, label)
             elif before.label != label:
                 self._search.relabel(value, label)
-            elif before.ends_at == ends_at:
-                return
             # Recorded only after the search has the value: if the thread is stopped in between, it can be added again.
-            known = self._known[value] = _Known(label, ends_at, next(self._numbers))
-            heappush(self._ends, (ends_at, known.number, value))
+            self._known[value] = _Known(label, ends_at)
             self._forget_ended()
 
     def discard(self, value: str) -> None:
@@ -93,19 +84,12 @@ class KnownValues:
     def _forget_ended(self) -> None:
         # A few at a time, so that adding a value stays quick.
         for _ in range(_FORGOTTEN_AT_ONCE):
-            while self._ends and not self._counts(self._ends[0]):
-                heappop(self._ends)
-            over = len(self._known) - MOST_VALUES
-            if over <= 0 or (self._ends[0][0] > self._clock.now() and len(self._known) <= MOST_LIVING):
-                break
-            self.discard(heappop(self._ends)[2])
-        if len(self._ends) > 2 * max(len(self._known), MOST_VALUES):
-            self._ends = list(filter(self._counts, self._ends))
-            heapify(self._ends)
-
-    def _counts(self, entry: tuple[float, int, str]) -> bool:
-        known = self._known.get(entry[2])
-        return known is not None and known.number == entry[1]
+            if len(self._known) <= MOST_VALUES:
+                return
+            first = min(self._known, key=lambda value: self._known[value].ends_at)
+            if self._known[first].ends_at > self._clock.now() and len(self._known) <= MOST_LIVING:
+                return
+            self.discard(first)
 
     def _lock(self) -> RLock:
         return self._locks.setdefault(os.getpid(), RLock())

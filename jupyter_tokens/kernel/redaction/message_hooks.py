@@ -2,8 +2,7 @@
 
 Every message is searched once, as the bytes that are sent: messages of all kinds pass through `serialize`. Two things
 are searched in `send` instead: buffers, which do not pass through `serialize`, and stream text, because a value may be
-split between two messages. Long stream text is sent in parts, so that the client reads one part while the kernel
-searches the next.
+split between two messages.
 """
 
 from __future__ import annotations
@@ -14,17 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from .._compat import DELIMITER, call_later, publisher, replace, send_point, serialize_point
+from .._compat import DELIMITER, call_later, publisher, replace
 from .search import Search
 
-__all__ = ["HOLD_SECONDS", "PART", "MessageHooks"]
+__all__ = ["HOLD_SECONDS", "MessageHooks"]
 
 HOLD_SECONDS = 0.25
 """How long the end of a stream's text is held back if it may belong to an unfinished value."""
-
-PART = 1 << 21
-"""Stream text is searched and sent in parts of this many characters; very long text in `_MOST_PARTS` larger parts."""
-_MOST_PARTS = 64  # a socket drops messages once 1000 are queued
 
 # The parameters of `Session.send` after the first two.
 _ARGUMENTS = ("content", "parent", "ident", "buffers", "track", "header", "metadata")
@@ -65,12 +60,10 @@ class MessageHooks:
         self._held: dict[str, _Held] = {}
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._to_bytes: Callable[..., list[bytes]] = getattr(*serialize_point(session))
-        self._pass_on: Callable[..., Any] = getattr(*send_point(session))
-        self._endings = [
-            replace(*serialize_point(session), self._serialize),
-            replace(*send_point(session), self._send),
-        ]
+        self._to_bytes: Callable[..., list[bytes]] = session.serialize
+        self._pass_on: Callable[..., Any] = session.send
+        # Replaced, because a session has no hooks, and exists already when extensions are loaded.
+        self._endings = [replace(session, "serialize", self._serialize), replace(session, "send", self._send)]
 
     def close(self) -> None:
         """Remove the hooks, and send what is held back."""
@@ -99,10 +92,9 @@ class MessageHooks:
         return parts
 
     def _send(self, stream: Any, msg_or_type: Any, *args: Any, **kwargs: Any) -> Any:
-        pass_on = partial(self._pass_on, stream)
         if os.getpid() != self._pid or len(args) > len(_ARGUMENTS):
             # A forked child does not have the thread that releases held text.
-            return pass_on(msg_or_type, *args, **kwargs)
+            return self._pass_on(stream, msg_or_type, *args, **kwargs)
         given = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs
         search = self._search()
         message = msg_or_type if isinstance(msg_or_type, Mapping) else None
@@ -116,26 +108,17 @@ class MessageHooks:
         held_back = kind == "stream" and isinstance(content, Mapping) and isinstance(content.get("text"), str)
         if not held_back or search is None or content is None or publisher(stream) is None:
             self._release(_id_of(parent))
-            return pass_on(msg_or_type, **given)
+            return self._pass_on(stream, msg_or_type, **given)
         if message is None:
             message = self._session.msg(kind, content, parent, given.get("header"), given.get("metadata"))
-        first, *rest = (content["text"],) if given.get("buffers") else _parts(content["text"])
-        told = self._send_text(search, stream, message, first, given)
-        for text in rest:
-            part = self._session.msg(kind, content, parent=parent, metadata=message["metadata"])
-            told = self._send_text(search, stream, part, text, given)
-        return told
-
-    def _send_text(self, search: Search, stream: Any, message: Mapping[str, Any], text: str, given: Any) -> Any:
-        """Send a stream message with this text, redacted. Sends nothing if all of the text is held back."""
-        shown = self._hold(search, stream, {**message["content"], "text": text}, message["parent_header"], given)
-        content = {**message["content"], "text": shown}
-        if text and not shown:
+        shown = self._hold(search, stream, content, message["parent_header"], given.get("ident"))
+        if content["text"] and not shown:
             return message
+        content = {**content, "text": shown}
         searched = content if content.keys() == _TEXT and content["name"] in _NAMES else None
         return self._pass_on(stream, {**message, "content": content, _SEARCHED: searched}, **given)
 
-    def _hold(self, search: Search, stream: Any, content: Mapping[str, Any], parent: Any, given: Any) -> str:
+    def _hold(self, search: Search, stream: Any, content: Mapping[str, Any], parent: Any, ident: Any) -> str:
         """Return the part of the held and the new text that can be sent now; hold back the rest."""
         parent_id = _id_of(parent)
         name, text = content.get("name", ""), content["text"]
@@ -147,7 +130,7 @@ class MessageHooks:
                 text = self._held.pop(parent_id).text + text
             text, rest = search.split(text)
             if rest:
-                kept = self._held[parent_id] = _Held(name, rest, stream, _header_of(parent), given.get("ident"))
+                kept = self._held[parent_id] = _Held(name, rest, stream, _header_of(parent), ident)
                 call_later(stream, HOLD_SECONDS, partial(self._release, parent_id, kept))
         return search.redacted(text)
 
@@ -170,11 +153,6 @@ def _header_of(parent: Any) -> Mapping[str, Any]:
 
 def _id_of(parent: Any) -> str:
     return str(_header_of(parent).get("msg_id", ""))
-
-
-def _parts(text: str) -> list[str]:
-    size = max(PART, len(text) // _MOST_PARTS + 1)
-    return [text[begin : begin + size] for begin in range(0, len(text), size)] or [text]
 
 
 def _without_values(search: Search, buffers: Sequence[Any] | None) -> dict[str, Any]:

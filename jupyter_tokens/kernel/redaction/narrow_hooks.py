@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._compat import replace, traceback_point
+from .._compat import SHOW_TRACEBACK, replace, wrap
 from .search import Search
 
 if TYPE_CHECKING:
@@ -34,17 +34,17 @@ class NarrowHooks:
 
     def __init__(self, shell: InteractiveShell, search: Callable[[], Search | None]) -> None:
         self._search = search
-        places: list[tuple[Any, str, _Call]] = [
-            (shell.display_formatter, "format", self._format),
-            (shell.display_pub, "publish", self._publish),
-            (*traceback_point(shell), self._show_traceback),
+        self._endings = [
+            wrap(shell.display_formatter, "format", self._format),
+            wrap(shell.display_pub, "publish", self._publish),
+            wrap(shell, SHOW_TRACEBACK, self._show_traceback),
         ]
-        places += [(stream, "write", self._write) for stream in (sys.stdout, sys.stderr) if hasattr(stream, "__dict__")]
-        self._endings = [replace(owner, name, partial(hook, getattr(owner, name))) for owner, name, hook in places]
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
-            if not hasattr(stream, "__dict__"):
-                # A stream of xeus-python is written in C++ and takes no attributes, so it is wrapped.
+            if hasattr(stream, "__dict__"):
+                self._endings.append(wrap(stream, "write", self._write))
+            else:
+                # A stream of xeus-python is written in C++ and takes no attributes, so another object takes its place.
                 self._endings.append(replace(sys, name, _Stream(stream, partial(self._write, stream.write))))
 
     def close(self) -> None:

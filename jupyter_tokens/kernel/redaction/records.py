@@ -7,10 +7,9 @@ too late.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._compat import Point, line_magics, log_point, replace, result_point
+from .._compat import line_magics, wrap
 from .search import Search
 
 if TYPE_CHECKING:
@@ -40,8 +39,8 @@ class Records:
         self._shell = shell
         self._search = search
         self._endings = [
-            _wrap(result_point(shell), self._record),
-            _wrap(log_point(shell), self._log),
+            wrap(shell.displayhook, "log_output", self._record),
+            wrap(shell.logger, "log_write", self._log),
         ]
         self._magics = line_magics(shell)
         self._endings += [self._wrap(name) for name in _WRITERS if name in self._magics]
@@ -95,10 +94,6 @@ class Records:
                 self._magics[name] = write
 
         return restore
-
-
-def _wrap(point: Point, hook: Callable[..., Any]) -> Callable[[], None]:
-    return replace(*point, partial(hook, getattr(*point)))
 
 
 def _redacted(bundle: Any, search: Search) -> Any:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
-from .._compat import publish_text, publishes, replace
+from .._compat import publish_text, publishes, wrap
 
 __all__ = ["is_revealing", "revealing"]
 
@@ -53,7 +53,7 @@ class _Streams:
             if self._blocks == 1:
                 for stream in (sys.stdout, sys.stderr):
                     if publishes(stream):
-                        self._endings.append(replace(stream, "write", partial(_write, stream, stream.write)))
+                        self._endings.append(wrap(stream, "write", partial(_write, stream)))
 
     def close(self) -> None:
         with self._lock:

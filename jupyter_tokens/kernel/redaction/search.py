@@ -274,7 +274,7 @@ class Search:
         plain = [
             as_json for form in tuple(self._plain) for as_json in (form, json.dumps(form, ensure_ascii=False)[1:-1])
         ]
-        return next(self._blocks(data), None) is not None or any(
+        return next(self._blocks(data, 0, len(data), _BLOCKS[:1]), None) is not None or any(
             form.encode("utf-8", "surrogatepass") in data for form in plain
         )
 
@@ -337,22 +337,13 @@ class Search:
 
     # Internals
 
-    def _blocks(self, data: bytes, begin: int = 0, end: int | None = None, size: int = _BLOCKS[0]) -> Iterator[int]:
-        """Yield the start of each block that contains a known word or a whole short skeleton. Blocks overlap."""
-        end = len(data) if end is None else end
-        if not self._known:
-            return
-        for at in range(begin, end, size):
-            block = data[at : min(at + size + _OVERLAP, len(data))]
+    def _blocks(self, data: bytes, begin: int, end: int, sizes: Sequence[int] = _BLOCKS) -> Iterator[int]:
+        """Yield the start of each block of the last size that contains a known word or a whole short skeleton."""
+        size, *smaller = sizes
+        for at in range(begin, end, size) if self._known else ():
+            block = data[at : at + size + _OVERLAP]
             if any(self._knows(_skeleton(block, look)) for look in _looks(block)):
-                yield at
-
-    def _smallest_blocks(self, data: bytes, begin: int, end: int, sizes: Sequence[int]) -> Iterator[int]:
-        for at in self._blocks(data, begin, end, sizes[0]):
-            if sizes[1:]:
-                yield from self._smallest_blocks(data, at, min(at + sizes[0], end), sizes[1:])
-            else:
-                yield at
+                yield from self._blocks(data, at, min(at + size, end), smaller) if smaller else (at,)
 
     def _knows(self, skeleton: bytes) -> bool:
         view = memoryview(skeleton)
@@ -366,7 +357,7 @@ class Search:
         """Return the parts of a text that have to be searched in full."""
         regions: list[tuple[int, int]] = []
         around = max(_OVERLAP, self._longest)
-        for at in self._smallest_blocks(data, 0, len(data), _BLOCKS):
+        for at in self._blocks(data, 0, len(data)):
             begin, end = max(at - around, 0), min(at + _BLOCKS[-1] + _OVERLAP + around, len(data))
             if regions and begin <= regions[-1][1]:
                 begin = regions.pop()[0]

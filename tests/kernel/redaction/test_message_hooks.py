@@ -13,7 +13,7 @@ import pytest
 from jupyter_client.session import DELIM, Session
 
 from jupyter_tokens.kernel.redaction.known_values import KnownValues
-from jupyter_tokens.kernel.redaction.message_hooks import PART, MessageHooks
+from jupyter_tokens.kernel.redaction.message_hooks import MessageHooks
 from jupyter_tokens.kernel.redaction.search import Search
 
 from .sessions import Publisher, Socket, received
@@ -239,23 +239,6 @@ def test_whoever_hooked_in_after_us_stays(given: Given) -> None:
     given.prints(VALUE)
     assert seen == ["theirs"]
     assert given.shown() == [VALUE]
-
-
-def test_a_long_text_goes_out_in_parts_and_a_value_at_their_border_is_found(given: Given) -> None:
-    text = "." * (PART - 5) + VALUE + "." * PART + "end\n"
-    given.prints(text)
-    shown = given.shown()
-    assert "".join(shown) == text.replace(VALUE, LABEL)
-    assert len(shown) == 3
-    messages = received(given.iopub.sent)
-    assert len({message["msg_id"] for message in messages}) == 3
-    assert all(message["parent_header"] == PARENT for message in messages)
-    assert {parts[0] for parts in given.iopub.sent} == {b"stream.stdout"}
-
-
-def test_a_text_of_any_length_goes_out_in_few_parts(given: Given) -> None:
-    given.prints("." * (100 * PART))
-    assert len(given.shown()) == 64
 
 
 def test_a_text_of_a_stream_is_searched_once(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
