@@ -88,7 +88,7 @@ def _naive(clock: Clock) -> datetime:
 
 def _ours(url: str, clock: Clock, closing: ExitStack) -> Get:
     settings = {"provider": "oneaccess", "endpoint": url, "client_id": "benchmark", "client_secret": "benchmark-secret"}
-    client = Client(Profiles.of({"oneaccess": settings}), clock=clock)
+    client = Client(Profiles.from_settings({"oneaccess": settings}), clock=clock)
     closing.callback(client.close)
     return lambda: client.get("oneaccess").reveal()
 

@@ -18,7 +18,7 @@ from jupyter_tokens.client import Client, get_token
 from jupyter_tokens.clock import SystemClock
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.kernel.injection import Place, var_place
-from jupyter_tokens.kernel.refresher import _LONGEST_NAP_SECONDS, Refresher
+from jupyter_tokens.kernel.refresher import _MAX_SLEEP_SECONDS, Refresher
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.transport import Transport
 
@@ -46,7 +46,7 @@ def _profiles() -> Profiles:
         "access_key_secret": "benchmark-secret",
         "params": {"ExpireTime": 3600},
     }
-    return Profiles.of({f"profile-{number}": settings for number in range(PROFILES)})
+    return Profiles.from_settings({f"profile-{number}": settings for number in range(PROFILES)})
 
 
 _Ask = tuple[str, dict[str, str], Place]
@@ -112,7 +112,7 @@ def many() -> Iterator[Row]:
         rest.keep(key)
     naps.over.get(timeout=120)
     look = statistics.median(naps.taken[-LOOKS:])
-    share = look / _LONGEST_NAP_SECONDS
+    share = look / _MAX_SLEEP_SECONDS
     yield Row("10,000 tokens", "CPU of a look, of 0.01 % at rest", look, share / _SHARE_PROMISED, 1.0)
     rest.stop()
 

@@ -41,7 +41,7 @@ for number in range(4):
               f"eyJhbGciOiJIUzI1NiJ9.{secrets.token_urlsafe(150)}.{secrets.token_urlsafe(32)}",
               secrets.token_urlsafe(30)]
 for number, value in enumerate(known):
-    get_ipython()._jupyter_tokens_redaction.know(value, f"profile-{number}")
+    get_ipython()._jupyter_tokens_redaction.add(value, f"profile-{number}")
 lines = [words(79) for _ in range(131_072)]
 long_lines = [words(1023) for _ in range(10_240)]
 text = "\\n".join(lines)

@@ -21,7 +21,7 @@ _BARE, _OURS, _SDK = "bare httpx.Client GET", "get_token(refresh=True)", "offici
 def cached() -> Iterator[Row]:
     """`get_token` of a token that is held."""
     with answering() as url:
-        kernel_client._shared = Client(Profiles.of(profiles(url)))
+        kernel_client._shared = Client(Profiles.from_settings(profiles(url)))
         token = get_token("oneaccess")
         get_token("pai-dlc", TargetType="job", TargetId="dlc1")
         table = {"oneaccess": token}
@@ -44,7 +44,7 @@ def cold(rounds: int) -> Iterator[Row]:
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with answering() as url, httpx.Client() as bare:
-        client = Client(Profiles.of(profiles(url)))
+        client = Client(Profiles.from_settings(profiles(url)))
         official = sdks(url)
         for name, target in TARGETS.items():
             calls: dict[str, Callable[[], object]] = {
@@ -64,7 +64,7 @@ def cold(rounds: int) -> Iterator[Row]:
 def strict(rounds: int) -> Iterator[Row]:
     """The same from the sandbox, which looks at each signature: an SDK beside `get_token`, which is the 1 here."""
     with sandboxed() as url:
-        client = Client(Profiles.of(profiles(url)))
+        client = Client(Profiles.from_settings(profiles(url)))
         for name, official in sdks(url).items():
             calls = {_OURS: lambda name=name: client.get(name, refresh=True), _SDK: official}
             taken = medians(calls, rounds=rounds, warm=10)

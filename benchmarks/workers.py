@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from jupyter_tokens import workers
-from jupyter_tokens.auth import TokenAuth, _of_this_process
+from jupyter_tokens.auth import TokenAuth, _unpickle
 from jupyter_tokens.protocol.handles import Handle
 
 from .answers import ANSWERS, answering
@@ -31,7 +31,7 @@ _API = "delay-10/v1/users"
 
 def added(rounds: int) -> Iterator[Row]:
     """50 µs for a task are promised, and 5 % of a job whose tasks call an API that takes 10 ms."""
-    auth = _of_this_process(_NAME, {})
+    auth = _unpickle(_NAME, {})
     token = ANSWERS["/api/v2/tenant/token"]["access_token"]
     literal = {"Authorization": f"Bearer {token}"}
     with answering() as url:

@@ -12,11 +12,11 @@ try:
     import httpx2
 except ImportError:
     _AUTHS: tuple[type, ...] = (httpx.Auth,)
-    _WHOLE: tuple[type, ...] = (httpx.ByteStream,)
+    _RESENDABLE: tuple[type, ...] = (httpx.ByteStream,)
 else:
     # httpx2 accepts only subclasses of its own `Auth`. If httpx2 is installed as `httpx`, both classes are the same.
     _AUTHS = tuple(dict.fromkeys((httpx.Auth, httpx2.Auth)))
-    _WHOLE = (httpx.ByteStream, httpx2.ByteStream)
+    _RESENDABLE = (httpx.ByteStream, httpx2.ByteStream)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -75,7 +75,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
             raise TypeError(
                 "The auth of a token from create_token() cannot be pickled: the token cannot be fetched again."
             )
-        return _of_this_process, (self._profile, dict(self._params))
+        return _unpickle, (self._profile, dict(self._params))
 
     def _fresh(self, refused: Token | None = None) -> Token:
         if self._renew is not None:
@@ -90,7 +90,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED and self._renew is not None:
             request.headers.update(self._fresh(token).headers())
-            if _can_be_sent_again(request):
+            if _can_resend(request):
                 yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
@@ -100,7 +100,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED and self._renew is not None:
             request.headers.update((await asyncio.to_thread(self._fresh, token)).headers())
-            if _can_be_sent_again(request):
+            if _can_resend(request):
                 yield request
 
     def __call__(self, request: Any) -> Any:
@@ -109,36 +109,36 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
         request.headers.update(token.headers())
         origin = urlsplit(request.url)[:2]
         if self._renew is not None:
-            rewind = _place_in(request.body)
-            answered = False
+            start = _position(request.body)
+            retried = False
 
-            def answer(response: Any, **options: Any) -> Any:
-                nonlocal answered
+            def retry_once(response: Any, **options: Any) -> Any:
+                nonlocal retried
                 # requests also calls this hook after a redirect, and the token must not be sent to another host.
-                elsewhere = urlsplit(response.request.url)[:2] != origin
-                if answered or elsewhere or response.status_code != httpx.codes.UNAUTHORIZED:
+                redirected = urlsplit(response.request.url)[:2] != origin
+                if retried or redirected or response.status_code != httpx.codes.UNAUTHORIZED:
                     return response
-                answered = True
+                retried = True
                 response.content  # noqa: B018 (reads the whole body, so that the connection can be used again)
                 response.close()
                 newer = self._fresh(token)
-                again = response.request.copy()
-                if not isinstance(again.body, str | bytes | None):
-                    if rewind is None:
+                resent = response.request.copy()
+                if not isinstance(resent.body, str | bytes | None):
+                    if start is None:
                         return response
-                    again.body.seek(rewind)
-                again.headers.update(newer.headers())
+                    resent.body.seek(start)
+                resent.headers.update(newer.headers())
                 # If the second response is a redirect, requests follows the redirect with a copy of the first request.
                 # So the first request needs the newer token too.
                 request.headers.update(newer.headers())
-                second = response.connection.send(again, **options)
-                second.history.append(response)
-                second.request = again
-                return second
+                answer = response.connection.send(resent, **options)
+                answer.history.append(response)
+                answer.request = resent
+                return answer
 
-            request.register_hook("response", answer)
+            request.register_hook("response", retry_once)
 
-        def stay(response: Any, **_: Any) -> Any:
+        def strip_after_redirect(response: Any, **_: Any) -> Any:
             if response.is_redirect and urlsplit(urljoin(response.url, response.headers["location"]))[:2] != origin:
                 for name in token.headers().keys() - {"Authorization"}:
                     # For another host, requests itself removes Authorization, but no other header.
@@ -146,11 +146,11 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
                         sent.headers.pop(name, None)
             return response
 
-        request.register_hook("response", stay)
+        request.register_hook("response", strip_after_redirect)
         return request
 
 
-def _of_this_process(profile: str, params: Mapping[str, Any]) -> TokenAuth:
+def _unpickle(profile: str, params: Mapping[str, Any]) -> TokenAuth:
     """Return the `TokenAuth` for a pickled `TokenAuth`. It fetches no token before its first request."""
 
     def renew(refused: Token | None) -> Token:
@@ -162,16 +162,16 @@ def _of_this_process(profile: str, params: Mapping[str, Any]) -> TokenAuth:
     return TokenAuth(profile, params, renew)
 
 
-def _can_be_sent_again(request: httpx.Request) -> bool:
+def _can_resend(request: httpx.Request) -> bool:
     # A body that is read from a file or an iterator cannot be sent again. Then the caller gets the 401, and the next
     # request has the newer token.
-    return isinstance(request.stream, _WHOLE)
+    return isinstance(request.stream, _RESENDABLE)
 
 
-def _place_in(body: Any) -> int | None:
+def _position(body: Any) -> int | None:
     """Return the current position in a body that is a file; None if the body cannot be rewound."""
     try:
-        place: int = body.tell()
+        position: int = body.tell()
     except (AttributeError, OSError):
         return None
-    return place
+    return position

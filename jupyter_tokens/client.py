@@ -53,7 +53,7 @@ class Client:
     def __init__(
         self, profiles: Profiles | None = None, *, clock: Clock | None = None, transport: Transport | None = None
     ) -> None:
-        self._given = profiles, clock, transport
+        self._options = profiles, clock, transport
         self._source: TokenSource | None = None
         self._handles: dict[str, Handle] = {}
         self.leases = Leases()
@@ -68,7 +68,7 @@ class Client:
             if self._source is None:
                 from .sources.opening import open_source  # noqa: PLC0415 (see the docstring)
 
-                self._source = open_source(*self._given, self._handles.values())
+                self._source = open_source(*self._options, self._handles.values())
             return self._source
 
     @property
@@ -114,7 +114,7 @@ class Client:
 
     def close(self) -> None:
         """Revoke the handles that this process has requested, and close the connections. Tokens stay valid."""
-        self.leases.end()
+        self.leases.close()
         if self._source is not None:
             self._source.close()
 
@@ -249,20 +249,20 @@ def issue_handle(
         and `allow_plain` is False.
     """
     client = shared_client()
-    asked = {**params, **named_params}
-    client.source.key(profile, asked)
-    handle = client.source.issue(Handle.new(profile, asked), lease)
+    call_params = {**params, **named_params}
+    client.source.key(profile, call_params)
+    handle = client.source.issue(Handle.new(profile, call_params), lease)
     if not handle.url:
         _log.debug("%s: there is no issuer: the handle contains only profile and parameters", profile)
         return handle
     client.leases.add(handle, client.source, lease)
     try:
-        shipped = handle if url is None else replace(handle, url=url)
-        check_url(shipped.url, allow_plain=allow_plain)
+        for_workers = handle if url is None else replace(handle, url=url)
+        check_url(for_workers.url, allow_plain=allow_plain)
     except ConfigurationError:
         revoke_handle(handle)
         raise
-    return shipped
+    return for_workers
 
 
 def revoke_handle(handle: Handle) -> None:

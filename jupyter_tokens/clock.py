@@ -21,7 +21,7 @@ class Clock(Protocol):
         """Return the interval clock, in seconds. It never goes back, and also runs while the machine is suspended."""
 
 
-def _elapsed_of_platform() -> Callable[[], float]:
+def _platform_elapsed() -> Callable[[], float]:
     # time.monotonic() stops while a Linux laptop or a Mac is suspended, but tokens still expire.
     for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):
         if hasattr(time, name):
@@ -33,7 +33,7 @@ class SystemClock:
     """The machine's clocks."""
 
     now = staticmethod(time.time)
-    elapsed = staticmethod(_elapsed_of_platform())
+    elapsed = staticmethod(_platform_elapsed())
 
 
 def utc(seconds: float) -> datetime:

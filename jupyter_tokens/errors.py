@@ -131,7 +131,7 @@ class TokenError(Exception):
         TokenError
             An instance of the class that `reason` names; for an unknown `reason`, a plain `TokenError`.
         """
-        given = {
+        fields = {
             name: facts[name]
             for name, kind in _IN_JSON.items()
             # In Python a bool is also an int.
@@ -139,7 +139,7 @@ class TokenError(Exception):
         }
         reason = facts.get("reason")
         kind = REASONS.get(reason, TokenError) if isinstance(reason, str) else TokenError
-        return kind(given.pop("message", "") or "The other process reported an error without a message.", **given)
+        return kind(fields.pop("message", "") or "The other process reported an error without a message.", **fields)
 
     def __str__(self) -> str:
         subject = f"{self.profile}: " if self.profile else ""
@@ -152,9 +152,9 @@ class TokenError(Exception):
         A traceback keeps the frames of the call alive, and local variables of these frames contain credentials.
         IPython's verbose mode would print these variables.
         """
-        twin = type(self)(self.message)
-        twin.__dict__.update(self.__dict__)
-        return twin
+        clone = type(self)(self.message)
+        clone.__dict__.update(self.__dict__)
+        return clone
 
 
 class ConfigurationError(TokenError):
@@ -374,11 +374,11 @@ def detached_errors() -> Iterator[None]:
         error.__context__ = None
 
 
-def _family(kind: type[TokenError]) -> Iterator[type[TokenError]]:
+def _subclasses(kind: type[TokenError]) -> Iterator[type[TokenError]]:
     yield kind
     for child in kind.__subclasses__():
-        yield from _family(child)
+        yield from _subclasses(child)
 
 
-REASONS: Mapping[str, type[TokenError]] = {kind.reason: kind for kind in _family(TokenError)}
+REASONS: Mapping[str, type[TokenError]] = {kind.reason: kind for kind in _subclasses(TokenError)}
 """Exception classes by their `reason`."""

@@ -34,9 +34,9 @@ __all__ = [
     "SECRET_FIELD",
     "UNKNOWN_SECONDS",
     "Address",
-    "Asked",
     "Example",
     "Sdk",
+    "SdkRequest",
     "google_failure",
 ]
 
@@ -50,7 +50,7 @@ UNKNOWN_SECONDS = 900.0
 """Lifetime in seconds for SDKs that need an expiry, if the API reports none. The SDKs fetch again after this time."""
 
 
-class Asked(NamedTuple):
+class SdkRequest(NamedTuple):
     """The request of an SDK or tool.
 
     Attributes
@@ -85,54 +85,54 @@ def google_failure(code: str, message: str) -> str:
     return json.dumps({"version": 1, "success": False, "code": code, "message": message}) + "\n"
 
 
-def _google_executable(token: Token, asked: Asked) -> str:
-    told = {"version": 1, "success": True, "token_type": asked.token_type, "id_token": token.reveal()}
+def _google_executable(token: Token, request: SdkRequest) -> str:
+    output = {"version": 1, "success": True, "token_type": request.token_type, "id_token": token.reveal()}
     if token.expires_at is not None:
-        told["expiration_time"] = int(token.expires_at.timestamp())
-    return json.dumps(told) + "\n"
+        output["expiration_time"] = int(token.expires_at.timestamp())
+    return json.dumps(output) + "\n"
 
 
-def _exec_credential(token: Token, asked: Asked) -> str:
+def _exec_credential(token: Token, request: SdkRequest) -> str:
     status = {"token": token.reveal()}
     if token.expires_at is not None:
-        status["expirationTimestamp"] = _z(token.expires_at)
-    return json.dumps({"apiVersion": asked.version, "kind": "ExecCredential", "status": status}) + "\n"
+        status["expirationTimestamp"] = _iso_utc(token.expires_at)
+    return json.dumps({"apiVersion": request.version, "kind": "ExecCredential", "status": status}) + "\n"
 
 
-def _credential_process(token: Token, _: Asked) -> str:
+def _credential_process(token: Token, _: SdkRequest) -> str:
     key = _access_key(token, "AccessKeyId", "SecretAccessKey", "SessionToken")
-    expiry = {} if token.expires_at is None else {"Expiration": _z(token.expires_at)}
+    expiry = {} if token.expires_at is None else {"Expiration": _iso_utc(token.expires_at)}
     return json.dumps({"Version": 1, **key, **expiry}) + "\n"
 
 
-def _alibaba_external(token: Token, _: Asked) -> str:
+def _alibaba_external(token: Token, _: SdkRequest) -> str:
     key = _access_key(token, "access_key_id", "access_key_secret", "sts_token")
-    expiry = {} if token.expires_at is None else {"expiration": _z(token.expires_at)}
+    expiry = {} if token.expires_at is None else {"expiration": _iso_utc(token.expires_at)}
     return json.dumps({"mode": "StsToken", **key, **expiry}) + "\n"
 
 
-def _az(token: Token, asked: Asked) -> str:
-    ends = int(_ends(token, asked.now).timestamp())
+def _az(token: Token, request: SdkRequest) -> str:
+    ends = int(_expiry(token, request.now).timestamp())
     return json.dumps({"accessToken": token.reveal(), "expires_on": ends, "tokenType": "Bearer"}) + "\n"
 
 
-def _git(token: Token, asked: Asked) -> str:
-    lines = [f"username={_in_one_line(asked.user)}", f"password={_in_one_line(token.reveal())}"]
+def _git(token: Token, request: SdkRequest) -> str:
+    lines = [f"username={_one_line(request.user)}", f"password={_one_line(token.reveal())}"]
     if token.expires_at is not None:
         # Since git 2.40; earlier versions ignore it.
         lines.append(f"password_expiry_utc={int(token.expires_at.timestamp())}")
     return "".join(f"{line}\n" for line in lines)
 
 
-def _docker(token: Token, asked: Asked) -> str:
-    return json.dumps({"ServerURL": asked.server, "Username": asked.user, "Secret": token.reveal()}) + "\n"
+def _docker(token: Token, request: SdkRequest) -> str:
+    return json.dumps({"ServerURL": request.server, "Username": request.user, "Secret": token.reveal()}) + "\n"
 
 
-def _keyring(token: Token, asked: Asked) -> str:
-    return json.dumps({"username": asked.user, "password": token.reveal()}) + "\n"
+def _keyring(token: Token, request: SdkRequest) -> str:
+    return json.dumps({"username": request.user, "password": token.reveal()}) + "\n"
 
 
-PROGRAMS: Mapping[str, Callable[[Token, Asked], str]] = {
+PROGRAMS: Mapping[str, Callable[[Token, SdkRequest], str]] = {
     "credential-process": _credential_process,
     "alibaba-external": _alibaba_external,
     "exec-credential": _exec_credential,
@@ -188,7 +188,7 @@ class Sdk(NamedTuple):
         reads no file.
     answer : callable or None
         Returns the JSON that the endpoint answers. If `answer` is None, there is no endpoint.
-    shown : str
+    location : str
         Where a request contains the secret: in a header, in the query, or in a form.
     rivals : tuple of str
         Variables and files that the SDK reads first, so that they override the token.
@@ -198,79 +198,82 @@ class Sdk(NamedTuple):
 
     variables: Callable[[Address], Mapping[str, str | None]]
     file: Callable[[Address], str | None] | None = None
-    answer: Callable[[Token, Asked], Mapping[str, Any]] | None = None
-    shown: Where = "Authorization"
+    answer: Callable[[Token, SdkRequest], Mapping[str, Any]] | None = None
+    location: Where = "Authorization"
     rivals: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
 
-def _aws_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
+def _aws_answer(token: Token, request: SdkRequest) -> Mapping[str, Any]:
     key = _access_key(token, "AccessKeyId", "SecretAccessKey", "Token")
-    return {**key, "Expiration": _z(_ends(token, asked.now))}
+    return {**key, "Expiration": _iso_utc(_expiry(token, request.now))}
 
 
-def _alibaba_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
+def _alibaba_answer(token: Token, request: SdkRequest) -> Mapping[str, Any]:
     key = _access_key(token, "AccessKeyId", "AccessKeySecret", "SecurityToken")
-    return {"Code": "Success", **key, "Expiration": _z(_ends(token, asked.now))}
+    return {"Code": "Success", **key, "Expiration": _iso_utc(_expiry(token, request.now))}
 
 
-def _huawei_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
+def _huawei_answer(token: Token, request: SdkRequest) -> Mapping[str, Any]:
     key = _access_key(token, "access_key_id", "secret_access_key", "security_token")
     # The SDK cannot parse a time without a fraction of seconds.
-    ends = _ends(token, asked.now).astimezone(UTC)
+    ends = _expiry(token, request.now).astimezone(UTC)
     return {"credentials": {**key, "expiration": f"{ends:%Y-%m-%dT%H:%M:%S.%fZ}"}}
 
 
-def _google_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
+def _google_answer(token: Token, request: SdkRequest) -> Mapping[str, Any]:
     return {
         "access_token": token.reveal(),
         "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
         "token_type": "Bearer",
-        "expires_in": max(0, round(_ends(token, asked.now).timestamp() - asked.now)),
+        "expires_in": max(0, round(_expiry(token, request.now).timestamp() - request.now)),
     }
 
 
-def _google_file(at: Address) -> str:
+def _google_file(address: Address) -> str:
     facts = {
         "type": "external_account",
         # Not in the form of Google's own audiences: with such an audience, google-auth would send the token to Google.
         "audience": "jupyter-tokens",
         "subject_token_type": GOOGLE_TYPES[0],
-        "token_url": at.url,
+        "token_url": address.url,
         # google-auth reads the subject token from this file itself. The endpoint accepts the secret as subject token.
-        "credential_source": {"file": at.file, "format": {"type": "json", "subject_token_field_name": SECRET_FIELD}},
-        SECRET_FIELD: at.secret,
+        "credential_source": {
+            "file": address.file,
+            "format": {"type": "json", "subject_token_field_name": SECRET_FIELD},
+        },
+        SECRET_FIELD: address.secret,
     }
     return json.dumps(facts)
 
 
-def _azure_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
+def _azure_answer(token: Token, request: SdkRequest) -> Mapping[str, Any]:
     return {
         "access_token": token.reveal(),
-        "expires_on": str(int(_ends(token, asked.now).timestamp())),
-        "resource": asked.resource,
+        "expires_on": str(int(_expiry(token, request.now).timestamp())),
+        "resource": request.resource,
         "token_type": "Bearer",
     }
 
 
-def _databricks_answer(token: Token, asked: Asked) -> Mapping[str, Any]:
-    ends = int(_ends(token, asked.now).timestamp())
+def _databricks_answer(token: Token, request: SdkRequest) -> Mapping[str, Any]:
+    ends = int(_expiry(token, request.now).timestamp())
     return {"access_token": token.reveal(), "token_type": "Bearer", "expires_on": ends}
 
 
-def _in_variable(name: str) -> Sdk:
+def _variable_sdk(name: str) -> Sdk:
     return Sdk(lambda _: {name: None})
 
 
-def _in_file(name: str, *, rivals: tuple[str, ...] = (), needs: tuple[str, ...] = ()) -> Sdk:
-    return Sdk(lambda at: {name: at.file}, lambda _: None, rivals=rivals, needs=needs)
+def _file_sdk(name: str, *, rivals: tuple[str, ...] = (), needs: tuple[str, ...] = ()) -> Sdk:
+    return Sdk(lambda address: {name: address.file}, lambda _: None, rivals=rivals, needs=needs)
 
 
 SDKS: Mapping[str, Sdk] = {
     "aws": Sdk(
-        lambda at: {
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI": at.url,
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN": at.secret,
+        lambda address: {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": address.url,
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": address.secret,
         },
         answer=_aws_answer,
         rivals=(
@@ -283,13 +286,13 @@ SDKS: Mapping[str, Sdk] = {
         ),
     ),
     "alibaba": Sdk(
-        lambda at: {
-            "ALIBABA_CLOUD_CREDENTIALS_URI": at.url_with_secret,
+        lambda address: {
+            "ALIBABA_CLOUD_CREDENTIALS_URI": address.url_with_secret,
             # Otherwise, the SDK first tries the cloud's metadata service, which takes long outside the cloud.
             "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
         },
         answer=_alibaba_answer,
-        shown="query",
+        location="query",
         rivals=(
             "ALIBABA_CLOUD_ACCESS_KEY_ID",
             "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
@@ -299,43 +302,43 @@ SDKS: Mapping[str, Sdk] = {
         ),
     ),
     "huawei": Sdk(
-        lambda at: {
-            "HC_CONTAINER_CREDENTIALS_FULL_URI": at.url,
-            "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": at.file,
+        lambda address: {
+            "HC_CONTAINER_CREDENTIALS_FULL_URI": address.url,
+            "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": address.file,
         },
-        lambda at: at.secret,
+        lambda address: address.secret,
         _huawei_answer,
     ),
     "google": Sdk(
-        lambda at: {"GOOGLE_APPLICATION_CREDENTIALS": at.file},
+        lambda address: {"GOOGLE_APPLICATION_CREDENTIALS": address.file},
         _google_file,
         _google_answer,
-        shown="subject_token",
+        location="subject_token",
         # Without a project, google-auth sends the token to Google's Resource Manager to find a project.
         needs=("GOOGLE_CLOUD_PROJECT",),
     ),
     "azure": Sdk(
-        lambda at: {"IDENTITY_ENDPOINT": at.url, "IDENTITY_HEADER": at.secret},
+        lambda address: {"IDENTITY_ENDPOINT": address.url, "IDENTITY_HEADER": address.secret},
         answer=_azure_answer,
-        shown="X-IDENTITY-HEADER",
+        location="X-IDENTITY-HEADER",
         rivals=("AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "IMDS_ENDPOINT", "IDENTITY_SERVER_THUMBPRINT"),
     ),
     "databricks": Sdk(
-        lambda at: {
-            "DATABRICKS_METADATA_SERVICE_URL": at.url_with_secret,
+        lambda address: {
+            "DATABRICKS_METADATA_SERVICE_URL": address.url_with_secret,
             "DATABRICKS_AUTH_TYPE": "metadata-service",
         },
         answer=_databricks_answer,
-        shown="query",
+        location="query",
         needs=("DATABRICKS_HOST",),
     ),
-    "aws-web-identity": _in_file(
+    "aws-web-identity": _file_sdk(
         "AWS_WEB_IDENTITY_TOKEN_FILE", rivals=("AWS_ACCESS_KEY_ID", "AWS_PROFILE"), needs=("AWS_ROLE_ARN",)
     ),
-    "huggingface": _in_file("HF_TOKEN_PATH", rivals=("HF_TOKEN", "HF_OIDC_RESOURCE")),
-    "dashscope": _in_file("DASHSCOPE_API_KEY_FILE_PATH", rivals=("DASHSCOPE_API_KEY",)),
-    "gh": _in_variable("GH_TOKEN"),
-    "openai": _in_variable("OPENAI_API_KEY"),
+    "huggingface": _file_sdk("HF_TOKEN_PATH", rivals=("HF_TOKEN", "HF_OIDC_RESOURCE")),
+    "dashscope": _file_sdk("DASHSCOPE_API_KEY_FILE_PATH", rivals=("DASHSCOPE_API_KEY",)),
+    "gh": _variable_sdk("GH_TOKEN"),
+    "openai": _variable_sdk("OPENAI_API_KEY"),
 }
 """The SDKs, by the names that `%gettoken --sdk` takes."""
 
@@ -448,16 +451,16 @@ def _access_key(token: Token, *names: str) -> dict[str, str]:
     return dict(zip(names, found, strict=True))
 
 
-def _ends(token: Token, now: float) -> datetime:
+def _expiry(token: Token, now: float) -> datetime:
     return token.expires_at if token.expires_at is not None else utc(now + UNKNOWN_SECONDS)
 
 
-def _z(moment: datetime) -> str:
+def _iso_utc(moment: datetime) -> str:
     """Return a time in ISO 8601, in UTC and without fractions of seconds: some SDKs cannot parse fractions."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _in_one_line(text: str) -> str:
+def _one_line(text: str) -> str:
     if any(character in text for character in "\n\r\0"):
         raise ParameterError(
             "git does not accept this user name or token: it contains a line break or a null character."

@@ -48,9 +48,9 @@ class _Opaque:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         problem = f"A {type(self).__name__} cannot be pickled: its value would end up in a file or another process."
-        raise TypeError(problem + self._instead())
+        raise TypeError(problem + self._pickle_hint())
 
-    def _instead(self) -> str:
+    def _pickle_hint(self) -> str:
         """Return a hint, with a leading space, about what to send to another process instead; "" for none."""
         return ""
 
@@ -153,19 +153,19 @@ class Token(_Opaque):
         renew: Callable[[Token | None], Token] | None = None,
         params: Mapping[str, Any] = _EMPTY,
     ) -> None:
-        put = object.__setattr__
+        set_field = object.__setattr__
         values = dict(value) if isinstance(value, Mapping) else {} if value is None else {_SINGLE: value}
-        put(self, "_Token__values", lambda: values)
-        put(self, "_Token__scheme", scheme)
-        put(self, "_Token__header", header)
-        put(self, "_Token__renew", renew)
-        put(self, "_Token__params", params)
-        put(self, "profile", profile)
-        put(self, "provider", provider)
-        put(self, "obtained_at", obtained_at)
-        put(self, "expires_at", expires_at)
-        put(self, "metadata", MappingProxyType(dict(metadata or {})))
-        put(self, "base_url", base_url)
+        set_field(self, "_Token__values", lambda: values)
+        set_field(self, "_Token__scheme", scheme)
+        set_field(self, "_Token__header", header)
+        set_field(self, "_Token__renew", renew)
+        set_field(self, "_Token__params", params)
+        set_field(self, "profile", profile)
+        set_field(self, "provider", provider)
+        set_field(self, "obtained_at", obtained_at)
+        set_field(self, "expires_at", expires_at)
+        set_field(self, "metadata", MappingProxyType(dict(metadata or {})))
+        set_field(self, "base_url", base_url)
 
     def reveal(self, field: str = _SINGLE) -> str:
         """Return the value as a string. Prefer `auth` or `headers()` where they fit.
@@ -186,7 +186,7 @@ class Token(_Opaque):
         self._check_value()
         # No local variable holds a value: the frame is part of the error's traceback.
         if field not in self.__values():
-            raise self._unnamed(field)
+            raise self._field_error(field)
         return self.__values()[field]
 
     def values(self) -> dict[str, str]:
@@ -209,7 +209,7 @@ class Token(_Opaque):
                 profile=self.profile,
             )
 
-    def _unnamed(self, field: str) -> ParameterError:
+    def _field_error(self, field: str) -> ParameterError:
         names = self.fields
         if not names:
             problem, hint = f"This token has a single value, and no field {field[:80]!r}.", "Leave the field out."
@@ -317,7 +317,7 @@ class Token(_Opaque):
             params=params,
         )
 
-    def _instead(self) -> str:
+    def _pickle_hint(self) -> str:
         if self.__renew is None:
             return ""
         return f" Send token.auth, which is pickled without its value, or a handle: issue_handle({self.profile!r})."

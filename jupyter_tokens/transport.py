@@ -25,15 +25,15 @@ import httpx
 
 from ._util.loopback import is_loopback
 from ._util.text_file import stamp
-from ._util.threads import MOST_OF_ONE
+from ._util.threads import MAX_PER_OWNER
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
 from .providers.answers import malformed, plain
 from .providers.base import Driven
 
 __all__ = [
-    "MOST_ATTEMPTS",
-    "MOST_BYTES",
+    "MAX_ATTEMPTS",
+    "MAX_BYTES",
     "Transport",
     "check_proxy",
     "connect_error",
@@ -45,15 +45,15 @@ CONNECT_SECONDS = 5.0
 """Time limit for opening a connection, in seconds."""
 TOTAL_SECONDS = 30.0
 """Default time limit of a whole call with its retries, in seconds."""
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 """Size limit of a response, in bytes."""
-MOST_ATTEMPTS = 4
+MAX_ATTEMPTS = 4
 """Maximum number of attempts at one call, including the first."""
 
 _T = TypeVar("_T")
 
 _BACKOFF_SECONDS = 0.5
-_LONGEST_BACKOFF_SECONDS = 8.0
+_MAX_BACKOFF_SECONDS = 8.0
 
 
 class _Current(threading.local):
@@ -96,7 +96,7 @@ class Transport:
         self._clock = clock or SystemClock()
         self._sleep = sleep
         self._rng = rng
-        self._fixed = transport
+        self._transport = transport
         self._pools: dict[tuple[object, ...], httpx.BaseTransport] = {}
         self._lock = threading.Lock()
 
@@ -122,7 +122,7 @@ class Transport:
         idempotent : bool, default True
             False if the call must not be made twice. Then it is only repeated if no request can have reached the API.
         attempts : int, optional
-            Maximum number of attempts; by default `MOST_ATTEMPTS`. With 1, nothing is retried.
+            Maximum number of attempts; by default `MAX_ATTEMPTS`. With 1, nothing is retried.
 
         Raises
         ------
@@ -131,21 +131,21 @@ class Transport:
         """
         deadline = self._clock.elapsed() + timeout
         attempt = 0
-        failed: TokenError | None = None
+        previous: TokenError | None = None
         while True:
             try:
                 return self._drive(start(), deadline, verify)
             except TokenError as error:
-                again = error.retryable and (idempotent or error.unsent)
+                retry = error.retryable and (idempotent or error.unsent)
                 wait = self._backoff(attempt) if error.retry_after is None else error.retry_after
                 attempt += 1
-                if not again or attempt == (attempts or MOST_ATTEMPTS) or self._clock.elapsed() + wait >= deadline:
-                    if failed is not None and isinstance(error, TimedOut) and (error.unsent or not failed.unsent):
+                if not retry or attempt == (attempts or MAX_ATTEMPTS) or self._clock.elapsed() + wait >= deadline:
+                    if previous is not None and isinstance(error, TimedOut) and (error.unsent or not previous.unsent):
                         # This attempt had little time left, so the previous attempt's error is more useful.
-                        raise failed from None
+                        raise previous from None
                     raise
                 # The copy has no traceback, because the frames of a traceback contain credentials.
-                failed = error.copy()
+                previous = error.copy()
             self._sleep(wait)
 
     def close(self) -> None:
@@ -157,7 +157,7 @@ class Transport:
 
     def _backoff(self, attempt: int) -> float:
         # Full jitter: many clients that failed at the same moment do not all retry at the same moment.
-        return self._rng() * min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**attempt)
+        return self._rng() * min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**attempt)
 
     def _drive(self, flow: Driven[_T], deadline: float, verify: bool | str) -> _T:
         try:
@@ -177,23 +177,23 @@ class Transport:
             flow.close()
 
     def _send(self, request: httpx.Request, deadline: float, verify: bool | str) -> httpx.Response:
-        left = deadline - self._clock.elapsed()
-        if left <= 0:
+        remaining = deadline - self._clock.elapsed()
+        if remaining <= 0:
             raise TimedOut(
                 f"The time limit was reached before the next request to {request.url.host}.",
                 hint="Try again, or raise the profile's timeout.",
                 unsent=True,
             )
-        limits = {"connect": min(CONNECT_SECONDS, left), "read": left, "write": left, "pool": left}
+        limits = {"connect": min(CONNECT_SECONDS, remaining), "read": remaining, "write": remaining, "pool": remaining}
         request.extensions["timeout"] = limits
         host = request.url.host
         try:
-            _current.deadline = time.monotonic() + left
-            answer = self._route(request.url, verify).handle_request(request)
+            _current.deadline = time.monotonic() + remaining
+            response = self._route(request.url, verify).handle_request(request)
             try:
-                return _read(answer, request)
+                return _read(response, request)
             finally:
-                answer.close()
+                response.close()
         except httpx.TimeoutException as error:
             connecting = isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
             what = f"{host} could not be reached in time" if connecting else f"{host} did not answer in time"
@@ -224,8 +224,8 @@ class Transport:
             _current.deadline = None
 
     def _route(self, url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
-        if self._fixed is not None:
-            return self._fixed
+        if self._transport is not None:
+            return self._transport
         environment = tuple(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
         bundles = (verify,) if isinstance(verify, str) else environment if verify else ()
         route = proxy_for(url), verify, environment, stamp(filter(None, bundles))
@@ -248,7 +248,7 @@ def proxy_for(url: httpx.URL) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _context_of(verify: bool | str) -> ssl.SSLContext:
+def _ssl_context(verify: bool | str) -> ssl.SSLContext:
     """Return a TLS context that trusts the certificates of a profile's `verify` and the environment."""
     try:
         if isinstance(verify, str):
@@ -257,9 +257,9 @@ def _context_of(verify: bool | str) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         if not isinstance(verify, str):
             raise _unusable(type(error).__name__, "Check SSL_CERT_FILE and SSL_CERT_DIR.") from None
-        why = getattr(error, "strerror", None) or type(error).__name__
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise NetworkError(
-            f"The CA bundle {verify} cannot be loaded ({why}).",
+            f"The CA bundle {verify} cannot be loaded ({reason}).",
             hint="Check the profile's verify.",
             retryable=False,
             unsent=True,
@@ -282,7 +282,7 @@ def check_proxy(proxy: str) -> None:
 
 def open_route(url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
     """Open a connection pool for a URL and its proxy. Raises `NetworkError` if the settings cannot be used."""
-    context, proxy = _context_of(verify), proxy_for(url)
+    context, proxy = _ssl_context(verify), proxy_for(url)
     if proxy is not None:
         check_proxy(proxy)
     try:
@@ -314,14 +314,14 @@ class _Pool(httpx.BaseTransport):
             ssl_context=trust,
             proxy=None if proxy is None else _proxy(proxy, trust),
             max_connections=None,
-            max_keepalive_connections=MOST_OF_ONE,
+            max_keepalive_connections=MAX_PER_OWNER,
             keepalive_expiry=60.0,
             network_backend=_DeadlineBackend(httpcore.SyncBackend()),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.SyncByteStream)
-        asked = httpcore.Request(
+        core_request = httpcore.Request(
             request.method,
             httpcore.URL(
                 scheme=request.url.raw_scheme,
@@ -334,9 +334,9 @@ class _Pool(httpx.BaseTransport):
             extensions=request.extensions,
         )
         with _as_httpx():
-            answer = self._pool.handle_request(asked)
-        stream = _Stream(answer)
-        return httpx.Response(answer.status, headers=answer.headers, stream=stream, extensions=answer.extensions)
+            response = self._pool.handle_request(core_request)
+        stream = _Stream(response)
+        return httpx.Response(response.status, headers=response.headers, stream=stream, extensions=response.extensions)
 
     def close(self) -> None:
         self._pool.close()
@@ -349,15 +349,15 @@ def _proxy(url: str, trust: ssl.SSLContext) -> httpcore.Proxy:
 
 
 class _Stream(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
         with _as_httpx():
-            yield from self._answer.iter_stream()
+            yield from self._response.iter_stream()
 
     def close(self) -> None:
-        self._answer.close()
+        self._response.close()
 
 
 @contextmanager
@@ -372,41 +372,42 @@ def _as_httpx() -> Iterator[None]:
         raise kind(str(error)) from error
 
 
-def _read(answer: httpx.Response, request: httpx.Request) -> httpx.Response:
-    """Read the whole response. Raises `ResponseError` if the response is larger than `MOST_BYTES`."""
-    answer.request = request
-    _check_head(answer)
-    assert isinstance(answer.stream, httpx.SyncByteStream)
+def _read(response: httpx.Response, request: httpx.Request) -> httpx.Response:
+    """Read the whole response. Raises `ResponseError` if the response is larger than `MAX_BYTES`."""
+    response.request = request
+    _check_head(response)
+    assert isinstance(response.stream, httpx.SyncByteStream)
     body = bytearray()
-    for chunk in answer.stream:
+    for chunk in response.stream:
         body += chunk
-        if len(body) > MOST_BYTES:
-            raise malformed(answer, f"is larger than {MOST_BYTES} bytes")
+        if len(body) > MAX_BYTES:
+            raise malformed(response, f"is larger than {MAX_BYTES} bytes")
     return httpx.Response(
-        answer.status_code,
-        headers=answer.headers,
+        response.status_code,
+        headers=response.headers,
         content=bytes(body),
         request=request,
-        extensions=answer.extensions,
+        extensions=response.extensions,
     )
 
 
-def _check_head(answer: httpx.Response) -> None:
+def _check_head(response: httpx.Response) -> None:
     """Raise `ResponseError` for a redirect, or for a compression that was not requested."""
-    if answer.has_redirect_location:
+    if response.has_redirect_location:
         raise ResponseError(
-            f"{answer.request.url.host} answered with a redirect to {_host_of(answer)}, which is not followed.",
+            f"{response.request.url.host} answered with a redirect to {_redirect_host(response)}, "
+            "which is not followed.",
             hint="Check the URLs in the profile, such as endpoint or issuer.",
-            status=answer.status_code,
+            status=response.status_code,
         )
-    encodings = answer.headers.get("content-encoding", "").lower().split(",")
+    encodings = response.headers.get("content-encoding", "").lower().split(",")
     if any(encoding.strip() not in {"", "identity"} for encoding in encodings):
-        raise malformed(answer, "is compressed, although the request did not allow that")
+        raise malformed(response, "is compressed, although the request did not allow that")
 
 
-def _host_of(answer: httpx.Response) -> str:
+def _redirect_host(response: httpx.Response) -> str:
     with suppress(httpx.InvalidURL, UnicodeError):  # idna raises UnicodeError
-        return answer.request.url.join(answer.headers["location"]).host or "nowhere"
+        return response.request.url.join(response.headers["location"]).host or "nowhere"
     return "nowhere"
 
 
@@ -432,11 +433,11 @@ def connect_error(host: str, error: BaseException, proxy: str | None = None) -> 
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
-            why, hint = cause.reason, _TLS_HINT
+            reason, hint = cause.reason, _TLS_HINT
             if isinstance(cause, ssl.SSLCertVerificationError):
-                why, hint = cause.verify_message.rstrip("."), _CERTIFICATE_HINTS.get(cause.verify_code, hint)
+                reason, hint = cause.verify_message.rstrip("."), _CERTIFICATE_HINTS.get(cause.verify_code, hint)
             return NetworkError(
-                f"TLS with {host} failed: {why}.",
+                f"TLS with {host} failed: {reason}.",
                 hint=hint,
                 retryable=False,
                 unsent=True,
@@ -463,17 +464,17 @@ def _without_password(proxy: str) -> str:
     return f"{url.scheme}://{url.host}" + ("" if url.port is None else f":{url.port}")
 
 
-def _within(timeout: float | None, late: type[Exception]) -> float | None:
+def _time_limit(timeout: float | None, timeout_error: type[Exception]) -> float | None:
     """Return the time limit of one socket operation: `timeout`, or the rest of the call's time if that is less.
 
-    Raises `late` if no time is left.
+    Raises `timeout_error` if no time is left.
     """
     if _current.deadline is None:
         return timeout
-    left = _current.deadline - time.monotonic()
-    if left <= 0:
-        raise late
-    return left if timeout is None else min(timeout, left)
+    remaining = _current.deadline - time.monotonic()
+    if remaining <= 0:
+        raise timeout_error
+    return remaining if timeout is None else min(timeout, remaining)
 
 
 class _DeadlineBackend(httpcore.NetworkBackend):
@@ -490,7 +491,7 @@ class _DeadlineBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        limit = _within(timeout, httpcore.ConnectTimeout)
+        limit = _time_limit(timeout, httpcore.ConnectTimeout)
         return _DeadlineStream(self._inner.connect_tcp(host, port, limit, local_address, socket_options))
 
 
@@ -501,15 +502,15 @@ class _DeadlineStream(httpcore.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
+        return self._inner.read(max_bytes, _time_limit(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _within(timeout, httpcore.WriteTimeout))
+        self._inner.write(buffer, _time_limit(timeout, httpcore.WriteTimeout))
 
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        limit = _within(timeout, httpcore.ConnectTimeout)
+        limit = _time_limit(timeout, httpcore.ConnectTimeout)
         return _DeadlineStream(self._inner.start_tls(ssl_context, server_hostname, limit))
 
     def close(self) -> None:
@@ -519,7 +520,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
-class _NoAnswerHeaders(logging.Filter):
+class _NoResponseHeaders(logging.Filter):
     """Drops httpcore's debug records of our calls: they contain the response's headers, and IAM's token is a header."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -527,4 +528,4 @@ class _NoAnswerHeaders(logging.Filter):
 
 
 for _name in ("connection", "http11", "http2", "proxy", "socks"):
-    logging.getLogger(f"httpcore.{_name}").addFilter(_NoAnswerHeaders())
+    logging.getLogger(f"httpcore.{_name}").addFilter(_NoResponseHeaders())

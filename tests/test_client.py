@@ -79,7 +79,7 @@ class Bench:
         self.clock = Clock()
         self.vendor = Vendor()
         transport = Transport(clock=self.clock, sleep=self.clock.advance, rng=lambda: 1.0, transport=self.vendor)
-        profiles = Profiles.of({"mine": ONEACCESS, "job": PAI, "stored": ASTRA})
+        profiles = Profiles.from_settings({"mine": ONEACCESS, "job": PAI, "stored": ASTRA})
         self.client = Client(profiles, clock=self.clock, transport=transport)
 
     def get(self, profile: str = "mine", /, *, refresh: bool = False, **params: Any) -> str:
@@ -204,7 +204,7 @@ def test_threads_share_one_fetch(bench: Bench) -> None:
 
 
 def test_the_source_is_opened_once_and_only_when_it_is_needed(bench: Bench) -> None:
-    opened = Client(Profiles.of({}))
+    opened = Client(Profiles.from_settings({}))
     opened.close()
     assert opened._source is None
     sources = together(16, lambda: bench.client.source)
@@ -485,7 +485,9 @@ class Issuing(LocalSource):
 class TestIssuing:
     @pytest.fixture
     def source(self, shared: Bench) -> Iterator[Issuing]:
-        shared.client._source = source = Issuing(Profiles.of({"mine": ONEACCESS, "job": PAI}), clock=shared.clock)
+        shared.client._source = source = Issuing(
+            Profiles.from_settings({"mine": ONEACCESS, "job": PAI}), clock=shared.clock
+        )
         yield source
         shared.client.close()
 

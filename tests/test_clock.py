@@ -32,7 +32,7 @@ def test_elapsed_counts_sleep_where_the_platform_can(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(time, "CLOCK_BOOTTIME", "boot", raising=False)
     monkeypatch.setattr(time, "clock_gettime", elapsed)
-    assert clock._elapsed_of_platform()() == 7.0
+    assert clock._platform_elapsed()() == 7.0
     assert asked == ["boot"]
 
 
@@ -40,13 +40,13 @@ def test_elapsed_without_boottime_is_the_monotonic_clock(monkeypatch: pytest.Mon
     monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
     monkeypatch.setattr(time, "CLOCK_MONOTONIC", 7.0, raising=False)
     monkeypatch.setattr(time, "clock_gettime", lambda which: which)
-    assert clock._elapsed_of_platform()() == 7.0
+    assert clock._platform_elapsed()() == 7.0
 
 
 def test_elapsed_on_windows_is_pythons_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
     monkeypatch.delattr(time, "CLOCK_MONOTONIC", raising=False)
-    assert clock._elapsed_of_platform() is time.monotonic
+    assert clock._platform_elapsed() is time.monotonic
 
 
 def test_utc_is_aware() -> None:

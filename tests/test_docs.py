@@ -38,7 +38,7 @@ def test_the_profiles_of_the_pages_are_profiles() -> None:
             written = json.loads(block)
             profiles = written["TokenProfiles"]["profiles"] if "TokenProfiles" in written else {"one": written}
             for profile, settings in profiles.items():
-                checked = Profiles.of({profile: settings})[profile]
+                checked = Profiles.from_settings({profile: settings})[profile]
                 seen.add(checked.provider.id)
     assert set(provider_ids()) - seen <= {"oauth2"}
 

@@ -34,10 +34,10 @@ from jupyter_tokens.errors import (
     TokenError,
     Unauthorized,
 )
-from jupyter_tokens.providers.answers import json_object, refusal, token_of
+from jupyter_tokens.providers.answers import json_object, refusal, require_token
 from jupyter_tokens.providers.base import Flow
 from jupyter_tokens.token import Token
-from jupyter_tokens.transport import MOST_ATTEMPTS, MOST_BYTES, Transport
+from jupyter_tokens.transport import MAX_ATTEMPTS, MAX_BYTES, Transport
 
 from .doubles import CANARY, NOW, Clock, Script, answer, loopback, raw_answer, together, told
 
@@ -54,7 +54,7 @@ def asking(url: str = URL, **headers: str) -> Callable[[], Flow]:
         if response.status_code != 200:
             raise refusal(response, now=NOW, body={}, code=None, message="Refused.", meanings={})
         return Token(
-            token_of(response, json_object(response), "token"),
+            require_token(response, json_object(response), "token"),
             profile="mine",
             provider="example",
             obtained_at=utc(NOW),
@@ -113,16 +113,16 @@ def test_success_is_one_request() -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_what_may_pass_is_retried_with_exponential_backoff(status: int) -> None:
-    bench = Bench(*(answer(status, {}) for _ in range(MOST_ATTEMPTS - 1)), good())
+    bench = Bench(*(answer(status, {}) for _ in range(MAX_ATTEMPTS - 1)), good())
     assert bench.transport.run(asking()).reveal() == "t0k3n"
     assert bench.slept == [0.5, 1.0, 2.0]
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_retries_end(status: int) -> None:
-    bench = Bench(*(answer(status, {}) for _ in range(MOST_ATTEMPTS)))
+    bench = Bench(*(answer(status, {}) for _ in range(MAX_ATTEMPTS)))
     assert bench.fails().status == status
-    assert len(bench.script.requests) == MOST_ATTEMPTS
+    assert len(bench.script.requests) == MAX_ATTEMPTS
 
 
 def test_jitter_is_full() -> None:
@@ -132,7 +132,7 @@ def test_jitter_is_full() -> None:
 
 
 def test_backoff_has_a_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_ATTEMPTS", 8)
+    monkeypatch.setattr(module, "MAX_ATTEMPTS", 8)
     bench = Bench(*(answer(503, {}) for _ in range(7)), good())
     bench.transport.run(asking(), timeout=600)
     assert bench.slept == [0.5, 1, 2, 4, 8, 8, 8]
@@ -158,12 +158,12 @@ def test_backoff_has_a_longest(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_connection_errors_are_retried_and_told_by_their_kind(failure: Exception, kind: type[TokenError]) -> None:
     bench = Bench(failure, good())
     assert bench.transport.run(asking()).reveal() == "t0k3n"
-    bench = Bench(*[failure] * MOST_ATTEMPTS)
+    bench = Bench(*[failure] * MAX_ATTEMPTS)
     error = bench.fails()
     assert type(error) is kind
     assert error.retryable
     assert "api.example.com" in error.message
-    assert len(bench.script.requests) == MOST_ATTEMPTS
+    assert len(bench.script.requests) == MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
 
 
 def test_the_deadline_bounds_all_tries_together() -> None:
-    bench = Bench(*(answer(503, {}) for _ in range(MOST_ATTEMPTS)))
+    bench = Bench(*(answer(503, {}) for _ in range(MAX_ATTEMPTS)))
     bench.fails(timeout=1.2)
     assert bench.slept == [0.5]
     assert len(bench.script.requests) == 2
@@ -352,14 +352,14 @@ def test_a_redirect_is_not_followed(status: int, location: str, host: str) -> No
 
 
 def test_an_answer_of_the_largest_size_is_read(real: Transport) -> None:
-    body = GOOD + b" " * (MOST_BYTES - len(GOOD))
+    body = GOOD + b" " * (MAX_BYTES - len(GOOD))
     with loopback(lambda connection, request: connection.sendall(raw_answer(body))) as served:
         assert real.run(asking(served.url)).reveal() == "t0k3n"
 
 
 @pytest.mark.parametrize("announced", [True, False], ids=["length", "chunks"])
 def test_an_answer_that_is_too_large_is_told_with_status_type_and_request_id(real: Transport, announced: bool) -> None:
-    body = b" " * (MOST_BYTES - 1) + CANARY.encode()
+    body = b" " * (MAX_BYTES - 1) + CANARY.encode()
     headers = {"Content_Type": "application/json", "X_Request_Id": "rid"}
 
     def handle(connection: socket.socket, request: bytes) -> None:
@@ -469,7 +469,7 @@ def test_a_broken_connection_is_a_network_error_and_retried(real: Transport, han
         error = failed(real, served.url, timeout=50)
     assert type(error) is NetworkError
     assert (error.retryable, error.unsent) == (True, False)
-    assert served.connections == MOST_ATTEMPTS
+    assert served.connections == MAX_ATTEMPTS
 
 
 def test_a_connection_that_was_closed_while_it_was_idle_is_made_anew(real: Transport) -> None:
@@ -520,19 +520,19 @@ def test_a_connection_that_is_not_accepted_ends_with_the_deadline(
 
 
 def test_outside_of_a_call_the_sockets_have_httpcores_limits() -> None:
-    assert module._within(None, TimeoutError) is None
-    assert module._within(5.0, TimeoutError) == 5.0
+    assert module._time_limit(None, TimeoutError) is None
+    assert module._time_limit(5.0, TimeoutError) == 5.0
 
 
 def test_within_a_call_the_shorter_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     monkeypatch.setattr(module._current, "deadline", 103.0)
-    assert module._within(None, TimeoutError) == 3.0
-    assert module._within(5.0, TimeoutError) == 3.0
-    assert module._within(2.0, TimeoutError) == 2.0
+    assert module._time_limit(None, TimeoutError) == 3.0
+    assert module._time_limit(5.0, TimeoutError) == 3.0
+    assert module._time_limit(2.0, TimeoutError) == 2.0
     monkeypatch.setattr(module._current, "deadline", 100.0)
     with pytest.raises(TimeoutError):
-        module._within(5.0, TimeoutError)
+        module._time_limit(5.0, TimeoutError)
 
 
 # The log

@@ -21,7 +21,7 @@ except ImportError:  # pragma: no cover (Windows, where a file that is open can 
 
 __all__ = ["remove_leftovers", "replace_file"]
 
-_LEFT = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _OPEN_FILES = Path("/proc/self/fd")
 
 
@@ -83,8 +83,8 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = _LEFT.fullmatch(entry.name)
-            if found is not None and name in {None, found[1]}:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match is not None and name in {None, match[1]}:
                 with suppress(OSError):
                     _remove_unless_locked(Path(entry))
 
@@ -93,9 +93,9 @@ def _remove_unless_locked(file: Path) -> None:
     # Do not follow a link, or wait for a pipe, that another user has put there.
     handle = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
-        seen = os.fstat(handle)
+        status = os.fstat(handle)
         # An empty file contains no secret. It may be so new that its process has not locked it yet.
-        if not stat.S_ISREG(seen.st_mode) or not seen.st_size:
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
             return
         if fcntl is not None:  # pragma: no branch (see above)
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -8,22 +8,22 @@ from base64 import b64encode
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
-__all__ = ["SHORTEST", "forms_of"]
+__all__ = ["MIN_LENGTH", "encoded_forms"]
 
-SHORTEST = 8
+MIN_LENGTH = 8
 """The shortest value to search for, in characters: shorter values would match unrelated text."""
 
-_HTML_SAFE = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&'="}
+_HTML_SAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&'="}
 
 
-def forms_of(value: str) -> frozenset[str]:
-    """Return the value and its encoded forms, to search for; nothing for a value shorter than `SHORTEST`."""
-    if len(value) < SHORTEST:
+def encoded_forms(value: str) -> frozenset[str]:
+    """Return the value and its encoded forms, to search for; nothing for a value shorter than `MIN_LENGTH`."""
+    if len(value) < MIN_LENGTH:
         return frozenset()
-    return frozenset(form for form in _written(value) if len(form) >= SHORTEST)
+    return frozenset(form for form in _encode(value) if len(form) >= MIN_LENGTH)
 
 
-def _written(value: str) -> Iterator[str]:
+def _encode(value: str) -> Iterator[str]:
     yield value
     yield ascii(value)[1:-1]
     yield repr(value)[1:-1]
@@ -43,13 +43,13 @@ def _written(value: str) -> Iterator[str]:
 
 def _json(value: str) -> Iterator[str]:
     for ensure_ascii in (True, False):
-        once = json.dumps(value, ensure_ascii=ensure_ascii)[1:-1]
-        yield once
+        text = json.dumps(value, ensure_ascii=ensure_ascii)[1:-1]
+        yield text
         # JSON inside a string of JSON, as in messages of widgets.
-        yield json.dumps(once, ensure_ascii=ensure_ascii)[1:-1]
+        yield json.dumps(text, ensure_ascii=ensure_ascii)[1:-1]
         # A legal escape, used to keep "</script>" out of HTML.
-        yield once.replace("/", "\\/")
-        yield once.translate(_HTML_SAFE)
+        yield text.replace("/", "\\/")
+        yield text.translate(_HTML_SAFE)
 
 
 def _url(value: str) -> Iterator[str]:
@@ -62,8 +62,8 @@ def _url(value: str) -> Iterator[str]:
 
 def _base64(data: bytes) -> Iterator[str]:
     """Yield the part of the base64 text that does not depend on adjacent data, for each of the three alignments."""
-    for lead in range(3):
-        size = lead + len(data)
-        encoded = b64encode(bytes(lead) + data).decode()[-(-lead * 8 // 6) : size * 8 // 6]
+    for offset in range(3):
+        size = offset + len(data)
+        encoded = b64encode(bytes(offset) + data).decode()[-(-offset * 8 // 6) : size * 8 // 6]
         yield encoded
         yield encoded.translate({ord("+"): "-", ord("/"): "_"})

@@ -37,9 +37,9 @@ def decode(data: bytes) -> str:
 
 def stamp(files: Iterable[str | os.PathLike[str]]) -> Stamp:
     """Return a fingerprint of the files: path, mtime and size of each file that exists."""
-    told = []
+    stamps = []
     for file in files:
         with suppress(OSError, ValueError):  # a string from the environment may not be a path
-            state = os.stat(file)  # noqa: PTH116 (likewise)
-            told.append((os.fspath(file), state.st_mtime_ns, state.st_size))
-    return tuple(told)
+            status = os.stat(file)  # noqa: PTH116 (likewise)
+            stamps.append((os.fspath(file), status.st_mtime_ns, status.st_size))
+    return tuple(stamps)

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from ..errors import Busy
 
-__all__ = ["MOST_OF_ONE", "THREADS", "Threads", "on_a_thread"]
+__all__ = ["MAX_PER_OWNER", "THREADS", "Threads", "run_in_thread"]
 
-MOST_OF_ONE = 64
+MAX_PER_OWNER = 64
 """Maximum number of threads for one owner. If this owner's API hangs, the other threads still serve other owners."""
 _RETRY_SECONDS = 5.0
 
@@ -26,23 +26,23 @@ class Threads:
     """Runs calls on daemon threads. Owners take turns, and the calls of an owner start in order.
 
     Within the limits, each call gets a new thread; other calls wait for one that has ended its call. A call fails with
-    `Busy` if `most_waiting` calls of its owner are waiting already. The threads are daemons because an interpreter that
+    `Busy` if `max_waiting` calls of its owner are waiting already. The threads are daemons because an interpreter that
     exits must not wait for an API that hangs.
 
     Parameters
     ----------
-    most : int
+    max_threads : int
         Maximum number of threads for all owners together.
-    most_of_one : int
+    max_per_owner : int
         Maximum number of threads for one owner.
-    most_waiting : int
+    max_waiting : int
         Maximum number of calls of one owner that may wait for a thread.
     """
 
-    def __init__(self, most: int = 128, most_of_one: int = MOST_OF_ONE, most_waiting: int = 1000) -> None:
-        self._most = most
-        self._most_of_one = most_of_one
-        self._most_waiting = most_waiting
+    def __init__(self, max_threads: int = 128, max_per_owner: int = MAX_PER_OWNER, max_waiting: int = 1000) -> None:
+        self._max_threads = max_threads
+        self._max_per_owner = max_per_owner
+        self._max_waiting = max_waiting
         self.reset()
 
     def reset(self) -> None:
@@ -70,49 +70,49 @@ class Threads:
         """
         with self._lock:
             waiting = self._waiting.setdefault(owner, deque())
-            if len(waiting) >= self._most_waiting:
+            if len(waiting) >= self._max_waiting:
                 raise Busy(
-                    f"Too many calls at the same time: {self._most_waiting} calls are already waiting.",
+                    f"Too many calls at the same time: {self._max_waiting} calls are already waiting.",
                     hint=f"Try again in {_RETRY_SECONDS:g} s.",
                     unsent=True,
                     retry_after=_RETRY_SECONDS,
                 )
             waiting.append(work)
-            taken = self._take()
-            if taken is None:
+            next_call = self._next_call()
+            if next_call is None:
                 return
             # Under the lock: if the thread cannot be started, no other call may be waiting for it.
             try:
-                threading.Thread(target=self._work, args=taken, name="jupyter_tokens call", daemon=True).start()
+                threading.Thread(target=self._work, args=next_call, name="jupyter_tokens call", daemon=True).start()
             except RuntimeError:
-                self._free(owner)
+                self._release(owner)
                 raise
 
     def _work(self, owner: str, work: Work) -> None:
-        following: tuple[str, Work] | None = (owner, work)
-        while following is not None:
-            owner, work = following
+        next_call: tuple[str, Work] | None = (owner, work)
+        while next_call is not None:
+            owner, work = next_call
             try:
                 work()
             except BaseException as error:
                 # Report the error as `threading` does, but keep the thread for the calls that wait.
-                facts = (type(error), error, error.__traceback__, threading.current_thread())
-                threading.excepthook(threading.ExceptHookArgs(facts))
+                args = (type(error), error, error.__traceback__, threading.current_thread())
+                threading.excepthook(threading.ExceptHookArgs(args))
             with self._lock:
-                self._free(owner)
-                following = self._take()
+                self._release(owner)
+                next_call = self._next_call()
 
-    def _free(self, owner: str) -> None:
+    def _release(self, owner: str) -> None:
         self._running[owner] -= 1
         if not self._running[owner]:
             del self._running[owner]
 
-    def _take(self) -> tuple[str, Work] | None:
+    def _next_call(self) -> tuple[str, Work] | None:
         """Return the next call that may run now, if any. Requires the lock."""
-        if self._running.total() >= self._most:
+        if self._running.total() >= self._max_threads:
             return None
         for owner, waiting in self._waiting.items():
-            if self._running[owner] < self._most_of_one:
+            if self._running[owner] < self._max_per_owner:
                 work = waiting.popleft()
                 self._running[owner] += 1
                 # The owner goes to the end, so that all owners take turns.
@@ -127,7 +127,7 @@ THREADS = Threads()
 """The threads of this process."""
 
 
-async def on_a_thread(work: Callable[[], _T], owner: str = "") -> _T:
+async def run_in_thread(work: Callable[[], _T], owner: str = "") -> _T:
     """Run a blocking call on one of `THREADS` and return its result.
 
     Parameters

@@ -12,7 +12,7 @@ from traitlets import Bool, Enum, List, Unicode
 
 from .._util.hints import closest
 from ..config.editing import check, path, put
-from ..config.files import load_profiles, load_written
+from ..config.files import load_profiles, load_raw_profiles
 from ..config.keyring_access import backend
 from ..config.secret_store import FOLDER, SERVICE
 from ..config.secrets import SecretRef
@@ -25,7 +25,7 @@ from .command import Action
 from .completion import profile_names, provider_names
 from .draft import Draft
 from .providers import loaded
-from .terminal import ask, ask_hidden, confirm, is_interactive, one_line, progress, say, table
+from .terminal import confirm, echo, is_interactive, one_line, progress, prompt, prompt_hidden, table
 
 if TYPE_CHECKING:
     from ..providers.base import Provider
@@ -89,23 +89,23 @@ class AddApp(Action):
             self.fail(2, f"there is a profile {name!r} in {profiles.file(name)}: remove it first, or change it there")
         draft = self._draft(name)
         check(name, draft.written(), owner=True)
-        store = _place_for_secrets(self.store) if draft.pending else self.store
-        secrets = draft.ask_secrets(store)
+        store = _usable_store(self.store) if draft.pending else self.store
+        secrets = draft.prompt_secrets(store)
         put(name, {**draft.written(), **secrets}, profiles, owner=True)
-        say(f"The profile {name} is in {path()}." + "".join(f" {_stored(key, store)}" for key in secrets))
+        echo(f"The profile {name} is in {path()}." + "".join(f" {_stored(key, store)}" for key in secrets))
         if load_profiles()[name].provider.logs_in:
-            say(f"Log in: jupyter tokens login {name}")
+            echo(f"Log in: jupyter tokens login {name}")
             return 0
         if self.test and is_interactive():
             return _test(name)
-        say(f"Try it: jupyter tokens get {name}")
+        echo(f"Try it: jupyter tokens get {name}")
         return 0
 
     def _draft(self, name: str) -> Draft:
-        wanted = self._wanted(name)
-        draft = Draft(self._kind("oauth2" if wanted in PRESETS else wanted))
-        if wanted in PRESETS:
-            draft.set("issuer", self._issuer(wanted))
+        provider_name = self._provider_name(name)
+        draft = Draft(self._kind("oauth2" if provider_name in PRESETS else provider_name))
+        if provider_name in PRESETS:
+            draft.set("issuer", self._issuer(provider_name))
         for key, value in _pairs("--set", self.settings):
             draft.set(key, value)
         for key, value in _pairs("--param", self.params):
@@ -115,8 +115,8 @@ class AddApp(Action):
         for key, file in _pairs("--from-file", self.from_file):
             draft.refer(key, _from_file(key, file))
         if is_interactive():
-            draft.ask_settings()
-            draft.ask_params()
+            draft.prompt_settings()
+            draft.prompt_params()
         elif (problem := draft.problem()) is not None:
             raise ParameterError(
                 f"{problem.key} {problem.problem}.",
@@ -124,19 +124,19 @@ class AddApp(Action):
             )
         return draft
 
-    def _wanted(self, name: str) -> str:
+    def _provider_name(self, name: str) -> str:
         """Return the id of the wanted provider or well-known issuer. Raises `ParameterError` if it is unknown."""
         known = [*provider_ids(), *PRESETS]
-        wanted = self.provider or (name if name in known else "")
-        if not wanted and is_interactive():
+        provider_name = self.provider or (name if name in known else "")
+        if not provider_name and is_interactive():
             providers = [[provider.id, provider.title] for provider in loaded(provider_ids())]
-            say(table([*providers, *([key, f"log in at {preset.title}"] for key, preset in PRESETS.items())]).rstrip())
-            while (wanted := ask("provider")) not in known:
-                say(f"There is no provider {wanted!r}. {closest(wanted, known)}")
-        if wanted not in known:
-            problem = f"There is no provider {wanted!r}." if wanted else "--provider is missing."
-            raise ParameterError(problem, hint=closest(wanted, known))
-        return wanted
+            echo(table([*providers, *([key, f"log in at {preset.title}"] for key, preset in PRESETS.items())]).rstrip())
+            while (provider_name := prompt("provider")) not in known:
+                echo(f"There is no provider {provider_name!r}. {closest(provider_name, known)}")
+        if provider_name not in known:
+            problem = f"There is no provider {provider_name!r}." if provider_name else "--provider is missing."
+            raise ParameterError(problem, hint=closest(provider_name, known))
+        return provider_name
 
     def _issuer(self, name: str) -> str:
         tenant = PRESETS[name].tenant
@@ -145,16 +145,16 @@ class AddApp(Action):
             return given[-1] if given else name
         if not is_interactive():
             raise ParameterError(f"--set issuer={name}:TENANT is missing.", hint=f"TENANT is {tenant}.")
-        while not (answer := ask(f"{PRESETS[name].title}: {tenant}")):
-            say("A value is needed. Press Ctrl-C to stop; nothing is changed.")
+        while not (answer := prompt(f"{PRESETS[name].title}: {tenant}")):
+            echo("A value is needed. Press Ctrl-C to stop; nothing is changed.")
         return f"{name}:{answer}"
 
-    def _kind(self, wanted: str) -> type[Provider]:
+    def _kind(self, provider_name: str) -> type[Provider]:
         try:
-            return provider_class(wanted)
+            return provider_class(provider_name)
         except Exception as error:
             # A provider of another package can raise anything.
-            problem = f"The provider {wanted} cannot be loaded ({type(error).__name__})."
+            problem = f"The provider {provider_name} cannot be loaded ({type(error).__name__})."
             raise ConfigurationError(problem, hint="Install its package again.") from None
 
 
@@ -201,17 +201,17 @@ class SetSecretApp(Action):
         profile = profiles[name]
         fields = {key: field for key, field in profile.provider.settings().items() if field.secret}
         key = self._key(keys, fields, [key for key in profile.references if key in fields])
-        settings, _ = load_written().profiles[name]
-        store = _place_for_secrets(self._place(key, settings.get(key)))
+        settings, _ = load_raw_profiles().profiles[name]
+        store = _usable_store(self._store_for(key, settings.get(key)))
         if is_interactive():
-            secret = ask_hidden(f"New {fields[key].label} [{key}] of {name}")
+            secret = prompt_hidden(f"New {fields[key].label} [{key}] of {name}")
         else:
             typed = sys.stdin.readline().rstrip("\r\n")
             secret = Secret(typed) if typed else None
         if secret is None:
             raise ParameterError("The secret is empty; nothing was changed.")
         put(name, {**settings, key: {"value": secret.reveal(), "store": store}}, profiles, owner=True)
-        say(_stored(key, store))
+        echo(_stored(key, store))
         return _test(name) if self.test and is_interactive() else 0
 
     def _key(self, given: list[str], fields: Mapping[str, Field], used: list[str]) -> str:
@@ -228,7 +228,7 @@ class SetSecretApp(Action):
             )
         return given[0]
 
-    def _place(self, key: str, reference: object) -> str:
+    def _store_for(self, key: str, reference: object) -> str:
         if self.store is not None:
             return str(self.store)
         if reference is None or (kind := SecretRef.parse(str(reference), origin=key).kind) == "literal":
@@ -242,7 +242,7 @@ class SetSecretApp(Action):
         return kind
 
 
-def _place_for_secrets(store: str) -> str:
+def _usable_store(store: str) -> str:
     """Return `store`, or "file" if there is no keyring and the user agrees. Raises `ConfigurationError`."""
     if store == "file" or backend().usable:
         return store
@@ -260,7 +260,7 @@ def _test(name: str) -> int:
     profile = load_profiles()[name]
     with progress(f"testing: asking {profile.provider.title}"):
         [result] = live([profile])
-    say(f"Test {result.status}: {one_line(result.what)}" + (f" - {one_line(result.do)}" if result.do else ""))
+    echo(f"Test {result.status}: {one_line(result.what)}" + (f" - {one_line(result.do)}" if result.do else ""))
     return 1 if result.status == "fail" else 0
 
 
@@ -281,7 +281,7 @@ def _from_env(variable: str) -> str:
             "--from-env takes SETTING=VARIABLE, where VARIABLE is the name of an environment variable."
         )
     if variable not in os.environ:
-        say(f"{variable} is not set in this shell. It must be set in the processes that fetch tokens.")
+        echo(f"{variable} is not set in this shell. It must be set in the processes that fetch tokens.")
     return f"env:{variable}"
 
 
@@ -295,6 +295,6 @@ def _from_file(key: str, file: str) -> str:
 def _stored(key: str, store: str) -> str:
     where = "a file of mode 0600 next to the configuration"
     if store == "keyring":
-        kept = backend()
-        where = "the keyring" + ("" if kept.encrypts else f" ({kept.name}, which does not encrypt)")
+        keyring = backend()
+        where = "the keyring" + ("" if keyring.encrypts else f" ({keyring.name}, which does not encrypt)")
     return f"The {key} is stored in {where}."

@@ -70,11 +70,11 @@ class CommandApp(JupyterApp):
             self.initialize_subcommand(first, rest)
             return
         end = self.argv.index("--") if "--" in self.argv else len(self.argv)
-        ours, others = self.argv[:end], self.argv[end + 1 :]
-        if {"-h", "--help", "--help-all"} & set(ours):
-            self.print_help("--help-all" in ours)
+        own_args, extra_args = self.argv[:end], self.argv[end + 1 :]
+        if {"-h", "--help", "--help-all"} & set(own_args):
+            self.print_help("--help-all" in own_args)
             self.exit(0)
-        if {"-V", "--version"} & set(ours):
+        if {"-V", "--version"} & set(own_args):
             self.print_version()
             self.exit(0)
         traits = {
@@ -87,16 +87,16 @@ class CommandApp(JupyterApp):
         # Does nothing unless a shell requests a completion.
         argcomplete.autocomplete(parser, always_complete_options=False)
         try:
-            parsed = vars(parser.parse_intermixed_args(ours))
+            parsed = vars(parser.parse_intermixed_args(own_args))
         except _UsageError as error:
             self.fail(2, f"{error}; see --help")
-        self.extra_args = parsed.pop("extra_args") + others
+        self.extra_args = parsed.pop("extra_args") + extra_args
         self.cli_config = Config()
         for config in parsed.pop("flags", ()):
             self.cli_config.merge(config)
         self.update_config(self.cli_config)
         names = {target: _options(names)[-1] for names, target in self.aliases.items()}
-        for target, given in parsed.items():
+        for target, values in parsed.items():
             section, _, name = target.partition(".")
             if section == TokenProfiles.__name__:
                 # The value is not shown: it may contain a secret.
@@ -105,13 +105,17 @@ class CommandApp(JupyterApp):
                     "settings of TokenProfiles cannot be options: write them into jupyter_tokens_config.py or .json, "
                     "or add a profile with `jupyter tokens add`",
                 )
-            many = isinstance(traits[target], Container)
-            self.cli_config[section][name] = DeferredConfigList(given) if many else DeferredConfigString(given[-1])
+            is_container = isinstance(traits[target], Container)
+            self.cli_config[section][name] = (
+                DeferredConfigList(values) if is_container else DeferredConfigString(values[-1])
+            )
             try:
                 # One by one, so that an error can name its option.
                 self.update_config(Config({section: {name: self.cli_config[section][name]}}))
             except (TraitError, ValueError):
-                self.fail(2, f"{names.get(target, f'--{target}')} must be {_wanted(traits[target])}; see --help")
+                self.fail(
+                    2, f"{names.get(target, f'--{target}')} must be {_allowed_values(traits[target])}; see --help"
+                )
 
     def _parser(self, traits: dict[str, TraitType[Any, Any]]) -> _Parser:
         parser = _Parser(prog=self.name, add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
@@ -157,7 +161,7 @@ def _options(names: str | tuple[str, ...]) -> list[str]:
     return [f"{'-' if len(name) == 1 else '--'}{name}" for name in ([names] if isinstance(names, str) else names)]
 
 
-def _wanted(trait: TraitType[Any, Any]) -> str:
+def _allowed_values(trait: TraitType[Any, Any]) -> str:
     if isinstance(trait, Enum):
         return f"one of {', '.join(map(str, trait.values or ()))}"
     low, high = getattr(trait, "min", None), getattr(trait, "max", None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from argcomplete.shell_integration import shellcode
 
-from ..config.files import load_profiles, load_written
+from ..config.files import load_profiles, load_raw_profiles
 from ..errors import TokenError
 from ..providers.catalogue import provider_ids
 from .command import Action
@@ -22,7 +22,7 @@ SHELLS = ("bash", "zsh", "fish")
 def profile_names(**_: Any) -> list[str]:
     """Return the names of the profiles."""
     # Errors in the files are not reported here: the command itself reports them when it runs.
-    return list(load_written().profiles)
+    return list(load_raw_profiles().profiles)
 
 
 def provider_names(**_: Any) -> list[str]:
@@ -32,16 +32,16 @@ def provider_names(**_: Any) -> list[str]:
 
 def profile_then_params(parsed_args: Any, prefix: str = "", **_: Any) -> list[str]:
     """Complete the name of a profile, then its provider's parameters; after `NAME=`, the ids that the API lists."""
-    before = getattr(parsed_args, "extra_args", None) or []
-    if not before:
+    words = getattr(parsed_args, "extra_args", None) or []
+    if not words:
         return profile_names()
     name, equals, _value = prefix.partition("=")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            provider = load_profiles()[before[0]].provider
+            provider = load_profiles()[words[0]].provider
             if equals and name in provider.lists:
-                return _listed(before[0], name, before[1:])
+                return _listed_values(words[0], name, words[1:])
     except TokenError:
         return []
     return [
@@ -51,12 +51,12 @@ def profile_then_params(parsed_args: Any, prefix: str = "", **_: Any) -> list[st
     ]
 
 
-def _listed(profile: str, name: str, written: list[str]) -> list[str]:
+def _listed_values(profile: str, name: str, written: list[str]) -> list[str]:
     from ..sources.local import LocalSource  # noqa: PLC0415 (slow to load, and other completions do not need it)
 
     given = dict(word.split("=", 1) for word in written if "=" in word)
     with closing(LocalSource()) as source:
-        return [f"{name}={one.id}" for one in source.list_values(profile, name, given)]
+        return [f"{name}={each.id}" for each in source.list_values(profile, name, given)]
 
 
 class CompletionApp(Action):

@@ -14,13 +14,13 @@ from typing import Any
 from traitlets import Bool
 
 from .._util.hints import closest
-from ..config.files import load_written
+from ..config.files import load_raw_profiles
 from ..config.secrets import SecretRef
 from ..errors import SecretError, UnknownProfile
-from ..protocol.messages import text_of_env
+from ..protocol.messages import format_env
 from .command import Action
 from .completion import profile_names
-from .terminal import coloured, confirm, is_interactive, one_line, say, table, write_json
+from .terminal import coloured, confirm, echo, is_interactive, one_line, table, write_json
 
 __all__ = ["ListApp", "RemoveApp"]
 
@@ -50,9 +50,9 @@ class ListApp(Action):
 
     def run(self) -> int:
         self.refuse_arguments()
-        written = load_written()
+        written = load_raw_profiles()
         for problem in written.problems.values():
-            say(one_line(str(problem)))
+            echo(one_line(str(problem)))
         if written.problems and not written.profiles:
             return 2
         entries = [_entry(name, settings, file) for name, (settings, file) in written.profiles.items()]
@@ -60,17 +60,17 @@ class ListApp(Action):
             write_json({"profiles": entries})
             return 0
         if not entries:
-            say("No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.")
+            echo("No profile is configured: run `jupyter tokens add NAME`, or try `jupyter tokens demo`.")
             return 0
         heads = ("name", "provider", "env", "state", "file")
-        shown = ({**entry, "env": text_of_env(entry["env"])} for entry in entries)
+        shown = ({**entry, "env": format_env(entry["env"])} for entry in entries)
         rows = [{head: one_line(entry[head] or "") for head in heads} for entry in shown]
         for row in rows:
             row["state"] = coloured(row["state"], _COLOURS[row["state"]])
         sys.stdout.write(table([[coloured(head, "bold") for head in heads], *(list(row.values()) for row in rows)]))
         for entry in entries:
             if entry["problem"]:
-                say(one_line(entry["problem"]))
+                echo(one_line(entry["problem"]))
         return 0
 
 
@@ -135,8 +135,8 @@ class RemoveApp(Action):
                 if not is_interactive():
                     self.fail(2, "asks for confirmation, but there is no terminal; give --yes")
                 if not confirm(f"Remove the profile {name} from {profiles.file(name)}, and the secrets stored for it?"):
-                    say("Nothing was changed.")
+                    echo("Nothing was changed.")
                     return 0
             revoked = source.remove_profile(name)
-        say(f"The profile {name} is removed.{_REVOKED[revoked]}")
+        echo(f"The profile {name} is removed.{_REVOKED[revoked]}")
         return 0

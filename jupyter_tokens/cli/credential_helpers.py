@@ -15,16 +15,16 @@ from .._util.loopback import is_loopback
 from ..config.files import remove_leftovers
 from ..config.profiles import Profile, Profiles
 from ..errors import ConfigurationError, ParameterError, TokenError
-from ..sdks import DEFAULT_USER, PROGRAMS, Asked
+from ..sdks import DEFAULT_USER, PROGRAMS, SdkRequest
 from ..sources.local import LocalSource
 from ..sources.stores import TokenStore
 from .get import param
 from .terminal import one_line
 
-__all__ = ["docker", "git", "host_of"]
+__all__ = ["docker", "git", "parse_host"]
 
 # docker recognises a missing login by this text, and then pulls without a login.
-_DOCKER_HAS_NONE = "credentials not found in native keychain\n"
+_DOCKER_NOT_FOUND = "credentials not found in native keychain\n"
 
 
 def git() -> None:
@@ -37,7 +37,7 @@ def docker() -> None:
     _run("docker-credential-jupyter-tokens", _docker)
 
 
-def host_of(written: str) -> str:
+def parse_host(written: str) -> str:
     """Return the host of a URL in lower case, with its port if there is one. The URL may lack the scheme."""
     text = written.strip()
     return urlsplit(text if "://" in text else f"//{text}").netloc.rpartition("@")[2].lower()
@@ -63,39 +63,39 @@ def _git(source: LocalSource, arguments: list[str]) -> None:
         raise ParameterError(
             "An argument is missing: git runs this program with [PROFILE [name=value …]] get|store|erase."
         )
-    *words, operation = arguments
+    *args, operation = arguments
     if operation not in {"get", "erase"}:
         # git requires unknown operations to be ignored. `store` is ignored too: the next `get` returns a token anyway.
         return
-    asked = dict(line.rstrip("\n").split("=", 1) for line in sys.stdin if "=" in line)
+    attributes = dict(line.rstrip("\n").split("=", 1) for line in sys.stdin if "=" in line)
     try:
-        _answer_git(source, words, operation, asked)
+        _answer_git(source, args, operation, attributes)
     except TokenError:
         # Otherwise git would prompt for a password.
         sys.stdout.write("quit=1\n" if operation == "get" else "")
         raise
 
 
-def _answer_git(source: LocalSource, words: list[str], operation: str, asked: Mapping[str, str]) -> None:
-    protocol, host = asked.get("protocol", ""), asked.get("host", "").lower()
+def _answer_git(source: LocalSource, args: list[str], operation: str, attributes: Mapping[str, str]) -> None:
+    protocol, host = attributes.get("protocol", ""), attributes.get("host", "").lower()
     if protocol != "https" and not (protocol == "http" and is_loopback(f"http://{host}")):
         raise ParameterError(
             f"Tokens are only sent over https, but {host[:200] or 'the host'} is used over {protocol[:20] or '?'}.",
             hint="Change the remote's URL: git remote set-url.",
         )
     profiles = source.profiles()
-    profile = profiles[words[0]] if words else _profile_for(profiles, host)
-    user = profile.user_at(host)
+    profile = profiles[args[0]] if args else _profile_for(profiles, host)
+    user = profile.username_for(host)
     if profile.hosts and user is None:
         raise ParameterError(
             f"The profile {profile.name!r} does not have {host[:200]} in its hosts.",
             hint="Add the host to the hosts of the profile.",
         )
-    key = source.key(profile.name, dict(map(param, words[1:])))
+    key = source.key(profile.name, dict(map(param, args[1:])))
     if operation == "get":
-        user = asked.get("username") or user or DEFAULT_USER
-        sys.stdout.write(PROGRAMS["git"](source.get(key), Asked(now=time.time(), server=host, user=user)))
-    elif TokenStore.configured().url != "none" and source.get(key).reveal() == asked.get("password"):
+        user = attributes.get("username") or user or DEFAULT_USER
+        sys.stdout.write(PROGRAMS["git"](source.get(key), SdkRequest(now=time.time(), server=host, user=user)))
+    elif TokenStore.configured().url != "none" and source.get(key).reveal() == attributes.get("password"):
         # The host refused the token: the next run has to fetch a new token.
         source.forget(key)
 
@@ -119,13 +119,13 @@ def _docker(source: LocalSource, arguments: list[str]) -> None:
     if operation == "erase":
         return
     try:
-        profile = _profile_for(source.profiles(), host_of(server))
+        profile = _profile_for(source.profiles(), parse_host(server))
     except ParameterError:
-        sys.stdout.write(_DOCKER_HAS_NONE)
+        sys.stdout.write(_DOCKER_NOT_FOUND)
         raise
-    user = profile.user_at(host_of(server)) or DEFAULT_USER
+    user = profile.username_for(parse_host(server)) or DEFAULT_USER
     token = source.get(source.key(profile.name))
-    sys.stdout.write(PROGRAMS["docker"](token, Asked(now=time.time(), server=server, user=user)))
+    sys.stdout.write(PROGRAMS["docker"](token, SdkRequest(now=time.time(), server=server, user=user)))
 
 
 def _profile_for(profiles: Profiles, host: str) -> Profile:
@@ -140,7 +140,7 @@ def _profile_for(profiles: Profiles, host: str) -> Profile:
         except ConfigurationError:
             # An error in another profile must not affect this host.
             continue
-        if profile.user_at(host) is not None:
+        if profile.username_for(host) is not None:
             found.append(profile)
     if not found:
         raise ParameterError(f"No profile has the host {host[:200]!r}.", hint="Add the host to the hosts of a profile.")

@@ -21,14 +21,14 @@ from traitlets import Bool, Integer, Unicode
 from ..config.files import CONFIG_NAME
 from ..sandbox import Sandbox, running
 from .command import Action
-from .terminal import POLL_SECONDS, noted_signals, say
+from .terminal import POLL_SECONDS, echo, record_signals
 
 __all__ = ["DemoApp", "notebooks_folder"]
 
 FIRST_NOTEBOOK = "01-first-token.ipynb"
 _STOP_SECONDS = 10.0
 # Closing the terminal and stopping a service end the demo like Ctrl-C. Windows has no SIGHUP.
-_ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class DemoApp(Action):
@@ -55,7 +55,7 @@ class DemoApp(Action):
         if self.port and not _is_free(self.port):
             self.fail(1, f"port {self.port} is taken or not allowed; choose another with --port, or leave out --port")
         with (
-            noted_signals(_ENDINGS) as endings,
+            record_signals(_STOP_SIGNALS) as signals,
             tempfile.TemporaryDirectory(prefix="jupyter-tokens-demo-") as scratch,
             running(Sandbox()) as sandbox,
         ):
@@ -65,13 +65,15 @@ class DemoApp(Action):
             config = scratch_path / "config"
             write_config(config, sandbox.profiles(secrets))
             notebooks = copy_notebooks(Path(self.folder) if self.folder else scratch_path / "notebooks")
-            say(f"Sandbox: serves the APIs at {sandbox.url}; no account is needed.")
-            kept = "kept when the demo ends" if self.folder else "removed when the demo ends; --dir FOLDER keeps them"
-            say(f"Tutorials: in {notebooks}, {kept}.")
+            echo(f"Sandbox: serves the APIs at {sandbox.url}; no account is needed.")
+            lifetime = (
+                "kept when the demo ends" if self.folder else "removed when the demo ends; --dir FOLDER keeps them"
+            )
+            echo(f"Tutorials: in {notebooks}, {lifetime}.")
             opens = "opens the first tutorial in your browser" if self.browser else "its address follows"
-            say(f"JupyterLab: is starting; {opens}. Press Ctrl-C to stop.")
+            echo(f"JupyterLab: is starting; {opens}. Press Ctrl-C to stop.")
             lab = self._start_lab(notebooks, config)
-            while lab.poll() is None and not endings:
+            while lab.poll() is None and not signals:
                 time.sleep(POLL_SECONDS)
             lab.terminate()
             try:
@@ -79,7 +81,7 @@ class DemoApp(Action):
             except subprocess.TimeoutExpired:
                 lab.kill()
                 lab.wait()
-        return 1 if lab.returncode and not endings else 0
+        return 1 if lab.returncode and not signals else 0
 
     def _start_lab(self, notebooks: Path, config: Path) -> subprocess.Popen[bytes]:
         command = [

@@ -43,54 +43,54 @@ class DoctorApp(Action):
         self.refuse_arguments()
         if self.live and self.offline:
             self.fail(2, "takes --live or --offline, not both")
-        told: list[CheckResult] = []
+        results: list[CheckResult] = []
         with warnings.catch_warnings():
             # What these warnings report, the checks find.
             warnings.simplefilter("ignore", UserWarning)
-            for finding in self._findings():
-                told.append(finding)
+            for result in self._checks():
+                results.append(result)
                 if not self.as_json:
-                    said = f"{finding.check}: {finding.what}" + (f" - {finding.do}" if finding.do else "")
-                    status = coloured(f"{finding.status:<4}", _COLOURS[finding.status])
-                    sys.stdout.write(f"{status}  {one_line(said)}\n")
+                    line = f"{result.check}: {result.what}" + (f" - {result.do}" if result.do else "")
+                    status = coloured(f"{result.status:<4}", _COLOURS[result.status])
+                    sys.stdout.write(f"{status}  {one_line(line)}\n")
                     sys.stdout.flush()
         if self.as_json:
-            write_json({"findings": [finding._asdict() for finding in told]})
-        return 1 if any(finding.status == "fail" for finding in told) else 0
+            write_json({"findings": [result._asdict() for result in results]})
+        return 1 if any(result.status == "fail" for result in results) else 0
 
-    def _findings(self) -> Iterator[CheckResult]:
+    def _checks(self) -> Iterator[CheckResult]:
         yield from profiles.files(config_files())
         known = load_profiles()
         for problem in known.problems.values():
             yield fail("configuration", problem.message.rstrip("."), problem.hint.rstrip(".") or "correct the file")
         yield from profiles.profiles(known)
-        right = _right(known)
-        yield from profiles.keyring(right)
+        valid = _valid_profiles(known)
+        yield from profiles.keyring(valid)
         yield from jupyter.server_extension()
         yield from jupyter.lab_extension()
-        yield from jupyter.provisioner(known.at_start())
+        yield from jupyter.provisioner(known.injected_at_start())
         yield from jupyter.kernel_channels()
-        yield from self._slowly("asking the Jupyter server", jupyter.kernel_route(offline=self.offline))
-        yield from self._slowly("asking the hub's service", jupyter.hub_service(offline=self.offline))
+        yield from self._with_progress("asking the Jupyter server", jupyter.kernel_route(offline=self.offline))
+        yield from self._with_progress("asking the hub's service", jupyter.hub_service(offline=self.offline))
         yield from network.proxies()
         if not self.offline:
-            yield from self._slowly("asking the endpoints", network.endpoints(right))
-        yield from self._slowly("looking for credentials", profiles.signatures(right, offline=self.offline))
+            yield from self._with_progress("asking the endpoints", network.endpoints(valid))
+        yield from self._with_progress("looking for credentials", profiles.signatures(valid, offline=self.offline))
         if self.live:
-            yield from self._slowly("fetching tokens", profiles.live(right))
+            yield from self._with_progress("fetching tokens", profiles.live(valid))
 
     @staticmethod
-    def _slowly(text: str, findings: Iterable[CheckResult]) -> list[CheckResult]:
+    def _with_progress(text: str, checks: Iterable[CheckResult]) -> list[CheckResult]:
         with progress(text):
-            return list(findings)
+            return list(checks)
 
 
-def _right(known: Profiles) -> list[Profile]:
-    found = []
+def _valid_profiles(known: Profiles) -> list[Profile]:
+    valid = []
     for name in known:
         try:
-            found.append(known[name])
+            valid.append(known[name])
         except ConfigurationError:
             # Reported by the check of the profiles.
             continue
-    return found
+    return valid

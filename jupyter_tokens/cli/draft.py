@@ -15,7 +15,7 @@ from ..config.secrets import SecretRef
 from ..errors import ParameterError
 from ..providers.base import Provider
 from ..providers.fields import Field, Program, Reference, SettingProblem, SignIn
-from .terminal import ask, ask_hidden, say, table
+from .terminal import echo, prompt, prompt_hidden, table
 
 __all__ = ["Draft"]
 
@@ -90,38 +90,38 @@ class Draft:
         params = {"params": self.params} if self.params else {}
         return {"provider": self.kind.id, **self.settings, **params}
 
-    def ask_settings(self) -> None:
+    def prompt_settings(self) -> None:
         """Ask for settings until none is missing or wrong.
 
         Raises `ParameterError` if a setting that was given on the command line is wrong.
         """
         while (problem := self.problem()) is not None:
             if problem.sign_in:
-                self._ask_sign_in(problem.sign_in)
+                self._prompt_sign_in(problem.sign_in)
             elif problem.missing:
                 others = problem.alternatives
-                if not any(self._ask_setting(key, others) for key in [problem.key, *others]):
-                    say(f"{problem.key} {problem.problem}. Press Ctrl-C to stop; nothing is changed.")
+                if not any(self._prompt_setting(key, others) for key in [problem.key, *others]):
+                    echo(f"{problem.key} {problem.problem}. Press Ctrl-C to stop; nothing is changed.")
             elif problem.key in self.answered:
-                say(f"{problem.key} {problem.problem}.")
+                echo(f"{problem.key} {problem.problem}.")
                 del self.settings[problem.key]
-                self._ask_setting(problem.key, ())
+                self._prompt_setting(problem.key, ())
             else:
                 raise ParameterError(f"{problem.key} {problem.problem}.")
 
-    def ask_params(self) -> None:
+    def prompt_params(self) -> None:
         """Ask for the required parameters and the environment variable; both may be left out."""
         for key, param in self.kind.params.items():
             while param.required and key not in self.params:
-                answer = ask(f"{key} - {param.help.rstrip('.')} (Enter: give it in each call)")
+                answer = prompt(f"{key} - {param.help.rstrip('.')} (Enter: give it in each call)")
                 if not answer:
                     break
                 try:
                     self.param(key, answer)
                 except ParameterError as error:
-                    say(error.message)
+                    echo(error.message)
         if "env" not in self.settings:
-            answer = _ask(_question("env", COMMON["env"], " (Enter: none)"), "env", COMMON["env"])
+            answer = _prompt_valid(_question("env", COMMON["env"], " (Enter: none)"), "env", COMMON["env"])
             if answer:
                 self.settings["env"] = answer
 
@@ -130,12 +130,12 @@ class Draft:
         """The secret settings that are still to be asked for."""
         return [key for key, text in self.settings.items() if text == _LATER]
 
-    def ask_secrets(self, store: str) -> dict[str, Any]:
+    def prompt_secrets(self, store: str) -> dict[str, Any]:
         """Ask for the secrets, without echo; return them for `config.editing.put`. `store` is "keyring" or "file"."""
         stored = {}
         for key in self.pending:
-            while (secret := ask_hidden(_question(key, self.kind.settings()[key]))) is None:
-                say(f"{key} is needed. Press Ctrl-C to stop; nothing is changed.")
+            while (secret := prompt_hidden(_question(key, self.kind.settings()[key]))) is None:
+                echo(f"{key} is needed. Press Ctrl-C to stop; nothing is changed.")
             stored[key] = {"value": secret.reveal(), "store": store}
         return stored
 
@@ -148,24 +148,24 @@ class Draft:
             return problem
         return None
 
-    def _ask_sign_in(self, ways: Sequence[SignIn]) -> None:
-        say(table([[way.id, way.label] for way in ways]).rstrip())
+    def _prompt_sign_in(self, ways: Sequence[SignIn]) -> None:
+        echo(table([[way.id, way.label] for way in ways]).rstrip())
         known = {way.id: way for way in ways}
-        while (way := known.get(ask("How to sign in"))) is None:
-            say(f"Choose one of {', '.join(known)}.")
+        while (way := known.get(prompt("How to sign in"))) is None:
+            echo(f"Choose one of {', '.join(known)}.")
         if way.chosen_by:
             key, value = way.chosen_by
             self.settings[key] = value
         else:
-            while not self._ask_setting(way.first, ()):
-                say(f"{way.first} is needed. Press Ctrl-C to stop; nothing is changed.")
+            while not self._prompt_setting(way.first, ()):
+                echo(f"{way.first} is needed. Press Ctrl-C to stop; nothing is changed.")
 
-    def _ask_setting(self, key: str, others: Sequence[str]) -> bool:
+    def _prompt_setting(self, key: str, others: Sequence[str]) -> bool:
         setting = self.kind.settings()[key]
         if setting.secret:
             answer = _LATER
         else:
-            answer = _ask(_question(key, setting, " (Enter: another way)" if others else ""), key, setting)
+            answer = _prompt_valid(_question(key, setting, " (Enter: another way)" if others else ""), key, setting)
             self.answered.add(key)
         if answer:
             self.settings[key] = answer
@@ -177,13 +177,13 @@ def _question(key: str, setting: Field, more: str = "") -> str:
     return f"{setting.label} [{key}] - {setting.help.rstrip('.')}{example}{more}"
 
 
-def _ask(question: str, key: str, setting: Field) -> str:
+def _prompt_valid(question: str, key: str, setting: Field) -> str:
     """Ask until the answer is valid; return it, or "" for none."""
-    while answer := ask(question):
+    while answer := prompt(question):
         try:
             setting.check(key, answer)
         except SettingProblem as wrong:
-            say(f"{key} {wrong.problem}.")
+            echo(f"{key} {wrong.problem}.")
         else:
             break
     return answer

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from traitlets import Bool, Enum
 
 from ..errors import ConfigurationError, ParameterError, TokenError
-from ..protocol.messages import Env, value_of, variables_of
-from ..sdks import EXEC_VERSIONS, GOOGLE_TYPES, PROGRAMS, Asked, google_failure
+from ..protocol.messages import Env, env_variables, token_value
+from ..sdks import EXEC_VERSIONS, GOOGLE_TYPES, PROGRAMS, SdkRequest, google_failure
 from ..sources.local import LocalSource
 from ..token import Secret
 from .command import Action
@@ -78,7 +78,7 @@ class GetApp(Action):
     def _print(self) -> int:
         name, *written = self.extra_args
         # Before the fetch: if kubectl or Google requests something unsupported, no token is fetched.
-        asked = self._asked()
+        request = self._sdk_request()
         with closing(LocalSource()) as source:
             profile = source.profiles()[name]
             if self.form == "env" and profile.env is None:
@@ -91,20 +91,20 @@ class GetApp(Action):
                 token = source.get(key, refresh=self.refresh)
         # The formats git, docker and keyring include a user name: use the one in the profile's first host, if any.
         user = "".join(profile.hosts[:1]).rpartition("@")[0]
-        asked = asked._replace(user=user or asked.user)
+        request = request._replace(user=user or request.user)
         program = PROGRAMS.get(self.form)
-        sys.stdout.write(program(token, asked) if program else _printed(token, self.form, profile.env) + "\n")
+        sys.stdout.write(program(token, request) if program else _format(token, self.form, profile.env) + "\n")
         return 0
 
-    def _asked(self) -> Asked:
-        asked = Asked(now=time.time())
+    def _sdk_request(self) -> SdkRequest:
+        request = SdkRequest(now=time.time())
         if self.form == "exec-credential":
-            return asked._replace(version=_exec_version())
+            return request._replace(version=_exec_version())
         if self.form == _GOOGLE:
-            return asked._replace(token_type=_google_type())
+            return request._replace(token_type=_google_type())
         if self.form == "docker" and not is_interactive():
-            return asked._replace(server=sys.stdin.readline().strip())
-        return asked
+            return request._replace(server=sys.stdin.readline().strip())
+        return request
 
 
 class ValuesApp(Action):
@@ -132,11 +132,11 @@ class ValuesApp(Action):
                 sys.stdout.write("".join(f"{param}\n" for param in provider.lists))
                 return 0
             with progress(f"asking {provider.title}"):
-                found = source.list_values(name, rest[0], dict(map(param, rest[1:])))
+                listed = source.list_values(name, rest[0], dict(map(param, rest[1:])))
         if self.as_json:
-            write_json([one._asdict() for one in found])
-        elif found:
-            sys.stdout.write(table([[one.id, one.label] for one in found]))
+            write_json([each._asdict() for each in listed])
+        elif listed:
+            sys.stdout.write(table([[each.id, each.label] for each in listed]))
         return 0
 
 
@@ -154,8 +154,8 @@ def _exec_version() -> str:
     if not info:
         return EXEC_VERSIONS[0]
     try:
-        asked = json.loads(info)
-        version = asked["apiVersion"] if asked["kind"] == "ExecCredential" else None
+        request = json.loads(info)
+        version = request["apiVersion"] if request["kind"] == "ExecCredential" else None
     except (ValueError, KeyError, TypeError, RecursionError):
         version = None
     if version not in EXEC_VERSIONS:
@@ -168,28 +168,28 @@ def _exec_version() -> str:
 
 def _google_type() -> str:
     """Return the type of token that google-auth requests, by default a JWT. Raises `ParameterError`."""
-    asked = os.environ.get("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE") or GOOGLE_TYPES[0]
-    if asked not in GOOGLE_TYPES:
+    request = os.environ.get("GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE") or GOOGLE_TYPES[0]
+    if request not in GOOGLE_TYPES:
         raise ParameterError(
             "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE requests a type of token that is not supported.",
             hint=f"Set subject_token_type in the credential configuration to one of {', '.join(GOOGLE_TYPES)}.",
         )
-    return asked
+    return request
 
 
-def _printed(token: Token, form: str, env: Env) -> str:
+def _format(token: Token, form: str, env: Env) -> str:
     if form == "json":
-        return json.dumps(_told(token), default=_plain)
+        return json.dumps(_to_json(token), default=_plain)
     if form == "env":
-        values = [(variable, token.reveal(field)) for field, variable in variables_of(env).items()]
-        return "\n".join(f"export {variable}='{_quoted(value)}'" for variable, value in values)
+        values = [(variable, token.reveal(field)) for field, variable in env_variables(env).items()]
+        return "\n".join(f"export {variable}='{_sh_quote(value)}'" for variable, value in values)
     value = token.reveal()
     if form == "header":
         return "\n".join(f"{name}: {text}" for name, text in token.headers().items())
     return value
 
 
-def _quoted(value: str) -> str:
+def _sh_quote(value: str) -> str:
     """Write a value as sh reads it between single quotes."""
     return value.replace("'", "'\\''")
 
@@ -199,12 +199,12 @@ def _plain(value: Any) -> str:
     return value.reveal() if isinstance(value, Secret) else str(value)
 
 
-def _told(token: Token) -> dict[str, Any]:
+def _to_json(token: Token) -> dict[str, Any]:
     """Return what `%gettoken --file PATH --format json` writes, and also the token's metadata with its secrets."""
     return {
         "profile": token.profile,
         "provider": token.provider,
-        "token": value_of(token),
+        "token": token_value(token),
         # A token with several values signs requests and has no headers.
         "headers": token.headers() if token.has_value and not token.fields else {},
         "obtained_at": token.obtained_at.isoformat(),

@@ -26,7 +26,7 @@ from ..transport import Transport
 from .command import Action
 from .completion import profile_names
 from .get import param
-from .terminal import say, table, write_json
+from .terminal import echo, table, write_json
 
 __all__ = ["HandleApp", "HandlesApp"]
 
@@ -34,10 +34,10 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SECONDS = 60.0
 
 
-class _Asking(Action):
+class _ServerAction(Action):
     server = Unicode(help="URL of the Jupyter server, if several are running.").tag(alias="server")
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
+    def request(self, method: str, path: str, body: object = None) -> Any:
         """Send a request to the server; return the JSON of its answer. Raises `TokenError`."""
         url, token, cert = _server(self.server)
         headers = {"Authorization": f"token {token}"} if token else {}
@@ -92,8 +92,8 @@ def _server(wanted: str) -> tuple[str, str, str | None]:
 
     running = {server["url"].rstrip("/"): server["token"] for server in list_running_servers()}
     # In a terminal of a server, use that server.
-    here = os.environ.get(URL_VARIABLE, "").removesuffix("/jupyter-tokens").rstrip("/")
-    url = wanted.rstrip("/") or here
+    local_url = os.environ.get(URL_VARIABLE, "").removesuffix("/jupyter-tokens").rstrip("/")
+    url = wanted.rstrip("/") or local_url
     if not url and len(running) == 1:
         [url] = running
     if not url:
@@ -105,18 +105,18 @@ def _server(wanted: str) -> tuple[str, str, str | None]:
             hint="Start one. Your own processes on this machine need no handle: they use your configuration.",
         )
     # Under a hub, the running server's file contains no valid token.
-    given = os.environ.get("JUPYTER_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN")
-    tokens = {_spelt(known): token for known, token in running.items()}
-    cert = os.environ.get(CERT_VARIABLE) if _spelt(url) == _spelt(here) else None
-    return url, given or tokens.get(_spelt(url), ""), cert
+    env_token = os.environ.get("JUPYTER_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN")
+    tokens = {_normalise_url(known): token for known, token in running.items()}
+    cert = os.environ.get(CERT_VARIABLE) if _normalise_url(url) == _normalise_url(local_url) else None
+    return url, env_token or tokens.get(_normalise_url(url), ""), cert
 
 
-def _spelt(url: str) -> str:
+def _normalise_url(url: str) -> str:
     """Spell a URL as in the files of running servers (jpserver-*.json): localhost instead of 127.0.0.1."""
     return url.replace("//127.0.0.1", "//localhost")
 
 
-class HandleApp(_Asking):
+class HandleApp(_ServerAction):
     """Write a handle to a file."""
 
     name = "jupyter-tokens-handle"
@@ -145,14 +145,14 @@ class HandleApp(_Asking):
         _check(path)
         handle = Handle.new(name, dict(map(param, written)))
         body = {"id": handle.id, "key": handle.key.hex(), "profile": name, "params": dict(handle.params)}
-        answer = self.ask("POST", "handles", {**body, "lease": lease})
+        answer = self.request("POST", "handles", {**body, "lease": lease})
         handle = replace(handle, url=answer["url"], certificate=answer["certificate"])
         try:
             replace_file(path, handle.to_json().encode())
         except OSError as error:
-            self.ask("DELETE", f"handles/{handle.id}")
+            self.request("DELETE", f"handles/{handle.id}")
             self.fail(2, f"{path} cannot be written: {error.strerror}")
-        say(f"The handle {handle.id} for {name} is in {path}, and valid until {answer['lease_ends_at']}.")
+        echo(f"The handle {handle.id} for {name} is in {path}, and valid until {answer['lease_ends_at']}.")
         return 0
 
 
@@ -176,7 +176,7 @@ def _check(path: Path) -> None:
             ) from None
 
 
-class HandlesApp(_Asking):
+class HandlesApp(_ServerAction):
     """List handles or revoke one."""
 
     name = "jupyter-tokens-handles"
@@ -191,19 +191,19 @@ class HandlesApp(_Asking):
             case []:
                 self._list()
             case ["revoke", handle_id] if re.fullmatch(r"[0-9a-f]{32}", handle_id):
-                self.ask("DELETE", f"handles/{handle_id}")
-                say(f"The handle {handle_id} is revoked.")
+                self.request("DELETE", f"handles/{handle_id}")
+                echo(f"The handle {handle_id} is revoked.")
             case _:
                 self.fail(2, "takes either no arguments or revoke ID, where ID has 32 hexadecimal digits; see --help")
         return 0
 
     def _list(self) -> None:
-        handles = self.ask("GET", "handles")["handles"]
+        handles = self.request("GET", "handles")["handles"]
         if self.as_json:
             write_json({"handles": handles})
             return
         if not handles:
-            say("No handle is in use.")
+            echo("No handle is in use.")
             return
         rows = [
             (each["id"], each["profile"], each["owner"], each["lease_ends_at"], str(each["uses"])) for each in handles

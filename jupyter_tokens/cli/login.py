@@ -12,12 +12,12 @@ from traitlets import Bool
 
 from ..clock import utc
 from ..errors import LoginNeeded
-from ..providers.login import needed
+from ..providers.login import login_needed
 from ..sources.local import LocalSource
 from ..sources.loopback import Loopback
 from .command import Action
 from .completion import profile_names
-from .terminal import one_line, say, write_json
+from .terminal import echo, one_line, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ __all__ = ["LoginApp", "LogoutApp", "WhoamiApp"]
 _SESSION = "this terminal"
 
 
-class _OfProfile(Action):
+class _ProfileAction(Action):
     """An action on the login of one profile."""
 
     completer = staticmethod(profile_names)
@@ -45,7 +45,7 @@ class _OfProfile(Action):
         raise NotImplementedError
 
 
-class LoginApp(_OfProfile):
+class LoginApp(_ProfileAction):
     """Log in with a browser on this machine, or on any other device."""
 
     name = "jupyter-tokens-login"
@@ -59,31 +59,31 @@ class LoginApp(_OfProfile):
     device = Bool(default_value=False, help="Log in with a browser on another device.").tag(flag="device")
 
     def act(self, name: str, source: LocalSource) -> int:
-        if self.device or source.logins.is_for_device(name):
+        if self.device or source.logins.uses_device_flow(name):
             who = source.log_in(name, _show)["who"]
         else:
-            who = _by_browser(name, source.logins).who
-        say(f"Logged in to {name}{f' as {one_line(who)}' if who else ''}.")
+            who = _log_in_with_browser(name, source.logins).who
+        echo(f"Logged in to {name}{f' as {one_line(who)}' if who else ''}.")
         return 0
 
 
-def _by_browser(name: str, logins: Logins) -> Attempt:
+def _log_in_with_browser(name: str, logins: Logins) -> Attempt:
 
     with Loopback() as loopback:
-        attempt = logins.begin(name, session=_SESSION, redirect_uri=loopback.redirect_uri)
+        attempt = logins.start(name, session=_SESSION, redirect_uri=loopback.redirect_uri)
         assert attempt.url is not None
-        loopback.lead(attempt.url, lambda answer: logins.finish(answer, session=_SESSION))
-        say(f"Log in with the browser on this machine: {loopback.start.reveal()}")
+        loopback.redirect_to(attempt.url, lambda answer: logins.finish(answer, session=_SESSION))
+        echo(f"Log in with the browser on this machine: {loopback.start.reveal()}")
         if not webbrowser.open(loopback.start.reveal()):
-            say(f"No browser could be opened. On a machine without one: jupyter tokens login {name} --device")
+            echo(f"No browser could be opened. On a machine without one: jupyter tokens login {name} --device")
         return loopback.wait(attempt.seconds)
 
 
 def _show(login: Mapping[str, Any]) -> None:
-    say(f"Open {one_line(login['verification_uri'])} in any browser, and type the code {login['user_code']}")
+    echo(f"Open {one_line(login['verification_uri'])} in any browser, and type the code {login['user_code']}")
 
 
-class LogoutApp(_OfProfile):
+class LogoutApp(_ProfileAction):
     """Remove the stored login, and revoke it on the server if the server supports that."""
 
     name = "jupyter-tokens-logout"
@@ -95,15 +95,15 @@ class LogoutApp(_OfProfile):
     def act(self, name: str, source: LocalSource) -> int:
         revoked = source.logout(name)
         if revoked is None:
-            say(f"Nobody was logged in to {name}.")
+            echo(f"Nobody was logged in to {name}.")
         elif revoked:
-            say(f"Logged out of {name}; the server has revoked the login.")
+            echo(f"Logged out of {name}; the server has revoked the login.")
         else:
-            say(f"Logged out of {name}. The login could not be revoked on the server.")
+            echo(f"Logged out of {name}. The login could not be revoked on the server.")
         return 0
 
 
-class WhoamiApp(_OfProfile):
+class WhoamiApp(_ProfileAction):
     """Print the stored login, without a request to a server."""
 
     name = "jupyter-tokens-whoami"
@@ -114,12 +114,12 @@ class WhoamiApp(_OfProfile):
     as_json = Bool(default_value=False, help="Print one JSON object instead of a line.").tag(flag="json")
 
     def act(self, name: str, source: LocalSource) -> int:
-        login = source.logins.who(name)
+        login = source.logins.get(name)
         if login is None:
-            raise needed(name)
+            raise login_needed(name)
         ends = login.expires_at
         if ends is not None and utc(ends) <= datetime.now(UTC):
-            raise LoginNeeded("The login has ended.", hint=needed(name).hint, profile=name)
+            raise LoginNeeded("The login has ended.", hint=login_needed(name).hint, profile=name)
         facts = {
             "profile": name,
             "who": login.who or None,

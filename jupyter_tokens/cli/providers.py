@@ -12,7 +12,7 @@ from .._util.hints import closest
 from ..providers.catalogue import provider_class, provider_ids
 from .command import Action
 from .completion import provider_names
-from .terminal import coloured, say, table, write_json
+from .terminal import coloured, echo, table, write_json
 
 if TYPE_CHECKING:
     from ..providers.base import Provider
@@ -50,7 +50,7 @@ def loaded(ids: list[str]) -> Iterator[type[Provider]]:
             yield provider_class(provider_id)
         except Exception as error:
             # A provider of another package must not keep the others from being listed.
-            say(f"The provider {provider_id} cannot be loaded ({type(error).__name__}).")
+            echo(f"The provider {provider_id} cannot be loaded ({type(error).__name__}).")
 
 
 def _entry(provider: type[Provider]) -> dict[str, Any]:
@@ -63,16 +63,16 @@ def _entry(provider: type[Provider]) -> dict[str, Any]:
 
 
 def _text(provider: type[Provider]) -> str:
-    settings = [(f"  {name}", _told(schema)) for name, schema in provider.schema()["settings"].items()]
+    settings = [(f"  {name}", _describe(schema)) for name, schema in provider.schema()["settings"].items()]
     known = provider.schema()["params"]
     params = [
-        (f"  {name}=", _told(schema) + (" Required." if name in known["required"] else ""))
+        (f"  {name}=", _describe(schema) + (" Required." if name in known["required"] else ""))
         for name, schema in known["properties"].items()
     ]
     parts = [f"{coloured(provider.id, 'bold')}  {provider.title}\n", "Settings:\n", table(settings)]
     return "".join([*parts, "Parameters:\n", table(params)] if params else [*parts, "No parameters.\n"])
 
 
-def _told(schema: dict[str, Any]) -> str:
+def _describe(schema: dict[str, Any]) -> str:
     choices = ", ".join(choice for choice in schema.get("enum", ()) if choice)
     return f"{schema['description']}{f' [{choices}]' if choices else ''}{' Secret.' if 'writeOnly' in schema else ''}"

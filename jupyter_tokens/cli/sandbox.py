@@ -14,7 +14,7 @@ from traitlets import Bool, Float, Integer, Unicode
 
 from ..sandbox import Accounts, Sandbox, running
 from .command import Action
-from .terminal import POLL_SECONDS, noted_signals, write_json
+from .terminal import POLL_SECONDS, record_signals, write_json
 
 __all__ = ["SandboxApp"]
 
@@ -56,13 +56,13 @@ class SandboxApp(Action):
         sandbox = Sandbox(accounts, clock=clock, life=self.life, reuse=self.reuse, lock_after=self.lock_after)
         try:
             with (
-                noted_signals([signal.SIGINT, signal.SIGTERM]) as endings,
+                record_signals([signal.SIGINT, signal.SIGTERM]) as signals,
                 running(sandbox, port=self.port),
                 tempfile.TemporaryDirectory(prefix="jupyter-tokens-sandbox-") as secrets,
             ):
                 profiles = {**sandbox.profiles(secrets), **sandbox.neighbours(secrets)}
                 write_json({"url": sandbox.url, "profiles": profiles})
-                while not endings:
+                while not signals:
                     time.sleep(POLL_SECONDS)
         except OSError as error:
             self.fail(1, f"cannot serve on port {self.port}: {error.strerror or error}; choose another with --port")

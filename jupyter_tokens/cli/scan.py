@@ -9,14 +9,14 @@ from traitlets import Bool
 
 from ..config.files import load_profiles
 from ..errors import TokenError
-from ..scan.files import NotReadable, Scanned, notebooks_in, scan_file
+from ..scan.files import NotReadable, ScanResult, find_notebooks, scan_file
 from ..scan.values import Known
 from .command import Action
-from .terminal import say, write_json
+from .terminal import echo, write_json
 
 __all__ = ["ScanApp"]
 
-_MOST_SKIPPED = 5
+_MAX_SKIPPED = 5
 
 
 class ScanApp(Action):
@@ -54,11 +54,11 @@ class ScanApp(Action):
 
     def run(self) -> int:
         known = Known(self._secrets() if self.profiles else {})
-        scanned: dict[str, Scanned] = {}
+        scanned: dict[str, ScanResult] = {}
         unreadable: dict[str, str] = {}
         left_out: dict[str, None] = {}
         given = [Path(path) for path in self.extra_args or ["."]]
-        for path in notebooks_in(given, lambda path: left_out.setdefault(str(path))):
+        for path in find_notebooks(given, lambda path: left_out.setdefault(str(path))):
             if str(path) in scanned:
                 # Given twice, for example with its folder: after --fix, a second scan would find nothing.
                 continue
@@ -78,40 +78,40 @@ class ScanApp(Action):
             sys.stdout.write(f"No tokens found in {len(scanned)} notebook{'' if len(scanned) == 1 else 's'}.\n")
         return 2 if unreadable else 1 if found else 0
 
-    def _report_problems(self, scanned: dict[str, Scanned], unreadable: dict[str, str], skipped: list[str]) -> None:
+    def _report_problems(self, scanned: dict[str, ScanResult], unreadable: dict[str, str], skipped: list[str]) -> None:
         for name, message in unreadable.items():
             as_text = "; searched as text" if name in scanned else ""
-            say(f"{self.name}: {name} {message}{as_text}")
+            echo(f"{self.name}: {name} {message}{as_text}")
         for name, result in scanned.items():
             if result.old:
-                say(
+                echo(
                     f"{self.name}: {name} {result.old}: searched as text, and --fix changes only format 4; "
                     "convert it: jupyter nbconvert --to notebook --inplace"
                 )
         if skipped:
-            more = f" and {len(skipped) - _MOST_SKIPPED} more" if skipped[_MOST_SKIPPED:] else ""
-            say(f"{self.name}: not scanned, unless given as an argument: {', '.join(skipped[:_MOST_SKIPPED])}{more}")
+            more = f" and {len(skipped) - _MAX_SKIPPED} more" if skipped[_MAX_SKIPPED:] else ""
+            echo(f"{self.name}: not scanned, unless given as an argument: {', '.join(skipped[:_MAX_SKIPPED])}{more}")
 
-    def _report_findings(self, scanned: dict[str, Scanned]) -> None:
+    def _report_findings(self, scanned: dict[str, ScanResult]) -> None:
         for name, result in scanned.items():
             for finding in result.findings:
                 done = ", redacted" if result.changed and finding.place.may_change else ""
                 sys.stdout.write(f"{name}:{finding}{done}\n")
         found = [result for result in scanned.values() if result.findings]
         changed = sum(result.changed for result in found)
-        left = sum(len(result.left) for result in found)
-        says = [f"{sum(len(result.findings) for result in found)} found in {len(found)} of {len(scanned)} notebooks"]
+        remaining = sum(len(result.remaining) for result in found)
+        summary = [f"{sum(len(result.findings) for result in found)} found in {len(found)} of {len(scanned)} notebooks"]
         if changed:
-            says.append(f"notebooks redacted: {changed}; if one is open, reload it before you save it again")
-        if left:
-            clean = any(finding.place.may_change for result in found for finding in result.left)
-            says.append(
+            summary.append(f"notebooks redacted: {changed}; if one is open, reload it before you save it again")
+        if remaining:
+            clean = any(finding.place.may_change for result in found for finding in result.remaining)
+            summary.append(
                 "--fix redacts outputs and widget state"
                 if clean
                 else "--fix redacts only outputs and widget state: remove values in other places by hand"
             )
-        says.append("a value that was shared or committed must be revoked")
-        say(f"{self.name}: {'; '.join(says)}")
+        summary.append("a value that was shared or committed must be revoked")
+        echo(f"{self.name}: {'; '.join(summary)}")
 
     def _secrets(self) -> dict[str, str]:
         secrets: dict[str, str] = {}
@@ -122,13 +122,13 @@ class ScanApp(Action):
                 resolved = profiles[name].secrets()
             except TokenError as error:
                 # If a profile is invalid, or its secret is not available here, continue with the others.
-                say(f"{self.name}: --profiles: {name}: {error}")
+                echo(f"{self.name}: --profiles: {name}: {error}")
                 continue
             secrets.update({secret.reveal(): f"{key} of profile {name}" for key, secret in resolved.items()})
         return secrets
 
 
-def _report(scanned: dict[str, Scanned], unreadable: dict[str, str], skipped: list[str]) -> dict[str, object]:
+def _report(scanned: dict[str, ScanResult], unreadable: dict[str, str], skipped: list[str]) -> dict[str, object]:
     return {
         "findings": [
             {

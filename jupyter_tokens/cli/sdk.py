@@ -24,8 +24,8 @@ from ..errors import ConfigurationError, ParameterError
 from ..sdks import DEFAULT_USER, EXEC_VERSIONS, GOOGLE_TYPES, SDKS, Address
 from .command import Action
 from .completion import profile_names
-from .credential_helpers import host_of
-from .terminal import say
+from .credential_helpers import parse_host
+from .terminal import echo
 
 __all__ = ["SdkApp"]
 
@@ -89,8 +89,8 @@ def _azure(profile: Profile, _: str) -> _Configuration:
 
 
 def _docker(profile: Profile, host: str) -> _Configuration:
-    hosts = [host_of(host)] if host else [host_of(written) for written in profile.hosts]
-    left = [host for host in hosts if profile.user_at(host) is None]
+    hosts = [parse_host(host)] if host else [parse_host(written) for written in profile.hosts]
+    left = [host for host in hosts if profile.username_for(host) is None]
     if left or not hosts:
         raise _no_hosts(profile, *left[:1])
     return _Configuration(
@@ -147,7 +147,7 @@ def _kubectl(profile: Profile, _: str) -> _Configuration:
 def _keyring(profile: Profile, host: str) -> _Configuration:
     urls = _urls(profile, host)
     known = "|".join(f"{shlex.quote(url)}|{shlex.quote(url)}/*" for url in urls)
-    user = shlex.quote(profile.user_at(host_of(urls[0])) or DEFAULT_USER)
+    user = shlex.quote(profile.username_for(parse_host(urls[0])) or DEFAULT_USER)
     text = _script(
         "# Prints the token for these addresses only. pip also asks for a host without a scheme, which may mean http.",
         "options=$*",
@@ -231,7 +231,7 @@ class SdkApp(Action):
         configuration = TOOLS[tool](load_profiles()[name], *target or [""])
         sys.stdout.write(configuration.text)
         sys.stdout.flush()
-        say(configuration.note)
+        echo(configuration.note)
         return 0
 
 
@@ -244,7 +244,7 @@ def _urls(profile: Profile, given: str) -> list[str]:
 
 
 def _url(written: str) -> str:
-    host = host_of(written)
+    host = parse_host(written)
     scheme = urlsplit(written).scheme if "://" in written else "http" if is_loopback(f"//{host}") else "https"
     url = f"{scheme}://{host}"
     if not _HOST.fullmatch(host) or not (scheme == "https" or (scheme == "http" and is_loopback(url))):

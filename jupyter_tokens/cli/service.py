@@ -53,7 +53,7 @@ class ServiceApp(Action):
             self.fail(2, "--socket must be an absolute path")
         try:
             from ..service.app import TokenService  # noqa: PLC0415 (an extra)
-            from ..service.serving import Place, serve  # noqa: PLC0415
+            from ..service.serving import BindAddress, serve  # noqa: PLC0415
         except ImportError:
             raise ConfigurationError(
                 "The service needs the package jupyterhub.", hint="Install it: pip install 'jupyter-tokens[hub]'"
@@ -61,11 +61,11 @@ class ServiceApp(Action):
         self._log_to_stderr()
         service = TokenService.configured()
         prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or "/services/jupyter-tokens"
-        place = Place(*self._address(), self.socket, prefix.rstrip("/") + "/")
+        address = BindAddress(*self._address(), self.socket, prefix.rstrip("/") + "/")
         try:
-            asyncio.run(serve(service, place, managed=self.managed, ready=lambda urls: write_json({"urls": urls})))
+            asyncio.run(serve(service, address, managed=self.managed, ready=lambda urls: write_json({"urls": urls})))
         except OSError as error:
-            where = self.socket if place.port is None else f"{place.ip}:{place.port}"
+            where = self.socket if address.port is None else f"{address.ip}:{address.port}"
             self.fail(1, f"cannot serve on {where}: {one_line(error.strerror or str(error))}")
         return 0
 
@@ -74,11 +74,11 @@ class ServiceApp(Action):
 
         The port is None if only a unix socket is served.
         """
-        told = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", ""))
+        hub_url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", ""))
         if self.port is not None:
             return self.ip, self.port
-        if told.port is not None:
-            return told.hostname or self.ip, told.port
+        if hub_url.port is not None:
+            return hub_url.hostname or self.ip, hub_url.port
         return self.ip, None if self.socket else _PORT
 
     def _log_to_stderr(self) -> None:

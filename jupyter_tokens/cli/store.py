@@ -10,7 +10,7 @@ from traitlets import Bool
 from ..errors import ConfigurationError
 from ..sources.stores import StoreUnavailable, TokenStore
 from .command import Action
-from .terminal import coloured, say, table, write_json
+from .terminal import coloured, echo, table, write_json
 
 if TYPE_CHECKING:
     from ..sources.stores import Store
@@ -46,7 +46,7 @@ class StoreApp(Action):
             if self.extra_args[0] == "show":
                 self._show(store)
             elif self.extra_args[0] == "clear":
-                say(f"Entries removed: {store.clear()}.")
+                echo(f"Entries removed: {store.clear()}.")
             else:
                 self._rekey(settings)
         except StoreUnavailable as problem:
@@ -61,11 +61,11 @@ class StoreApp(Action):
         slots = store.slots()
         if self.as_json:
             facts = [{"name": slot.name, "age": slot.age, "expires_in": slot.left, "size": slot.size} for slot in slots]
-            write_json({"store": store.place, "slots": facts})
+            write_json({"store": store.location, "slots": facts})
             return
-        say(f"Store: {store.place}")
+        echo(f"Store: {store.location}")
         if not slots:
-            say("It is empty.")
+            echo("It is empty.")
             return
         heads = [coloured(head, "bold") for head in ("slot", "age", "left", "size")]
         rows = [(slot.name, f"{slot.age:.0f} s", f"{slot.left:.0f} s", f"{slot.size} bytes") for slot in slots]
@@ -73,4 +73,4 @@ class StoreApp(Action):
 
     @staticmethod
     def _rekey(settings: TokenStore) -> None:
-        say(f"New entries are encrypted with the first key in {settings.rekey()}. Older keys can still decrypt.")
+        echo(f"New entries are encrypted with the first key in {settings.rekey()}. Older keys can still decrypt.")

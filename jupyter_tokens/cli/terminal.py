@@ -18,15 +18,15 @@ from ..token import Secret
 
 __all__ = [
     "POLL_SECONDS",
-    "ask",
-    "ask_hidden",
     "coloured",
     "confirm",
+    "echo",
     "is_interactive",
-    "noted_signals",
     "one_line",
     "progress",
-    "say",
+    "prompt",
+    "prompt_hidden",
+    "record_signals",
     "table",
     "write_json",
 ]
@@ -42,7 +42,7 @@ def one_line(text: str) -> str:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """Print a line on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
@@ -54,17 +54,17 @@ def write_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def ask(question: str) -> str:
+def prompt(question: str) -> str:
     """Ask a question; return the answer, stripped. Raises `ParameterError` at the end of the input."""
     sys.stderr.write(question + ": ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer:
-        raise _ended()
+        raise _end_of_input()
     return answer.strip()
 
 
-def ask_hidden(question: str) -> Secret | None:
+def prompt_hidden(question: str) -> Secret | None:
     """Ask for a secret, without echo; return None for an empty answer.
 
     Raises `ParameterError` if echo cannot be switched off, or at the end of the input.
@@ -73,20 +73,20 @@ def ask_hidden(question: str) -> Secret | None:
         with warnings.catch_warnings():
             # Without this, getpass would only warn, and then show what is typed.
             warnings.simplefilter("error", getpass.GetPassWarning)
-            typed = getpass.getpass(question + " (hidden): ")
+            secret = getpass.getpass(question + " (hidden): ")
     except EOFError:
-        raise _ended() from None
+        raise _end_of_input() from None
     except getpass.GetPassWarning:
         raise ParameterError(
             "This terminal cannot hide what is typed; nothing was changed.",
             hint="With `add`, use --from-env or --from-file. With `set-secret`, send the secret through a pipe.",
         ) from None
-    return Secret(typed) if typed else None
+    return Secret(secret) if secret else None
 
 
 def confirm(question: str) -> bool:
     """Ask a yes/no question; the default is no."""
-    return ask(f"{question} [y/N]").lower() in {"y", "yes"}
+    return prompt(f"{question} [y/N]").lower() in {"y", "yes"}
 
 
 @contextmanager
@@ -105,18 +105,18 @@ def progress(text: str) -> Iterator[None]:
 
 
 POLL_SECONDS = 0.1
-"""Seconds between two looks at the signals of `noted_signals`."""
+"""Seconds between two looks at the signals of `record_signals`."""
 
 
 @contextmanager
-def noted_signals(numbers: Iterable[int]) -> Iterator[list[int]]:
+def record_signals(numbers: Iterable[int]) -> Iterator[list[int]]:
     """Append signals such as Ctrl-C to a list during a `with` block, so that they interrupt nothing."""
-    noted: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: noted.append(number)) for number in numbers}
+    received: list[int] = []
+    previous = {number: signal.signal(number, lambda number, _: received.append(number)) for number in numbers}
     try:
-        yield noted
+        yield received
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
@@ -146,5 +146,5 @@ def _width(cell: str) -> int:
     return len(_COLOUR.sub("", cell))
 
 
-def _ended() -> ParameterError:
+def _end_of_input() -> ParameterError:
     return ParameterError("The input ended before the question was answered; nothing was changed.")

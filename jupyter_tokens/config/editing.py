@@ -24,7 +24,7 @@ from .profiles import COMMON, Profiles, Raw
 
 if TYPE_CHECKING:
     from .profiles import Profile
-    from .secret_store import Deposit
+    from .secret_store import NewSecret
     from .secrets import SecretRef
 
 __all__ = ["Change", "check", "draft", "editable", "path", "put", "remove"]
@@ -68,7 +68,7 @@ def check(name: str, settings: Mapping[str, Any], *, owner: bool = False) -> Non
             "and begin with a letter or digit."
         )
     try:
-        profile = Profiles.of({name: settings})[name]
+        profile = Profiles.from_settings({name: settings})[name]
     except ConfigurationError as error:
         raise ProfileRefused(error.message, hint=error.hint, setting=error.setting) from None
     if not owner:
@@ -163,18 +163,18 @@ def put(
     folder = path().parent
     with _lock:
         config, written = _read(name, profiles)
-        before, described, wanted = _planned(name, settings, written, allow, owner=owner)
+        before, after, new_secrets = _plan(name, settings, written, allow, owner=owner)
         created = name not in written
-        written[name] = described
+        written[name] = after
         try:
-            secret_store.store(wanted, folder)
+            secret_store.store(new_secrets, folder)
             _write(config)
         except ConfigurationError:
             # Report the first error, not an error of the clean-up.
             with suppress(ConfigurationError):
-                secret_store.discard(name, described, before, folder)
+                secret_store.discard(name, after, before, folder)
             raise
-        secret_store.discard(name, before, described, folder)
+        secret_store.discard(name, before, after, folder)
     return created
 
 
@@ -185,19 +185,19 @@ def draft(name: str, settings: Mapping[str, Any], profiles: Profiles, allow: Cha
     """
     with _lock:
         _, written = _read(name, profiles)
-    _, described, wanted = _planned(name, settings, written, allow)
-    sent = dict(wanted)
-    profile = Profiles({name: Raw(described, path())})[name]
+    _, after, new_secrets = _plan(name, settings, written, allow)
+    secret_values = dict(new_secrets)
+    profile = Profiles({name: Raw(after, path())})[name]
     references = {
-        key: replace(reference, kind="literal", target=sent[described[key]].reveal())
-        if described[key] in sent
+        key: replace(reference, kind="literal", target=secret_values[after[key]].reveal())
+        if after[key] in secret_values
         else reference
         for key, reference in profile.references.items()
     }
     return replace(profile, references=references)
 
 
-def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = lambda: None) -> None:
+def remove(name: str, profiles: Profiles, before_removal: Callable[[], object] = lambda: None) -> None:
     """Remove a profile and the secrets that were stored for it. Blocks.
 
     Parameters
@@ -206,7 +206,7 @@ def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = la
         Name of the profile.
     profiles : Profiles
         The current profiles.
-    before_that : callable
+    before_removal : callable
         Called immediately before the removal, after all checks. If it raises, nothing is removed.
 
     Raises
@@ -224,23 +224,23 @@ def remove(name: str, profiles: Profiles, before_that: Callable[[], object] = la
         before = _settings(written, name) or {}
         # If the file cannot be written, this raises an error before the caller logs the person out.
         _write(config)
-        before_that()
+        before_removal()
         del written[name]
         _write(config)
         # Also remove a login that was stored in a file, whatever the provider was.
         secret_store.discard(name, {**before, "login": None}, {}, path().parent)
 
 
-def _planned(
+def _plan(
     name: str, settings: Mapping[str, Any], written: Mapping[str, Any], allow: Change | None, *, owner: bool = False
-) -> tuple[dict[str, Any], dict[str, Any], list[Deposit]]:
+) -> tuple[dict[str, Any], dict[str, Any], list[NewSecret]]:
     """Check a change. Return the settings before the change, the settings after it, and the secrets to store."""
     before = _settings(written, name) or {}
-    described, wanted = secret_store.deposits(name, settings, before)
-    check(name, described, owner=owner)
+    after, new_secrets = secret_store.extract_secrets(name, settings, before)
+    check(name, after, owner=owner)
     if allow is not None:
-        allow(before, described, [reference for reference, _ in wanted])
-    return before, described, wanted
+        allow(before, after, [reference for reference, _ in new_secrets])
+    return before, after, new_secrets
 
 
 def _settings(written: Mapping[str, Any], name: str) -> dict[str, Any] | None:

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIG_NAME",
+    "RawProfiles",
     "TokenProfiles",
-    "Written",
     "config_files",
     "load_mode",
     "load_profiles",
+    "load_raw_profiles",
     "load_settings",
-    "load_written",
     "remove_leftovers",
 ]
 
@@ -63,7 +63,7 @@ class TokenProfiles(Configurable):
     ).tag(config=True)
 
 
-class Written(NamedTuple):
+class RawProfiles(NamedTuple):
     """Unchecked profiles, each with its file, and the errors of files that cannot be read."""
 
     profiles: dict[str, tuple[Any, Path]]
@@ -81,11 +81,11 @@ def config_files(path: Sequence[str | os.PathLike[str]] | None = None) -> list[P
         Folders, in order of decreasing priority; by default Jupyter's configuration path.
     """
     folders = [Path(folder) for folder in (jupyter_config_path() if path is None else path)]
-    candidates = [folder / f"{CONFIG_NAME}.{end}" for folder in reversed(folders) for end in ("json", "py")]
-    return [file for file in candidates if _may_be_there(file)]
+    candidates = [folder / f"{CONFIG_NAME}.{suffix}" for folder in reversed(folders) for suffix in ("json", "py")]
+    return [file for file in candidates if _may_exist(file)]
 
 
-def _may_be_there(file: Path) -> bool:
+def _may_exist(file: Path) -> bool:
     try:
         # Not `is_file`: from Python 3.14 on, it returns False if the folder cannot be searched.
         return stat.S_ISREG(file.stat().st_mode)
@@ -113,7 +113,7 @@ def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
     """
     from .profiles import Profiles, Raw  # noqa: PLC0415 (loads httpx, which `jupyter tokens list` does without)
 
-    written = load_written(files)
+    written = load_raw_profiles(files)
     for problem in written.problems.values():
         # The other files are used even if warnings are errors.
         with suppress(UserWarning):
@@ -122,12 +122,12 @@ def load_profiles(files: Sequence[Path] | None = None) -> Profiles:
     return Profiles(raw, written.problems)
 
 
-def load_written(files: Sequence[Path] | None = None) -> Written:
+def load_raw_profiles(files: Sequence[Path] | None = None) -> RawProfiles:
     """Read the profiles of all files without checking them."""
-    written = Written({}, {})
+    written = RawProfiles({}, {})
     for file in config_files() if files is None else files:
         try:
-            found = _profiles_in(file)
+            found = _read_profiles(file)
         except ConfigurationError as problem:
             _log.debug("%s cannot be read", file)
             written.problems[file] = problem.copy()
@@ -180,7 +180,7 @@ def load_settings(name: str, files: Sequence[Path] | None = None) -> dict[str, A
     return settings
 
 
-def _profiles_in(file: Path) -> Mapping[str, Any]:
+def _read_profiles(file: Path) -> Mapping[str, Any]:
     profiles = _section(file, "TokenProfiles").get("profiles", {})
     if isinstance(profiles, LazyConfigValue):
         # `c.TokenProfiles.profiles.update({…})`, which traitlets keeps until the trait's default is known.

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Found", "found"]
+__all__ = ["FoundCredential", "find_credentials"]
 
 _VARIABLE = re.compile(r"([A-Za-z][A-Za-z0-9_]*?)(_API_KEY|_API_TOKEN|_ACCESS_TOKEN|_TOKEN)", re.ASCII)
-_JUPYTERS = ("JUPYTER", "JPY_")
+_JUPYTER_PREFIXES = ("JUPYTER", "JPY_")
 """Prefixes of Jupyter's own variables, which give access to the server."""
 
 
-class Found(NamedTuple):
+class FoundCredential(NamedTuple):
     """A credential that was found, and a suggested profile that would use it.
 
     Attributes
@@ -34,27 +34,27 @@ class Found(NamedTuple):
     settings: Mapping[str, str]
 
 
-def found(environ: Mapping[str, str] = os.environ) -> list[Found]:
+def find_credentials(environ: Mapping[str, str] = os.environ) -> list[FoundCredential]:
     """Return what was found: variables sorted by name, then existing files of the vendors' own tools."""
     # Unlike Path.home(), this does not raise if there is no home folder.
     home = Path(os.path.expanduser("~"))  # noqa: PTH111
     return [*_variables(environ), *_files(environ, home)]
 
 
-def _variables(environ: Mapping[str, str]) -> Iterator[Found]:
+def _variables(environ: Mapping[str, str]) -> Iterator[FoundCredential]:
     for name in sorted(environ):
         match = _VARIABLE.fullmatch(name)
-        if match and environ[name] and not name.upper().startswith(_JUPYTERS):
+        if match and environ[name] and not name.upper().startswith(_JUPYTER_PREFIXES):
             profile = match[1].lower().replace("_", "-")
-            yield Found(name, profile, {"provider": "static", "token": f"env:{name}", "env": name})
+            yield FoundCredential(name, profile, {"provider": "static", "token": f"env:{name}", "env": name})
 
 
-def _files(environ: Mapping[str, str], home: Path) -> Iterator[Found]:
+def _files(environ: Mapping[str, str], home: Path) -> Iterator[FoundCredential]:
     cache = Path(environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or home / ".cache", "huggingface"))
     hugging_face = Path(environ.get("HF_TOKEN_PATH") or cache / "token")
     if hugging_face.is_file():
         settings = {"provider": "static", "token": f"file:{hugging_face}", "env": "HF_TOKEN"}
-        yield Found(str(hugging_face), "hugging-face", settings)
+        yield FoundCredential(str(hugging_face), "hugging-face", settings)
     openstack = [home / ".config" / "openstack" / "clouds.yaml", Path("/etc/openstack/clouds.yaml")]
     places = (
         ("modelarts", "chain", [home / ".huaweicloud" / "credentials"]),
@@ -64,4 +64,4 @@ def _files(environ: Mapping[str, str], home: Path) -> Iterator[Found]:
     for provider, credentials, files in places:
         for file in files:
             if file.is_file():
-                yield Found(str(file), provider, {"provider": provider, "credentials": credentials})
+                yield FoundCredential(str(file), provider, {"provider": provider, "credentials": credentials})

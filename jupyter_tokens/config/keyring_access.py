@@ -17,7 +17,7 @@ try:
 except ImportError:  # pragma: no cover (Windows)
     termios = None  # type: ignore[assignment]
 
-__all__ = ["KEYRING_SECONDS", "Backend", "KeyringWaits", "ask_keyring", "backend"]
+__all__ = ["KEYRING_SECONDS", "Backend", "KeyringTimeout", "backend", "call_keyring"]
 
 KEYRING_SECONDS = 30.0
 """Default time limit in seconds."""
@@ -60,77 +60,77 @@ def backend() -> Backend:
     return Backend(name, usable, not type(chosen).__name__.startswith(_PLAIN))
 
 
-class KeyringWaits(Exception):
+class KeyringTimeout(Exception):
     """The keyring has not answered in time."""
 
 
 @dataclass(frozen=True)
-class _Question:
-    same: Hashable
-    began: float = field(default_factory=time.monotonic)
-    answer: Future[Any] = field(default_factory=Future)
+class _Call:
+    share_key: Hashable
+    started: float = field(default_factory=time.monotonic)
+    result: Future[Any] = field(default_factory=Future)
 
 
 _lock = threading.Lock()
-_current: _Question | None = None
+_current: _Call | None = None
 
 
-def ask_keyring(question: Callable[[Any], _T], *, seconds: float, same: Hashable = None) -> _T:
-    """Call `question` with the module `keyring`, on a new thread.
+def call_keyring(call: Callable[[Any], _T], *, seconds: float, share_key: Hashable = None) -> _T:
+    """Run `call` with the module `keyring`, on a new thread.
 
     Parameters
     ----------
-    question : callable
+    call : callable
         The call. It may block for any time.
     seconds : float
         Time limit for this call, and for an earlier call that has to end first. Each is measured from the start of the
         call itself. So while a dialog stays unanswered, later callers do not wait for the whole limit again.
-    same : hashable, optional
+    share_key : hashable, optional
         Callers with an equal value share the result of a running call. None if the result must not be shared.
 
     Raises
     ------
-    KeyringWaits
+    KeyringTimeout
         The keyring has not answered in time. The running call goes on, and no other call is made before it ends. So a
         keyring that hangs blocks one thread, not one thread for each call.
     Exception
         Whatever the keyring raises.
     """
     while True:
-        asked, is_ours = _put(question, same)
-        with _echo_kept():
-            done, _ = wait([asked.answer], max(0.0, asked.began + seconds - time.monotonic()))
+        running, is_shared = _start_or_join(call, share_key)
+        with _restore_echo():
+            done, _ = wait([running.result], max(0.0, running.started + seconds - time.monotonic()))
             if not done:
-                raise KeyringWaits
-        if is_ours:
-            answer: _T = asked.answer.result()
-            return answer
+                raise KeyringTimeout
+        if is_shared:
+            result: _T = running.result.result()
+            return result
 
 
-def _put(question: Callable[[Any], object], same: Hashable) -> tuple[_Question, bool]:
+def _start_or_join(call: Callable[[Any], object], share_key: Hashable) -> tuple[_Call, bool]:
     """Start the call, or find the running call. Also return whether the call's result is for this caller."""
     global _current  # noqa: PLW0603 (there is one keyring for the process)
     with _lock:
         if _current is not None:
-            return _current, same is not None and _current.same == same
-        asked = _Question(same)
-        threading.Thread(target=_run, args=(question, asked), name="jupyter_tokens keyring", daemon=True).start()
-        _current = asked
-    return asked, True
+            return _current, share_key is not None and _current.share_key == share_key
+        running = _Call(share_key)
+        threading.Thread(target=_run, args=(call, running), name="jupyter_tokens keyring", daemon=True).start()
+        _current = running
+    return running, True
 
 
-def _run(question: Callable[[Any], object], asked: _Question) -> None:
+def _run(call: Callable[[Any], object], running: _Call) -> None:
     global _current  # noqa: PLW0603 (as above)
     try:
         import keyring  # noqa: PLC0415 (see `backend`)
 
-        tell = partial(asked.answer.set_result, question(keyring))
+        set_result = partial(running.result.set_result, call(keyring))
     except Exception as error:
-        tell = partial(asked.answer.set_exception, error)
-    # Before the answer is given: whoever waits for it may make the next call.
+        set_result = partial(running.result.set_exception, error)
+    # Before the result is set: whoever waits for it may make the next call.
     with _lock:
         _current = None
-    tell()
+    set_result()
 
 
 def _forget_after_fork() -> None:
@@ -144,7 +144,7 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch (Windows has none)
 
 
 @contextmanager
-def _echo_kept() -> Iterator[None]:
+def _restore_echo() -> Iterator[None]:
     """Restore the terminal's echo when the caller gives up: some backends read a password with the echo off."""
     before = termios.tcgetattr(0) if termios is not None and os.isatty(0) else None
     try:

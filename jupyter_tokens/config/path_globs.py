@@ -8,11 +8,11 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-__all__ = ["LONGEST", "matches", "normalised"]
+__all__ = ["MAX_GLOB_LENGTH", "matches", "normalised"]
 
-LONGEST = 1000
+MAX_GLOB_LENGTH = 1000
 """Maximum length of a glob, in characters."""
-_LONGEST_PATH = 4096
+_MAX_PATH_LENGTH = 4096
 _ANY = "**"
 
 
@@ -21,8 +21,8 @@ def normalised(path: str) -> str | None:
 
     Returns None for the root itself, for a path outside the root, and for a path of more than 4096 characters.
     """
-    inside = posixpath.normpath(path.strip("/"))
-    return None if inside in {".", ".."} or inside.startswith("../") or len(path) > _LONGEST_PATH else inside
+    normal = posixpath.normpath(path.strip("/"))
+    return None if normal in {".", ".."} or normal.startswith("../") or len(path) > _MAX_PATH_LENGTH else normal
 
 
 def matches(glob: str, path: str) -> bool:
@@ -30,18 +30,18 @@ def matches(glob: str, path: str) -> bool:
 
     At the end, `**` matches at least one segment: `team/**` matches everything in `team`, but not `team` itself.
     """
-    inside = normalised(path)
-    return inside is not None and _segments_match(_compiled(glob), inside.split("/"))
+    normal = normalised(path)
+    return normal is not None and _segments_match(_compiled(glob), normal.split("/"))
 
 
 @lru_cache(maxsize=512)
 def _compiled(glob: str) -> tuple[re.Pattern[str] | None, ...]:
     """Return a pattern for each segment; None for `**`."""
-    inside = normalised(glob)
-    if inside is None:
+    normal = normalised(glob)
+    if normal is None:
         # A glob that leads out of the root matches nothing.
         return (re.compile(r"(?!)"),)
-    segments = inside.split("/")
+    segments = normal.split("/")
     if segments[-1] == _ANY:
         segments.append("*")
     # Patterns from `fnmatch` use atomic groups, which do not backtrack. Brackets in a glob are ordinary characters.
@@ -49,18 +49,18 @@ def _compiled(glob: str) -> tuple[re.Pattern[str] | None, ...]:
 
 
 def _segments_match(glob: Sequence[re.Pattern[str] | None], path: Sequence[str]) -> bool:
-    at = behind = resume = 0
-    for_any = False
-    while behind < len(path):
-        if at < len(glob) and (pattern := glob[at]) is None:
-            at, resume, for_any = at + 1, behind, True
-            last = at
-        elif at < len(glob) and pattern is not None and pattern.match(path[behind]):
-            at, behind = at + 1, behind + 1
-        elif for_any:
+    glob_index = path_index = resume = 0
+    has_any = False
+    while path_index < len(path):
+        if glob_index < len(glob) and (pattern := glob[glob_index]) is None:
+            glob_index, resume, has_any = glob_index + 1, path_index, True
+            last = glob_index
+        elif glob_index < len(glob) and pattern is not None and pattern.match(path[path_index]):
+            glob_index, path_index = glob_index + 1, path_index + 1
+        elif has_any:
             # Extend the last `**` by one segment; earlier ones never have to be extended again.
             resume += 1
-            at, behind = last, resume
+            glob_index, path_index = last, resume
         else:
             return False
-    return all(pattern is None for pattern in glob[at:])
+    return all(pattern is None for pattern in glob[glob_index:])

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, cast
 from .._util.hints import closest
 from .._util.loopback import is_loopback
 from ..errors import ConfigurationError, ParameterError, SecretError, TokenError, UnknownProfile, detached_errors
-from ..protocol.messages import Env, variables_of
+from ..protocol.messages import Env, env_variables
 from ..providers.base import Provider
 from ..providers.catalogue import provider_class, provider_ids
 from ..providers.fields import (
@@ -34,7 +34,7 @@ from ..providers.params import ParamValue, parse_params
 from ..sdks import SDKS
 from ..token import Secret
 from .code_variables import loads_code
-from .path_globs import LONGEST, matches
+from .path_globs import MAX_GLOB_LENGTH, matches
 from .secrets import SecretRef, mode_hint, mode_problem, warn_once
 
 __all__ = [
@@ -77,8 +77,8 @@ class _Globs(Names):
 
     def check(self, key: str, value: object) -> None:
         super().check(key, value)
-        if any(len(glob) > LONGEST for glob in cast("Iterable[str]", value)):
-            raise SettingProblem(key, f"must have at most {LONGEST} characters in each glob")
+        if any(len(glob) > MAX_GLOB_LENGTH for glob in cast("Iterable[str]", value)):
+            raise SettingProblem(key, f"must have at most {MAX_GLOB_LENGTH} characters in each glob")
 
 
 class _Hosts(Names):
@@ -156,7 +156,7 @@ class Raw:
 
 
 def _check_env(provider: Provider, env: Env) -> None:
-    fields, given = tuple(provider.token_fields), variables_of(env)
+    fields, given = tuple(provider.token_fields), env_variables(env)
     if not given or provider.any_fields or set(given) == set(fields or ("",)):
         return
     if not fields:
@@ -216,12 +216,16 @@ class Profile:
     origin: str = ""
     may_reveal: bool = True
 
-    def user_at(self, host: str) -> str | None:
+    def username_for(self, host: str) -> str | None:
         """Return the user name for a host (in lower case); "" if the profile gives no user name.
 
         Returns None if the host is not in the profile's `hosts`.
         """
-        users = (user for user, _, own in (written.rpartition("@") for written in self.hosts) if own.lower() == host)
+        users = (
+            user
+            for user, _, host_part in (written.rpartition("@") for written in self.hosts)
+            if host_part.lower() == host
+        )
         return next(users, None)
 
     def allows(self, kernel_name: str, paths: Iterable[str]) -> bool:
@@ -235,16 +239,16 @@ class Profile:
         try:
             _check_env(self.provider, env)
         except ParameterError as error:
-            raise self._named(error) from None
+            raise self._with_names(error) from None
 
     @property
     def is_personal(self) -> bool:
         """Whether a reference contains `{user}`, so that each user of a hub's service has a separate secret."""
         return any(reference.is_personal for reference in self.references.values())
 
-    def of_user(self, user: str) -> Profile:
+    def for_user(self, user: str) -> Profile:
         """Return the profile with a user's own secrets. Raises `SecretError` if the name is not safe in a reference."""
-        return replace(self, references={key: reference.of_user(user) for key, reference in self.references.items()})
+        return replace(self, references={key: reference.for_user(user) for key, reference in self.references.items()})
 
     @property
     def subjects(self) -> dict[str, str]:
@@ -265,7 +269,7 @@ class Profile:
         lists = self.provider.lists
         if name not in lists:
             known = f"It can list: {', '.join(lists)}." if lists else ""
-            raise self._named(ParameterError(f"The API has no list of values for {name[:80]!r}.", hint=known))
+            raise self._with_names(ParameterError(f"The API has no list of values for {name[:80]!r}.", hint=known))
         needed = {key: replace(self.provider.params[key], required=True) for key in lists[name]}
         # A call cannot override fixed parameters: they are ignored here, and refused by `call_params`.
         free = {key: value for key, value in given.items() if key not in self.fixed_params}
@@ -273,7 +277,7 @@ class Profile:
         try:
             return parse_params(needed, merged)
         except ParameterError as error:
-            raise self._named(error) from None
+            raise self._with_names(error) from None
 
     @property
     def create_is_off(self) -> bool:
@@ -286,7 +290,7 @@ class Profile:
         Raises `ConfigurationError` if the profile does not allow creating tokens, or `ParameterError`.
         """
         if self.create_is_off:
-            raise self._named(
+            raise self._with_names(
                 ConfigurationError(
                     "The profile does not allow creating tokens.", hint="Set allow_create: true in the profile."
                 )
@@ -297,16 +301,16 @@ class Profile:
         try:
             parsed = parse_params(known, {**self.params, **given})
         except ParameterError as error:
-            raise self._named(error) from None
+            raise self._with_names(error) from None
         for name in self.fixed_params & given.keys():
-            own = self.params.get(name)
-            if parsed.get(name) != (None if own is None else known[name].parse(name, own)):
-                raise self._named(
+            default = self.params.get(name)
+            if parsed.get(name) != (None if default is None else known[name].parse(name, default)):
+                raise self._with_names(
                     ParameterError(f"Parameter {name} is fixed by the profile.", hint="Leave it out of the call.")
                 )
         return parsed
 
-    def _named(self, error: TokenError) -> TokenError:
+    def _with_names(self, error: TokenError) -> TokenError:
         error.profile, error.provider = self.name, self.provider.id
         return error
 
@@ -330,11 +334,11 @@ class Profiles(Mapping[str, Profile]):
         self.problems = dict(problems)
 
     @classmethod
-    def of(cls, settings: Mapping[str, Mapping[str, Any]]) -> Profiles:
+    def from_settings(cls, settings: Mapping[str, Mapping[str, Any]]) -> Profiles:
         """Create profiles from settings given by a program."""
         return cls({name: Raw(written) for name, written in settings.items()})
 
-    def beside(self, others: Mapping[str, Profile | TokenError]) -> Profiles:
+    def combined_with(self, others: Mapping[str, Profile | TokenError]) -> Profiles:
         """Return these profiles together with profiles that another process has checked.
 
         If both have a profile of the same name, the profile of this object is used.
@@ -358,7 +362,7 @@ class Profiles(Mapping[str, Profile]):
             return other
         if name not in self._checked:
             if name not in self._raw:
-                raise UnknownProfile(f"There is no profile {str(name)[:80]!r}.", hint=self._unknown(str(name)))
+                raise UnknownProfile(f"There is no profile {str(name)[:80]!r}.", hint=self._unknown_hint(str(name)))
             with detached_errors():
                 self._checked[name] = _Reader(name, self._raw[name]).read()
         return self._checked[name]
@@ -368,18 +372,18 @@ class Profiles(Mapping[str, Profile]):
         if not self and self.problems:
             raise next(iter(self.problems.values())).copy()
 
-    def _unknown(self, name: str) -> str:
+    def _unknown_hint(self, name: str) -> str:
         if self.problems:
             # The profile may be in one of the files that cannot be read.
             return " ".join(map(str, self.problems.values()))
-        return _missing() or (closest(name, self) if self else _NONE_CONFIGURED)
+        return _missing_config_hint() or (closest(name, self) if self else _NONE_CONFIGURED)
 
     def file(self, name: str) -> Path | None:
         """Return the file that defines a profile; None if no file of this process does."""
         raw = self._raw.get(name)
         return raw.file if raw is not None else None
 
-    def at_start(self) -> list[str]:
+    def injected_at_start(self) -> list[str]:
         """Return the names of the profiles with `inject_at_start`, including invalid profiles."""
         return [
             name
@@ -411,7 +415,7 @@ class Profiles(Mapping[str, Profile]):
         return f"<Profiles {', '.join(self)}>"
 
 
-def _missing() -> str:
+def _missing_config_hint() -> str:
     """Return why this process cannot find the user's configuration, or ""."""
     if any(os.environ.get(name) for name in ("HOME", "USERPROFILE", "JUPYTER_CONFIG_DIR")):
         return ""
@@ -445,8 +449,8 @@ class _Reader:
                     setting.check(key, value)
             provider = kind(**{key: written[key] for key in known if key in written})
             provider.check()
-        except SettingProblem as wrong:
-            raise self._error(wrong.key, wrong.problem) from None
+        except SettingProblem as error:
+            raise self._error(error.key, error.problem) from None
         if written.get("inject_at_start") and written.get("env") is None:
             raise self._error("inject_at_start", "needs an environment variable to fill", "Set env.")
         return Profile(
@@ -481,9 +485,9 @@ class _Reader:
             raise self._error("provider", "names no installed provider", closest(provider_id, provider_ids()))
         try:
             return provider_class(provider_id)
-        except Exception as caught:
+        except Exception as error:
             # An error in another package only affects the profiles of its provider.
-            problem = f"names {provider_id}, which cannot be loaded ({type(caught).__name__})"
+            problem = f"names {provider_id}, which cannot be loaded ({type(error).__name__})"
             raise self._error("provider", problem, "Repair or remove the package that it comes from.") from None
 
     def _params(self, written: Mapping[str, Any], provider: Provider) -> dict[str, Any]:
@@ -504,7 +508,7 @@ class _Reader:
             _check_env(provider, env)
         except ParameterError as error:
             raise self._error("env", f"is wrong: {error.message.rstrip('.')}", error.hint) from None
-        given = variables_of(env)
+        given = env_variables(env)
         for name in given.values():
             why = loads_code(name)
             if why is not None and self._raw.file is not None:
@@ -518,15 +522,15 @@ class _Reader:
         return None if written.get(key) is None else tuple(written[key])
 
     def _fixed_params(self, written: Mapping[str, Any], provider: Provider) -> frozenset[str]:
-        wanted = written.get("fixed_params") or ()
-        if wanted is True:
-            wanted = written.get("params", ())
+        fixed = written.get("fixed_params") or ()
+        if fixed is True:
+            fixed = written.get("params", ())
         known = {**provider.params, **provider.create_params}
-        for name in wanted:
+        for name in fixed:
             if name not in known:
                 problem = f"names {name!r}, which is not a parameter of provider {provider.id!r}"
                 raise self._error("fixed_params", problem, closest(name, known))
-        return frozenset(wanted)
+        return frozenset(fixed)
 
     def _verify(self, written: Mapping[str, Any], provider: Provider) -> bool | str:
         verify: bool | str = written.get("verify", True)

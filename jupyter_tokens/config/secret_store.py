@@ -17,9 +17,19 @@ from typing import Any
 from .._util.atomic_file import replace_file
 from ..errors import ConfigurationError, ProfileRefused
 from ..token import Secret
-from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring, backend
+from .keyring_access import KEYRING_SECONDS, KeyringTimeout, backend, call_keyring
 
-__all__ = ["FOLDER", "SERVICE", "Deposit", "deposits", "discard", "erase", "login_reference", "store", "usable"]
+__all__ = [
+    "FOLDER",
+    "SERVICE",
+    "NewSecret",
+    "discard",
+    "erase",
+    "extract_secrets",
+    "login_reference",
+    "store",
+    "usable",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -28,22 +38,24 @@ SERVICE = "jupyter_tokens"
 FOLDER = "jupyter_tokens_secrets"
 """The folder for secrets in files, next to the configuration."""
 
-Deposit = tuple[str, Secret]
+NewSecret = tuple[str, Secret]
 """A reference, and the secret to store under it."""
-_LOOK_SECONDS = 5.0
+_PROBE_SECONDS = 5.0
 
 
 def usable() -> list[str]:
     """Return the stores for secrets that work on this machine, the best first: "keyring" and "file". Blocks."""
-    with suppress(KeyringWaits):
-        found = ask_keyring(lambda _: backend(), seconds=_LOOK_SECONDS, same="backend")
+    with suppress(KeyringTimeout):
+        found = call_keyring(lambda _: backend(), seconds=_PROBE_SECONDS, share_key="backend")
         _log.debug("the keyring for secrets: %s", found.name)
         if found.usable:
             return ["keyring", "file"]
     return ["file"]
 
 
-def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[Deposit]]:
+def extract_secrets(
+    name: str, settings: Mapping[str, Any], before: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[NewSecret]]:
     """Return the settings with references in place of secrets, and the secrets to store. Stores nothing.
 
     Parameters
@@ -60,13 +72,13 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
     ProfileRefused
         A field is an object, but neither a new secret nor the mark to keep a current secret.
     """
-    described: dict[str, Any] = {}
-    wanted: list[Deposit] = []
+    after: dict[str, Any] = {}
+    new_secrets: list[NewSecret] = []
     for key, given in settings.items():
         if not isinstance(given, dict) or key in {"params", "env"}:
-            described[key] = given
+            after[key] = given
         elif given == {"keep": True} and isinstance(before.get(key), str):
-            described[key] = before[key]
+            after[key] = before[key]
         else:
             value, place = given.get("value"), given.get("store")
             if (
@@ -80,17 +92,17 @@ def deposits(name: str, settings: Mapping[str, Any], before: Mapping[str, Any]) 
                     '{"keep": true}.',
                     setting=key,
                 )
-            described[key] = next(free for free in _references(place, name, key) if free != before.get(key))
-            wanted.append((described[key], Secret(value)))
-    return described, wanted
+            after[key] = next(unused for unused in _references(place, name, key) if unused != before.get(key))
+            new_secrets.append((after[key], Secret(value)))
+    return after, new_secrets
 
 
-def store(wanted: list[Deposit], folder: Path) -> None:
+def store(new_secrets: list[NewSecret], folder: Path) -> None:
     """Store the secrets under their references. Blocks. Raises `ConfigurationError`.
 
     `folder` is the folder of the configuration. Relative `file:` references start from it.
     """
-    for reference, secret in wanted:
+    for reference, secret in new_secrets:
         kind, _, target = reference.partition(":")
         if kind == "keyring":
             why = _keyring_problem("set_password", target, secret)
@@ -100,7 +112,7 @@ def store(wanted: list[Deposit], folder: Path) -> None:
                     hint="Unlock or install a keyring, or store the secret in a file.",
                 )
         else:
-            _to_file(folder / target, secret)
+            _write_file(folder / target, secret)
 
 
 def login_reference(place: str, name: str) -> str:
@@ -157,11 +169,11 @@ def _keyring_problem(method: str, target: str, *secrets: Secret) -> str:
     """Call a method of the keyring for an entry. Return why it failed, or ""."""
     service, _, user = target.partition("/")
     try:
-        ask_keyring(
+        call_keyring(
             lambda keyring: getattr(keyring, method)(service, user, *(secret.reveal() for secret in secrets)),
             seconds=KEYRING_SECONDS,
         )
-    except KeyringWaits:
+    except KeyringTimeout:
         return f"no answer within {KEYRING_SECONDS:g} s; the keyring may be waiting for a person"
     except Exception as error:
         # Only the type: the text of a backend's error may contain anything.
@@ -169,7 +181,7 @@ def _keyring_problem(method: str, target: str, *secrets: Secret) -> str:
     return ""
 
 
-def _to_file(file: Path, secret: Secret) -> None:
+def _write_file(file: Path, secret: Secret) -> None:
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(file, secret.reveal().encode())

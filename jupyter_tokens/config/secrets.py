@@ -23,44 +23,44 @@ from typing import ClassVar
 from .._util.text_file import NotText, decode
 from ..errors import SecretError, detached_errors
 from ..token import Secret, Token
-from .keyring_access import KEYRING_SECONDS, KeyringWaits, ask_keyring
-from .program import MOST_BYTES, run
+from .keyring_access import KEYRING_SECONDS, KeyringTimeout, call_keyring
+from .program import MAX_BYTES, run
 
-__all__ = ["SecretRef", "Seen", "mode_hint", "mode_problem", "tell_seen", "warn_once", "watch_seen"]
+__all__ = ["OnValue", "SecretRef", "mode_hint", "mode_problem", "notify_watchers", "warn_once", "watch_values"]
 
-Seen = Callable[[str, Secret | Token], None]
+OnValue = Callable[[str, Secret | Token], None]
 """A function to call with a profile's name, and a secret or token that a fetch brings into this process."""
 
 _FORMS = {"env": "NAME", "file": "PATH", "keyring": "SERVICE/USER", "command": "PROGRAM ARGUMENT …", "profile": "NAME"}
 _USER = "{user}"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 _log = logging.getLogger(__name__)
-_watchers: list[Seen] = []
+_watchers: list[OnValue] = []
 
 
-def watch_seen(seen: Seen) -> Callable[[], None]:
-    """Call `seen` for each secret and token that a fetch brings into this process.
+def watch_values(on_value: OnValue) -> Callable[[], None]:
+    """Call `on_value` for each secret and token that a fetch brings into this process.
 
     Parameters
     ----------
-    seen : callable
+    on_value : callable
         Called with the profile's name and the value, on any thread. It must be quick and must not pass the value on.
 
     Returns
     -------
     callable
-        Unsubscribes `seen`.
+        Unsubscribes `on_value`.
     """
-    _watchers.append(seen)
-    return partial(_watchers.remove, seen)
+    _watchers.append(on_value)
+    return partial(_watchers.remove, on_value)
 
 
-def tell_seen(profile: str, values: Iterable[Secret | Token]) -> None:
-    """Call the subscribers of `watch_seen`. Without subscribers `values` is not iterated."""
+def notify_watchers(profile: str, values: Iterable[Secret | Token]) -> None:
+    """Call the subscribers of `watch_values`. Without subscribers `values` is not iterated."""
     if _watchers:
         for value in values:
-            for seen in tuple(_watchers):
-                seen(profile, value)
+            for on_value in tuple(_watchers):
+                on_value(profile, value)
 
 
 def mode_problem(file: Path, mode: int) -> str:
@@ -148,7 +148,7 @@ class SecretRef:
         """Whether the reference contains `{user}`. False for a literal, which may contain this text by chance."""
         return self.kind != "literal" and _USER in self.target
 
-    def of_user(self, user: str) -> SecretRef:
+    def for_user(self, user: str) -> SecretRef:
         """Return the reference with a user's name in place of `{user}`.
 
         Raises `SecretError` for a name that would change the meaning of the path or the command.
@@ -201,8 +201,8 @@ class SecretRef:
 
 def _checked(ref: SecretRef, value: str | bytes) -> str:
     """Check and normalise a secret, by the same rules for all kinds of references."""
-    if len(value) > MOST_BYTES:
-        raise ref.error(f"has more than {MOST_BYTES} bytes, which is too long for a secret.")
+    if len(value) > MAX_BYTES:
+        raise ref.error(f"has more than {MAX_BYTES} bytes, which is too long for a secret.")
     if isinstance(value, bytes):
         try:
             value = decode(value)
@@ -233,10 +233,10 @@ def _pem(value: str) -> str:
     if not text.startswith("-----BEGIN ") or not _PEM.search(text):
         return value
     # Replacing all escapes is safe, because PEM has no backslashes.
-    return "\n".join(_block(*found.groups()) for found in _PEM.finditer(_BREAK.sub("\n", text)))
+    return "\n".join(_pem_block(*found.groups()) for found in _PEM.finditer(_BREAK.sub("\n", text)))
 
 
-def _block(begin: str, body: str, end: str) -> str:
+def _pem_block(begin: str, body: str, end: str) -> str:
     # Old encrypted keys begin with headers, which contain colons and blanks.
     lines = body.strip("\n").split("\n") if ":" in body else body.split()
     if len(lines) == 1:
@@ -263,20 +263,20 @@ def _read_file(ref: SecretRef) -> bytes:
     if not path.is_absolute() and ref.base is not None:
         path = ref.base / path
     try:
-        with open(path, "rb", opener=_at_once) as file:
+        with open(path, "rb", opener=_open_nonblocking) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise ref.error("is not a regular file.")
             problem = mode_problem(path, mode)
             if problem:
                 raise ref.error(f"is a file that {problem}.", mode_hint(path))
-            return file.read(MOST_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         raise ref.error(f"cannot be read ({error.strerror}).", missing=missing) from None
 
 
-def _at_once(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     # Without O_NONBLOCK, opening a pipe would wait for a writer.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
@@ -286,10 +286,10 @@ def _read_keyring(ref: SecretRef) -> str:
     if not slash or not service or not user:
         raise ref.error("is not of the form keyring:SERVICE/USER.")
     try:
-        value: str | None = ask_keyring(
-            lambda keyring: keyring.get_password(service, user), seconds=ref.seconds, same=(service, user)
+        value: str | None = call_keyring(
+            lambda keyring: keyring.get_password(service, user), seconds=ref.seconds, share_key=(service, user)
         )
-    except KeyringWaits:
+    except KeyringTimeout:
         raise ref.error(
             f"cannot be read: the keyring did not answer within {ref.seconds:.3g} s. It may be waiting for a person.",
             "Unlock the keyring and try again, or raise the profile's timeout.",

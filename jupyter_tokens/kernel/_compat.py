@@ -30,7 +30,7 @@ __all__ = [
     "publisher",
     "publishes",
     "replace",
-    "show_instead",
+    "set_traceback",
     "unregister",
     "wrap",
 ]
@@ -124,7 +124,7 @@ def publish_text(stream: Any, text: str) -> None:
 # The shell
 
 
-def show_instead(error: BaseException, lines: Sequence[str]) -> None:
+def set_traceback(error: BaseException, lines: Sequence[str]) -> None:
     """Make IPython show these lines instead of an error's traceback.
 
     `set_custom_exc` could do the same, but it takes only one handler, and this is left to the user.

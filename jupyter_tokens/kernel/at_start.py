@@ -51,8 +51,8 @@ def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
         The environment variable with the outcomes does not hold what a Jupyter server writes there.
     """
     try:
-        told = json.loads(environ.get(START_VARIABLE, "{}"))
-        return {name: fact if fact == OK else str(fact["message"]) for name, fact in told.items()}
+        notes = json.loads(environ.get(START_VARIABLE, "{}"))
+        return {name: fact if fact == OK else str(fact["message"]) for name, fact in notes.items()}
     except (TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError(START_VARIABLE) from None
 
@@ -63,10 +63,10 @@ def filled_variables(environ: Mapping[str, str]) -> dict[str, Filled]:
     The result is empty if the server's note about the variables is damaged.
     """
     with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        told = json.loads(environ.get(FILLED_VARIABLE, "{}"))
+        notes = json.loads(environ.get(FILLED_VARIABLE, "{}"))
         return {
             str(name): Filled(str(fact["profile"]), dict(fact["params"]), dict(fact.get("env") or {"": name}))
-            for name, fact in told.items()
+            for name, fact in notes.items()
             if name in environ
         }
     return {}
@@ -102,17 +102,17 @@ class FilledVariables:
 
     def forget(self, profile: str) -> list[str]:
         """Remove the notes about a profile, here and in the environment. Return the profile's variables."""
-        mine = [name for name, filled in self._filled.items() if filled.profile == profile]
-        for name in mine:
+        variables = [name for name, filled in self._filled.items() if filled.profile == profile]
+        for name in variables:
             del self._filled[name]
         self._drop(START_VARIABLE, [profile])
-        self._drop(FILLED_VARIABLE, mine)
-        return mine
+        self._drop(FILLED_VARIABLE, variables)
+        return variables
 
     def _drop(self, variable: str, names: list[str]) -> None:
         with suppress(ValueError, TypeError, AttributeError, RecursionError):
             # If the user has overwritten the note, it stays as it is.
-            told = json.loads(self._environ.get(variable, "{}"))
-            left = {name: fact for name, fact in told.items() if name not in names}
-            if len(left) < len(told):
-                self._environ[variable] = json.dumps(left)
+            notes = json.loads(self._environ.get(variable, "{}"))
+            remaining = {name: fact for name, fact in notes.items() if name not in names}
+            if len(remaining) < len(notes):
+                self._environ[variable] = json.dumps(remaining)

@@ -12,14 +12,14 @@ from ..errors import TokenError
 if TYPE_CHECKING:
     from ..sources.cache import Key
 
-__all__ = ["Reports", "Troubles"]
+__all__ = ["Failures", "Reporter"]
 
 _REPORT_PAUSE_SECONDS = 0.2
 """Pause between two reports, so that a loop that fetches many tokens causes few reports."""
 _log = logging.getLogger(__name__)
 
 
-class Troubles:
+class Failures:
     """The last error of each token that failed, and the notices that the user has not seen yet.
 
     Thread-safe without a lock: each change of a dict is a single step.
@@ -29,7 +29,7 @@ class Troubles:
         self._errors: dict[Key, TokenError] = {}
         self._notices: dict[Key, str] = {}
 
-    def of(self, key: Key) -> TokenError | None:
+    def get(self, key: Key) -> TokenError | None:
         """Return the last error of a key's token, or None."""
         return self._errors.get(key)
 
@@ -37,27 +37,27 @@ class Troubles:
         """Return the keys whose tokens have failed."""
         return list(self._errors)
 
-    def note(self, key: Key, error: TokenError) -> None:
+    def add(self, key: Key, error: TokenError) -> None:
         """Record a failure. Add a notice for the user unless the key's last failure was of the same kind."""
         before = self._errors.get(key)
         self._errors[key] = error.copy()
         # Reason and code identify the kind of failure; the request id differs each time.
         if before is None or (before.reason, before.code) != (error.reason, error.code):
-            told = error.copy()
-            told.profile = None
-            self._notices[key] = f"{key} could not be kept fresh: {told}"
+            copy = error.copy()
+            copy.profile = None
+            self._notices[key] = f"{key} could not be kept fresh: {copy}"
 
-    def over(self, key: Key) -> None:
+    def discard(self, key: Key) -> None:
         """Drop a key's error and notice, because the token works again or is no longer wanted."""
         self._errors.pop(key, None)
         self._notices.pop(key, None)
 
-    def take_notices(self) -> list[str]:
+    def pop_notices(self) -> list[str]:
         """Return the new notices, each only once. A failure of the same kind as before gives no new notice."""
         return [notice for key in list(self._notices) if (notice := self._notices.pop(key, None)) is not None]
 
 
-class Reports:
+class Reporter:
     """Reports to the Jupyter server which tokens a session holds, from a daemon thread, after each change.
 
     Parameters
@@ -74,7 +74,7 @@ class Reports:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def changed(self) -> None:
+    def notify(self) -> None:
         """Make the thread report soon. Returns immediately."""
         self._changed.set()
         with self._lock:

@@ -25,6 +25,7 @@ __all__ = [
     "local_time",
     "login_button",
     "remaining",
+    "source_name",
     "text_table",
 ]
 
@@ -53,13 +54,18 @@ def remaining(seconds: float) -> str:
 
 def local_time(moment: datetime, now: datetime) -> str:
     """Format a time in this machine's time zone: "15:02:11 CET", with the date unless it is today."""
-    here = moment.astimezone()
-    return f"{here:%H:%M:%S %Z}" if here.date() == now.astimezone().date() else f"{here:%Y-%m-%d %H:%M:%S %Z}"
+    local = moment.astimezone()
+    return f"{local:%H:%M:%S %Z}" if local.date() == now.astimezone().date() else f"{local:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def as_of(now: datetime) -> str:
     """Format the time of an output that is not updated later: "as of 14:03"."""
     return f"as of {now.astimezone():%H:%M}"
+
+
+def source_name(mode: str) -> str:
+    """Return where a token came from, for users: "Jupyter server", or another mode as `TokenSource.mode` has it."""
+    return "Jupyter server" if mode == "server" else mode
 
 
 def box(accent: str, html: str) -> str:
@@ -115,7 +121,7 @@ class Card:
             rows.append(("injected", ", ".join(map(str, self.outcome.places))))
             if token.expires_at is not None:
                 rows.append(("kept fresh", "until the kernel ends" if self.outcome.kept_fresh else "no"))
-        rows.append(("served", self.mode))
+        rows.append(("source", source_name(self.mode)))
         return rows
 
     def __repr__(self) -> str:
@@ -182,7 +188,8 @@ class Notice:
 
 def error_lines(error: TokenError) -> list[str]:
     """Format an error to be shown instead of a traceback: message, HTTP status, vendor's code, request id and hint."""
-    subject = " ".join(part for part in (error.profile, f"({error.provider})" if error.provider else "") if part)
+    provider = error.provider if error.provider != error.profile else None
+    subject = " ".join(part for part in (error.profile, f"({provider})" if provider else "") if part)
     lines = [f"TokenError: {subject + ': ' if subject else ''}{error.message}"]
     facts = [
         ("HTTP status", error.status),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from ..errors import TokenError
-from ._compat import cell_magic, show_instead
+from ._compat import cell_magic, set_traceback
 from .card import Notice
 
 if TYPE_CHECKING:
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
     from .session import Loan, TokenSession
 
-__all__ = ["Cells", "as_a_line"]
+__all__ = ["Cells", "as_line_magic"]
 
 _LINE = re.compile(r"%%withtoken(?!\w|\?)")
 
 
-def as_a_line(lines: list[str]) -> list[str]:
+def as_line_magic(lines: list[str]) -> list[str]:
     """Turn `%%withtoken …` into the line `%withtoken …` above the rest of the cell, which then runs as usual.
 
     A real cell magic would have to run the rest itself: without `await`, and with our frames in tracebacks.
     """
     if not lines or not _LINE.match(lines[0]):
         return lines
-    return [lines[0].removeprefix("%"), *cell_magic(as_a_line(lines[1:]))]  # type: ignore[no-untyped-call]
+    return [lines[0].removeprefix("%"), *cell_magic(as_line_magic(lines[1:]))]  # type: ignore[no-untyped-call]
 
 
 class _Cell:
@@ -71,19 +71,19 @@ class Cells:
         """Register with the shell's cell events and input transformers."""
         for event, function in self._events():
             self._shell.events.register(event, function)
-        self._shell.input_transformers_cleanup.append(as_a_line)
+        self._shell.input_transformers_cleanup.append(as_line_magic)
 
     def close(self) -> None:
         """Unregister, and end the loans of this thread's cells."""
         for event, function in self._events():
             self._shell.events.unregister(event, function)
-        self._shell.input_transformers_cleanup.remove(as_a_line)
+        self._shell.input_transformers_cleanup.remove(as_line_magic)
         # The cell that unloads the extension fires its end event after we have unregistered.
         for cell in (*self._running.cells, self._running.outside):
             cell.end()
         self._running.cells.clear()
 
-    def lend(self, loan: Loan) -> None:
+    def open_loan(self, loan: Loan) -> None:
         """Open a loan that ends with the innermost running cell. Raises `TokenError`."""
         running = self._running
         cell = running.cells[-1] if running.cells else running.outside
@@ -104,7 +104,7 @@ class Cells:
         error = result.error_before_exec or result.error_in_exec
         if error is not None:
             # IPython has shown it already.
-            show_instead(error, [])
+            set_traceback(error, [])
             raise error
 
     def _events(self) -> list[tuple[str, Any]]:
@@ -113,7 +113,7 @@ class Cells:
     def _begin(self, info: ExecutionInfo) -> None:
         self._running.cells.append(_Cell(info.raw_cell or ""))
         # The machine may have slept since the last cell.
-        self._session.refresher.look()
+        self._session.refresher.wake()
 
     def _end_silent(self) -> None:
         # Ends a silent cell, for which IPython fires no pre_run_cell.
@@ -131,9 +131,9 @@ class Cells:
                 # Again, in case an interrupt cut the first call short.
                 cells.pop().end()
         if info is not None and info.store_history:
-            self._tell()
+            self._show_notices()
 
-    def _tell(self) -> None:
+    def _show_notices(self) -> None:
         """Show the session's notices below the cell."""
         notices = self._session.notices()
         if notices:

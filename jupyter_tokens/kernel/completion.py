@@ -34,7 +34,7 @@ _WAIT_SECONDS = 0.5
 _LIST_SECONDS = 60.0
 """How long listed ids are reused, and how long after a failure no new request is sent."""
 _LINE = re.compile(r"\s*%%?(gettoken|withtoken|deltoken|tokenlogin|tokenlogout)\s+(.*)", re.DOTALL)
-_VALUED = {"--env", "--var", "--file", "--sdk", "--format"}
+_OPTIONS_WITH_VALUE = {"--env", "--var", "--file", "--sdk", "--format"}
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "gettoken": ("--env", "--var", "--file", "--sdk", "--format", "--once", "--refresh"),
     "withtoken": ("--env", "--var", "--file", "--sdk", "--format"),
@@ -45,7 +45,7 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
 _WORDS: Mapping[str, Collection[str]] = {"--format": FORMATS, "--sdk": SDKS}
 
 
-Listing = Callable[[str, str, Mapping[str, str]], Sequence[str]]
+ListIds = Callable[[str, str, Mapping[str, str]], Sequence[str]]
 """A function of a profile, one of its parameters, and the other parameters on the line. Returns the ids that the API
 lists for the parameter."""
 
@@ -66,7 +66,7 @@ class Completion:
     def __init__(self, shell: InteractiveShell, session: TokenSession, clock: Clock | None = None) -> None:
         self._shell = shell
         self._session = session
-        self._matcher = self._make()
+        self._matcher = self._make_matcher()
         self._clock = clock or SystemClock()
         self._calls: dict[object, _Call] = {}
 
@@ -81,7 +81,7 @@ class Completion:
             with suppress(ValueError):
                 self._shell.Completer.custom_matchers.remove(self._matcher)
 
-    def _make(self) -> Callable[[CompletionContext], SimpleMatcherResult]:
+    def _make_matcher(self) -> Callable[[CompletionContext], SimpleMatcherResult]:
         @context_matcher(identifier="jupyter_tokens")  # type: ignore[untyped-decorator]
         def matcher(context: CompletionContext) -> SimpleMatcherResult:
             found = _LINE.fullmatch(context.text_until_cursor)
@@ -106,7 +106,7 @@ class Completion:
 
     def entries(self) -> list[ProfileEntry]:
         """Return the profiles; if reading them fails or takes too long, the last known profiles."""
-        self._answer_of("entries", self._session.entries, kept_seconds=0)
+        self._call("entries", self._session.entries, reuse_seconds=0)
         return self._session.last_entries
 
     def ids(self, profile: str, param: str, given: Mapping[str, str]) -> Sequence[str]:
@@ -115,13 +115,13 @@ class Completion:
         If the call fails or takes too long, return the last known ids. A later Tab shows the new ids.
         """
         work = partial(self._session.list_values, profile, param, given)
-        listed = self._answer_of((profile, param, frozenset(given.items())), work, kept_seconds=_LIST_SECONDS)
-        return [one.id for one in listed]
+        listed = self._call((profile, param, frozenset(given.items())), work, reuse_seconds=_LIST_SECONDS)
+        return [value.id for value in listed]
 
-    def _answer_of(self, key: object, work: Callable[[], Sequence[Any]], *, kept_seconds: float) -> Sequence[Any]:
+    def _call(self, key: object, work: Callable[[], Sequence[Any]], *, reuse_seconds: float) -> Sequence[Any]:
         last = self._calls.get(key)
         if last is None or self._clock.elapsed() >= last.until:
-            last = self._calls[key] = _Call(work, kept_seconds, self._clock, () if last is None else last.answer)
+            last = self._calls[key] = _Call(work, reuse_seconds, self._clock, () if last is None else last.answer)
             last.start()
         last.join(_WAIT_SECONDS)
         return last.answer
@@ -131,10 +131,10 @@ class _Call(threading.Thread):
     """Calls `work` once, on this thread. Until it ends, and if it fails, the answer is the last one."""
 
     def __init__(
-        self, work: Callable[[], Sequence[Any]], kept_seconds: float, clock: Clock, last: Sequence[Any]
+        self, work: Callable[[], Sequence[Any]], reuse_seconds: float, clock: Clock, last: Sequence[Any]
     ) -> None:
         super().__init__(name="jupyter_tokens completion", daemon=True)
-        self._work, self._kept_seconds, self._clock = work, kept_seconds, clock
+        self._work, self._reuse_seconds, self._clock = work, reuse_seconds, clock
         self.answer = last
         self.until = inf
 
@@ -144,7 +144,7 @@ class _Call(threading.Thread):
             with suppress(TokenError):
                 self.answer = self._work()
         finally:
-            self.until = self._clock.elapsed() + self._kept_seconds
+            self.until = self._clock.elapsed() + self._reuse_seconds
 
 
 def candidates(
@@ -152,7 +152,7 @@ def candidates(
     before: Sequence[str],
     word: str,
     entries: Sequence[ProfileEntry],
-    ids: Listing = lambda *_: (),
+    ids: ListIds = lambda *_: (),
 ) -> Iterator[tuple[str, str]]:
     """Yield the completions of the word at the cursor, each with its kind.
 
@@ -167,20 +167,24 @@ def candidates(
     entries : sequence of ProfileEntry
         The profiles.
     ids : callable
-        See `Listing`. Called only if the cursor is after `NAME=`, for a parameter whose ids the API can list.
+        See `ListIds`. Called only if the cursor is after `NAME=`, for a parameter whose ids the API can list.
     """
     last = before[-1] if before else ""
     if last in _WORDS:
-        yield from _beginning(word, "value", _WORDS[last])
+        yield from _starting_with(word, "value", _WORDS[last])
         return
-    if last in _VALUED:
+    if last in _OPTIONS_WITH_VALUE:
         return
     if word.startswith("-"):
-        yield from _beginning(word, "option", (option for option in _OPTIONS[magic] if option not in before))
+        yield from _starting_with(word, "option", (option for option in _OPTIONS[magic] if option not in before))
         return
-    plain = [text for text, left in zip(before, ("", *before), strict=False) if left not in _VALUED and text[:1] != "-"]
+    plain = [
+        text
+        for text, previous in zip(before, ("", *before), strict=False)
+        if previous not in _OPTIONS_WITH_VALUE and text[:1] != "-"
+    ]
     if not plain:
-        yield from _beginning(word, "profile", (entry.name for entry in entries))
+        yield from _starting_with(word, "profile", (entry.name for entry in entries))
         return
     entry = next((entry for entry in entries if entry.name == plain[0]), None)
     if entry is None or magic not in {"gettoken", "withtoken"}:
@@ -191,9 +195,9 @@ def candidates(
     if equals:
         schema = known.get(name, {})
         can_list = _is_listable(schema, {**entry.params, **given})
-        yield from _beginning(value, "value", ids(entry.name, name, given) if can_list else _values(schema))
+        yield from _starting_with(value, "value", ids(entry.name, name, given) if can_list else _values(schema))
     else:
-        yield from _beginning(word, "param", (f"{name}=" for name in known if name not in given))
+        yield from _starting_with(word, "param", (f"{name}=" for name in known if name not in given))
 
 
 def _is_listable(schema: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
@@ -206,7 +210,7 @@ def _values(schema: Mapping[str, Any]) -> Sequence[str]:
     return ("true", "false") if schema.get("type") == "boolean" else [str(value) for value in schema.get("enum", ())]
 
 
-def _beginning(word: str, kind: str, texts: Any) -> Iterator[tuple[str, str]]:
+def _starting_with(word: str, kind: str, texts: Any) -> Iterator[tuple[str, str]]:
     return ((kind, text) for text in texts if text.startswith(word))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ParameterError, TokenError
-from ..protocol.messages import variables_of
+from ..protocol.messages import env_variables
 from ..sdks import SDKS
 from . import token_file
 
@@ -66,11 +66,11 @@ class Place:
 
 def _relative(path: Path) -> str:
     try:
-        here = Path.cwd()
+        cwd = Path.cwd()
     except OSError:
         # The current folder no longer exists.
         return str(path)
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)
 
 
 def env_place(name: str, part: str = "") -> Place:
@@ -85,7 +85,7 @@ def env_place(name: str, part: str = "") -> Place:
 
 def env_places(env: Env) -> list[Place]:
     """Return a place for each variable in `env`. Raises `ParameterError` for an invalid name or a name used twice."""
-    places = [env_place(name, part) for part, name in variables_of(env).items()]
+    places = [env_place(name, part) for part, name in env_variables(env).items()]
     if len(set(places)) < len(places):
         raise ParameterError("Two values have the same variable, but each needs a variable of its own.")
     return places
@@ -100,7 +100,7 @@ def var_place(name: str) -> Place:
 
 def file_place(path: str, form: Format = "raw") -> Place:
     """Return a file (mode 0600) as a place. Raises `ParameterError` if the file cannot or must not be written."""
-    name = token_file.path_of(path)
+    name = token_file.absolute_path(path)
     token_file.check(name)
     return Place("file", name, form)
 
@@ -123,20 +123,20 @@ _ABSENT = object()
 class _Variables:
     """The notebook's variables. A token there is recognised by identity. Keeps no state about the places.
 
-    `own` are the marks of our earlier tokens there. `fill` and `restore` change nothing if they raise `TokenError`.
+    `marks` are the marks of our earlier tokens there. `fill` and `restore` change nothing if they raise `TokenError`.
     """
 
     same: Callable[[Any, Any], bool] = staticmethod(operator.is_)
-    """Whether two results of `look` are the same."""
+    """Whether two results of `read` are the same."""
 
     def __init__(self, variables: MutableMapping[str, Any]) -> None:
         self.variables = variables
 
-    def look(self, name: str) -> Any:
+    def read(self, name: str) -> Any:
         """Return what the place holds now, or `_ABSENT`. Raises `ParameterError` for a file that cannot be read."""
         return self.variables.get(name, _ABSENT)
 
-    def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+    def check(self, place: Place, token: Token, marks: Sequence[Any]) -> None:
         """Raise `TokenError` if the place cannot take the token."""
 
     def mark(self, place: Place, token: Token) -> Any:
@@ -145,14 +145,14 @@ class _Variables:
 
     def holds(self, name: str, marks: Sequence[Any]) -> bool:
         """Whether one of the marks matches what the place holds now."""
-        now = self.look(name)
+        now = self.read(name)
         return any(self.same(now, mark) for mark in marks)
 
-    def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+    def fill(self, place: Place, token: Token, marks: Sequence[Any]) -> None:
         """Put a token into the place."""
         self.variables[place.name] = self.mark(place, token)
 
-    def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
+    def restore(self, name: str, before: Any, marks: Sequence[Any]) -> None:
         """Put `before` back into the place."""
         if before is _ABSENT:
             self.variables.pop(name, None)
@@ -165,7 +165,7 @@ class _Environment(_Variables):
 
     same: Callable[[Any, Any], bool] = staticmethod(operator.eq)
 
-    def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+    def check(self, place: Place, token: Token, marks: Sequence[Any]) -> None:
         problem = _problem_in_environment(place.name, self.mark(place, token), self.variables)
         if problem:
             raise ParameterError(
@@ -177,9 +177,9 @@ class _Environment(_Variables):
     def mark(self, place: Place, token: Token) -> Any:
         return token.reveal(place.part) if place.text is None else place.text
 
-    def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        self.check(place, token, own)
-        super().fill(place, token, own)
+    def fill(self, place: Place, token: Token, marks: Sequence[Any]) -> None:
+        self.check(place, token, marks)
+        super().fill(place, token, marks)
 
 
 def _problem_in_environment(name: str, value: str, environ: MutableMapping[str, str]) -> str:
@@ -193,12 +193,12 @@ def _problem_in_environment(name: str, value: str, environ: MutableMapping[str, 
         size = _size(name, value)
     except UnicodeEncodeError:
         return f"it holds a character that {sys.getfilesystemencoding()} cannot encode"
-    longest, most = _limits()
+    longest, total = _limits()
     if size > longest:
         return f"with the variable's name it is {size - 1:,} bytes long; the system's limit is {longest - 1:,} bytes"
     others = sum(_size(*item) for item in environ.items() if item[0] != name)
-    if others + size > most:
-        return f"all environment variables together would take {others + size:,} bytes; the limit is {most:,} bytes"
+    if others + size > total:
+        return f"all environment variables together would take {others + size:,} bytes; the limit is {total:,} bytes"
     return ""
 
 
@@ -218,11 +218,11 @@ def _limits() -> tuple[int, int]:
         # _MAX_ENV of the C runtime; since Windows Vista the whole environment has no limit.
         return 32_767, sys.maxsize
     # execve(2): arguments and environment share ARG_MAX. An eighth of it is left for pointers and arguments.
-    most = os.sysconf("SC_ARG_MAX") * 7 // 8
+    total = os.sysconf("SC_ARG_MAX") * 7 // 8
     if sys.platform != "linux":  # pragma: no cover
-        return most, most
+        return total, total
     # MAX_ARG_STRLEN is 32 pages. With an unlimited stack, ARG_MAX is 6 MiB, whatever sysconf says.
-    return 32 * os.sysconf("SC_PAGE_SIZE"), min(most, 5 * 1024 * 1024)
+    return 32 * os.sysconf("SC_PAGE_SIZE"), min(total, 5 * 1024 * 1024)
 
 
 class _Files:
@@ -230,12 +230,12 @@ class _Files:
 
     same: Callable[[Any, Any], bool] = staticmethod(operator.eq)
 
-    def look(self, name: str) -> Any:
+    def read(self, name: str) -> Any:
         return token_file.read(name) or _ABSENT
 
-    def check(self, place: Place, token: Token, own: Sequence[Any]) -> None:
+    def check(self, place: Place, token: Token, marks: Sequence[Any]) -> None:
         _content(place, token)
-        token_file.check(place.name, own)
+        token_file.check(place.name, marks)
 
     def mark(self, place: Place, token: Token) -> Any:
         return token_file.digest(_content(place, token))
@@ -243,11 +243,11 @@ class _Files:
     def holds(self, name: str, marks: Sequence[Any]) -> bool:
         return token_file.holds(name, marks)
 
-    def fill(self, place: Place, token: Token, own: Sequence[Any]) -> None:
-        token_file.write(place.name, _content(place, token), own=own)
+    def fill(self, place: Place, token: Token, marks: Sequence[Any]) -> None:
+        token_file.write(place.name, _content(place, token), own_digests=marks)
 
-    def restore(self, name: str, before: Any, own: Sequence[Any]) -> None:
-        token_file.restore(name, None if before is _ABSENT else before, own=own)
+    def restore(self, name: str, before: Any, marks: Sequence[Any]) -> None:
+        token_file.restore(name, None if before is _ABSENT else before, own_digests=marks)
 
 
 def _content(place: Place, token: Token) -> bytes:
@@ -256,45 +256,46 @@ def _content(place: Place, token: Token) -> bytes:
 
 # Which token is in which place
 
-_MARKS = 8
+_MAX_MARKS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Layer:
+class _Injection:
     """A token in a place.
 
     `loan` is the loan that put the token there, or None if the token stays until it is forgotten. If the token has
-    several values, `together` holds the places of all values: they are refreshed together or not at all.
+    several values, `group` holds the places of all values: they are refreshed together or not at all.
     """
 
     key: Key
     token: Token
     place: Place
     loan: object = None
-    together: tuple[Place, ...] = ()
+    group: tuple[Place, ...] = ()
 
 
-def _layers(key: Key, token: Token, places: Iterable[Place], loan: object = None) -> list[_Layer]:
+def _make_injections(key: Key, token: Token, places: Iterable[Place], loan: object = None) -> list[_Injection]:
     places = list(places)
     parts = tuple(place for place in places if place.part)
-    return [_Layer(key, token, place, loan, parts if place.part else ()) for place in places]
+    return [_Injection(key, token, place, loan, parts if place.part else ()) for place in places]
 
 
 @dataclass(slots=True, eq=False)
-class _Pile:
-    """The tokens in one place. The first layer is the token that stays, if any; the others are on loan.
+class _Stack:
+    """The tokens in one place. The first injection is the token that stays, if any; the others are on loan.
 
-    The place contains the token of the last layer. `before` is what the place held before the first layer. `marks` are
-    the marks of the last few values that we put there, latest last. Several marks are kept, because code may restore a
-    value that it read earlier, as `unittest.mock.patch.dict(os.environ)` does, and because an interrupt can come before
-    a new value is written. `told` is true once there is a notice for the user that the place is left alone.
+    The place contains the token of the last injection. `before` is what the place held before the first injection.
+    `marks` are the marks of the last few values that we put there, latest last. Several marks are kept, because code
+    may restore a value that it read earlier, as `unittest.mock.patch.dict(os.environ)` does, and because an interrupt
+    can come before a new value is written. `is_reported` is true once there is a notice for the user that the place is
+    left alone.
     """
 
     place: Place
     before: Any = field(repr=False)
-    layers: tuple[_Layer, ...] = ()
+    injections: tuple[_Injection, ...] = ()
     marks: tuple[Any, ...] = field(default=(), repr=False)
-    told: bool = False
+    is_reported: bool = False
 
 
 class Places(NamedTuple):
@@ -330,10 +331,10 @@ class Injections:
             "env": _Environment(environ),
             "var": _Variables(namespace),
         }
-        self._piles: dict[Place, _Pile] = {}
-        # The places of each key. May be out of date; `_piles_of` corrects it.
-        self._places_of: dict[Key, tuple[Place, ...]] = {}
-        self._left: dict[Place, str] = {}
+        self._stacks: dict[Place, _Stack] = {}
+        # The places of each key. May be out of date; `_stacks_with` corrects it.
+        self._places_by_key: dict[Key, tuple[Place, ...]] = {}
+        self._notices: dict[Place, str] = {}
         self._lock = threading.RLock()
 
     def put(self, key: Key, token: Token, places: Iterable[Place]) -> None:
@@ -345,13 +346,13 @@ class Injections:
             One of the places cannot take the token. All places hold what they held before; if a file could not be
             restored, that is logged.
         """
-        self._lay(_layers(key, token, places))
+        self._apply(_make_injections(key, token, places))
 
-    def lend(self, key: Key, token: Token, places: Iterable[Place], loan: object) -> None:
-        """Put a token into places until `give_back(loan)`, on top of what is already there. Raises as `put` does."""
-        self._lay(_layers(key, token, places, loan))
+    def put_temporarily(self, key: Key, token: Token, places: Iterable[Place], loan: object) -> None:
+        """Put a token into places until `end_loan(loan)`, on top of what is already there. Raises as `put` does."""
+        self._apply(_make_injections(key, token, places, loan))
 
-    def give_back(self, loan: object) -> None:
+    def end_loan(self, loan: object) -> None:
         """Restore what the places held before a loan. May be called again, for example after an interrupt.
 
         Raises
@@ -360,9 +361,9 @@ class Injections:
             A file could not be restored. Everything else has been restored.
         """
         with self._lock:
-            self._take_away([*self._piles.values()], lambda layer: layer.loan is loan)
+            self._remove([*self._stacks.values()], lambda injection: injection.loan is loan)
 
-    def take_out(self, key: Key) -> list[Place]:
+    def remove(self, key: Key) -> list[Place]:
         """Take a key's tokens out of their places, and restore what was there before.
 
         Returns
@@ -376,9 +377,9 @@ class Injections:
             A file could not be restored. Everything else has been restored.
         """
         with self._lock:
-            return self._take_away(self._piles_of(key), lambda layer: layer.key == key)
+            return self._remove(self._stacks_with(key), lambda injection: injection.key == key)
 
-    def arrived(self, key: Key, token: Token) -> list[TokenError]:
+    def update(self, key: Key, token: Token) -> list[TokenError]:
         """Put a key's newer token into each place that still holds the older token.
 
         Values that belong together are replaced together: if the notebook has changed one value, none is replaced.
@@ -390,216 +391,219 @@ class Injections:
         """
         problems: list[TokenError] = []
         with self._lock:
-            piles = self._piles_of(key)
-            kept = {pile.place for pile in piles if self._is_ours(pile)}
+            stacks = self._stacks_with(key)
+            unchanged = {stack.place for stack in stacks if self._is_ours(stack)}
             refused: set[Place] = set()
-            for pile in piles:
-                pile.layers = tuple(replace(layer, token=token) if layer.key == key else layer for layer in pile.layers)
-                top = pile.layers[-1]
-                if top.key == key and top.together and kept.issuperset(top.together):
+            for stack in stacks:
+                stack.injections = tuple(
+                    replace(each, token=token) if each.key == key else each for each in stack.injections
+                )
+                top = stack.injections[-1]
+                if top.key == key and top.group and unchanged.issuperset(top.group):
                     try:
-                        self._kinds[pile.place.kind].check(top.place, token, pile.marks)
+                        self._kinds[stack.place.kind].check(top.place, token, stack.marks)
                     except TokenError as error:
                         problems.append(error.copy())
-                        refused.update(top.together)
-            for pile in piles:
-                top = pile.layers[-1]
-                if pile.place not in kept:
-                    self._leave(pile)
-                elif top.key == key and not kept.issuperset(top.together):
-                    self._leave_with_others(pile)
-                elif top.key == key and pile.place not in refused:
+                        refused.update(top.group)
+            for stack in stacks:
+                top = stack.injections[-1]
+                if stack.place not in unchanged:
+                    self._leave_alone(stack)
+                elif top.key == key and not unchanged.issuperset(top.group):
+                    self._leave_group_alone(stack)
+                elif top.key == key and stack.place not in refused:
                     try:
-                        self._show(pile, pile.layers)
+                        self._write(stack, stack.injections)
                     except TokenError as error:
                         problems.append(error.copy())
         return problems
 
-    def take_left(self) -> list[str]:
+    def pop_notices(self) -> list[str]:
         """Return a sentence for each place that was left alone since the last call, with the reason."""
         with self._lock:
-            left = [*self._left.values()]
-            self._left.clear()
-        return left
+            notices = [*self._notices.values()]
+            self._notices.clear()
+        return notices
 
     def keys(self) -> list[Key]:
         """Return the keys that have at least one place, even if the notebook has changed what is there."""
         with self._lock:
-            return [key for key in [*self._places_of] if self._piles_of(key)]
+            return [key for key in [*self._places_by_key] if self._stacks_with(key)]
 
     def has(self, key: Key) -> bool:
         """Whether `keys()` contains the key."""
         with self._lock:
-            return bool(self._piles_of(key))
+            return bool(self._stacks_with(key))
 
     def places(self, key: Key) -> Places:
         """Return the places of a key's tokens."""
         filled: list[Place] = []
         changed: list[Place] = []
         with self._lock:
-            for pile in self._piles_of(key):
-                (filled if self._is_ours(pile) else changed).append(pile.place)
+            for stack in self._stacks_with(key):
+                (filled if self._is_ours(stack) else changed).append(stack.place)
         return Places(tuple(filled), tuple(changed))
 
-    def take_earlier(self, place: Place, ours: Callable[[Any], bool]) -> bool:
-        """Drop the value that a place held before `put`, if `ours` accepts it, so that it is not restored later.
+    def discard_earlier(self, place: Place, is_ours: Callable[[Any], bool]) -> bool:
+        """Drop the value that a place held before `put`, if `is_ours` accepts it, so that it is not restored later.
 
-        If nothing was put into the place, remove the value that the place holds now, if `ours` accepts it. Return
+        If nothing was put into the place, remove the value that the place holds now, if `is_ours` accepts it. Return
         whether a value was dropped or removed.
         """
         with self._lock:
-            pile, kind = self._piles.get(place), self._kinds[place.kind]
-            if not ours(kind.look(place.name) if pile is None else pile.before):
+            stack, kind = self._stacks.get(place), self._kinds[place.kind]
+            if not is_ours(kind.read(place.name) if stack is None else stack.before):
                 return False
-            if pile is None:
+            if stack is None:
                 kind.restore(place.name, _ABSENT, ())
             else:
-                pile.before = _ABSENT
+                stack.before = _ABSENT
             return True
 
     def after_fork(self) -> None:
         """Replace the lock in a forked child, because another thread may have held it."""
         self._lock = threading.RLock()
 
-    def _lay(self, layers: Iterable[_Layer]) -> None:
+    def _apply(self, injections: Iterable[_Injection]) -> None:
         with self._lock:
-            layers = sorted(layers, key=lambda layer: [*self._kinds].index(layer.place.kind))
-            for layer in layers:
-                pile = self._piles.get(layer.place)
-                marks = () if pile is None else pile.marks
-                self._kinds[layer.place.kind].check(layer.place, layer.token, marks)
-            before: list[tuple[_Pile, tuple[_Layer, ...]]] = []
+            injections = sorted(injections, key=lambda injection: [*self._kinds].index(injection.place.kind))
+            for injection in injections:
+                stack = self._stacks.get(injection.place)
+                marks = () if stack is None else stack.marks
+                self._kinds[injection.place.kind].check(injection.place, injection.token, marks)
+            before: list[tuple[_Stack, tuple[_Injection, ...]]] = []
             try:
-                for layer in layers:
-                    pile = self._pile_for(layer.place)
-                    before.append((pile, pile.layers))
-                    self._add(pile, layer)
+                for injection in injections:
+                    stack = self._stack_for(injection.place)
+                    before.append((stack, stack.injections))
+                    self._push(stack, injection)
             except BaseException:
                 # BaseException, because the places are restored after an interrupt too.
-                for pile, earlier in reversed(before):
-                    self._take_back(pile, earlier)
+                for stack, earlier in reversed(before):
+                    self._undo_push(stack, earlier)
                 raise
 
-    def _pile_for(self, place: Place) -> _Pile:
-        pile = self._piles.get(place)
-        if pile is None or not self._is_ours(pile):
+    def _stack_for(self, place: Place) -> _Stack:
+        stack = self._stacks.get(place)
+        if stack is None or not self._is_ours(stack):
             # What the place holds now is not ours, so it will be restored later.
-            pile = _Pile(place, self._kinds[place.kind].look(place.name))
-        return pile
+            stack = _Stack(place, self._kinds[place.kind].read(place.name))
+        return stack
 
-    def _add(self, pile: _Pile, layer: _Layer) -> None:
+    def _push(self, stack: _Stack, injection: _Injection) -> None:
         # Recorded before the place is filled, so that it can be restored after an interrupt.
-        place = layer.place
-        self._piles[place] = pile
-        known = self._places_of.get(layer.key, ())
-        self._places_of[layer.key] = known if place in known else (*known, place)
-        self._left.pop(place, None)
-        if layer.loan is None:
-            pile.layers = (layer, *(other for other in pile.layers if other.loan is not None))
+        place = injection.place
+        self._stacks[place] = stack
+        known = self._places_by_key.get(injection.key, ())
+        self._places_by_key[injection.key] = known if place in known else (*known, place)
+        self._notices.pop(place, None)
+        if injection.loan is None:
+            stack.injections = (injection, *(other for other in stack.injections if other.loan is not None))
         else:
-            pile.layers = (*pile.layers, layer)
-        if pile.layers[-1] is layer:
-            self._show(pile, pile.layers)
+            stack.injections = (*stack.injections, injection)
+        if stack.injections[-1] is injection:
+            self._write(stack, stack.injections)
 
-    def _take_back(self, pile: _Pile, earlier: tuple[_Layer, ...]) -> None:
-        """Undo `_add`."""
-        kind, name = self._kinds[pile.place.kind], pile.place.name
+    def _undo_push(self, stack: _Stack, earlier: tuple[_Injection, ...]) -> None:
+        """Undo `_push`."""
+        kind, name = self._kinds[stack.place.kind], stack.place.name
         is_there = bool(earlier) and kind.holds(name, [kind.mark(earlier[-1].place, earlier[-1].token)])
-        if is_there or not self._is_ours(pile):
-            # `_add` has not filled the place, or the place is no longer ours.
-            self._note(pile, earlier)
+        if is_there or not self._is_ours(stack):
+            # `_push` has not filled the place, or the place is no longer ours.
+            self._record(stack, earlier)
             return
         try:
-            self._show(pile, earlier)
+            self._write(stack, earlier)
         except TokenError as error:
             # The token is still there, and stays listed so that it can be removed later.
-            _log.warning("%s could not be restored: %s", pile.place, error.message)
+            _log.warning("%s could not be restored: %s", stack.place, error.message)
 
-    def _take_away(self, piles: Iterable[_Pile], goes: Callable[[_Layer], bool]) -> list[Place]:
-        """Remove the layers for which `goes` is true. Return their places, except places that were left alone."""
+    def _remove(self, stacks: Iterable[_Stack], matches: Callable[[_Injection], bool]) -> list[Place]:
+        """Remove the injections that `matches` accepts. Return their places, except places that were left alone."""
         places: list[Place] = []
         problem: TokenError | None = None
-        for pile in piles:
-            left = tuple(layer for layer in pile.layers if not goes(layer))
-            if len(left) == len(pile.layers):
+        for stack in stacks:
+            remaining = tuple(injection for injection in stack.injections if not matches(injection))
+            if len(remaining) == len(stack.injections):
                 continue
-            if left and left[-1] is pile.layers[-1]:
-                self._note(pile, left)
-            elif not self._is_ours(pile):
-                if not self._is_as_before(pile):
-                    self._leave(pile)
-                self._note(pile, ())
+            if remaining and remaining[-1] is stack.injections[-1]:
+                self._record(stack, remaining)
+            elif not self._is_ours(stack):
+                if not self._is_as_before(stack):
+                    self._leave_alone(stack)
+                self._record(stack, ())
                 continue
             else:
                 try:
                     # Recorded only after the place is restored, so that this can be repeated after an interrupt.
-                    self._show(pile, left)
+                    self._write(stack, remaining)
                 except TokenError as error:
                     problem = error.copy()
-                    self._note(pile, left)
-            places.append(pile.place)
+                    self._record(stack, remaining)
+            places.append(stack.place)
         if problem is not None:
             raise problem
         return places
 
-    def _show(self, pile: _Pile, layers: tuple[_Layer, ...]) -> None:
-        """Write the last of these layers to the place. If there are none, restore what the place held before."""
-        kind, own = self._kinds[pile.place.kind], pile.marks
-        if layers:
-            place, token = layers[-1].place, layers[-1].token
-            pile.marks = (*own, kind.mark(place, token))[-_MARKS:]
+    def _write(self, stack: _Stack, injections: tuple[_Injection, ...]) -> None:
+        """Write the last of these injections to the place. If there are none, restore what the place held before."""
+        kind, marks = self._kinds[stack.place.kind], stack.marks
+        if injections:
+            place, token = injections[-1].place, injections[-1].token
+            stack.marks = (*marks, kind.mark(place, token))[-_MAX_MARKS:]
             try:
-                kind.fill(place, token, own)
+                kind.fill(place, token, marks)
             except TokenError:
                 # Nothing was written. Drop the new mark, so that the mark of what is in the place is kept.
-                pile.marks = own
+                stack.marks = marks
                 raise
-            pile.told = False
+            stack.is_reported = False
         else:
-            kind.restore(pile.place.name, pile.before, own)
-        self._note(pile, layers)
+            kind.restore(stack.place.name, stack.before, marks)
+        self._record(stack, injections)
 
-    def _note(self, pile: _Pile, layers: tuple[_Layer, ...]) -> None:
-        pile.layers = layers
-        if not layers:
-            self._piles.pop(pile.place, None)
+    def _record(self, stack: _Stack, injections: tuple[_Injection, ...]) -> None:
+        stack.injections = injections
+        if not injections:
+            self._stacks.pop(stack.place, None)
 
-    def _leave(self, pile: _Pile) -> None:
+    def _leave_alone(self, stack: _Stack) -> None:
         """Leave a changed place alone: for good if it was deleted, else until the notebook restores our value."""
-        place, gone = pile.place, self._now(pile) is _ABSENT
-        if not pile.told:
+        place, is_deleted = stack.place, self._current(stack) is _ABSENT
+        if not stack.is_reported:
             by = "" if place.kind == "file" else " by the notebook"
-            self._left[place] = f"{place} was {'deleted' if gone else 'changed'}{by}; left as it is."
-            pile.told = True
-        if gone:
-            self._note(pile, ())
+            self._notices[place] = f"{place} was {'deleted' if is_deleted else 'changed'}{by}; left as it is."
+            stack.is_reported = True
+        if is_deleted:
+            self._record(stack, ())
 
-    def _leave_with_others(self, pile: _Pile) -> None:
+    def _leave_group_alone(self, stack: _Stack) -> None:
         """Leave a value as it is because the notebook has changed another value of the same token."""
-        if not pile.told:
-            self._left[pile.place] = f"{pile.place} is no longer kept fresh: another value of its token was changed."
-            pile.told = True
+        if not stack.is_reported:
+            place = stack.place
+            self._notices[place] = f"{place} is no longer kept fresh: another value of its token was changed."
+            stack.is_reported = True
 
-    def _is_ours(self, pile: _Pile) -> bool:
-        return self._kinds[pile.place.kind].holds(pile.place.name, pile.marks)
+    def _is_ours(self, stack: _Stack) -> bool:
+        return self._kinds[stack.place.kind].holds(stack.place.name, stack.marks)
 
-    def _is_as_before(self, pile: _Pile) -> bool:
-        return self._kinds[pile.place.kind].same(self._now(pile), pile.before)
+    def _is_as_before(self, stack: _Stack) -> bool:
+        return self._kinds[stack.place.kind].same(self._current(stack), stack.before)
 
-    def _now(self, pile: _Pile) -> Any:
+    def _current(self, stack: _Stack) -> Any:
         try:
-            return self._kinds[pile.place.kind].look(pile.place.name)
+            return self._kinds[stack.place.kind].read(stack.place.name)
         except ParameterError:
             return None
 
-    def _piles_of(self, key: Key) -> list[_Pile]:
-        piles = [
-            pile
-            for place in self._places_of.get(key, ())
-            if (pile := self._piles.get(place)) is not None and any(layer.key == key for layer in pile.layers)
+    def _stacks_with(self, key: Key) -> list[_Stack]:
+        stacks = [
+            stack
+            for place in self._places_by_key.get(key, ())
+            if (stack := self._stacks.get(place)) is not None and any(each.key == key for each in stack.injections)
         ]
-        if piles:
-            self._places_of[key] = tuple(pile.place for pile in piles)
+        if stacks:
+            self._places_by_key[key] = tuple(stack.place for stack in stacks)
         else:
-            self._places_of.pop(key, None)
-        return piles
+            self._places_by_key.pop(key, None)
+        return stacks

@@ -13,13 +13,13 @@ from ..errors import ServerGone, ServerUntrusted, TokenError
 from ..protocol.proof import START_VARIABLE
 from ..sources.cache import STATE_LABELS, Key
 from .at_start import OK, filled_variables, outcomes
-from .card import MUTED, as_of, box, local_time, remaining, text_table
+from .card import MUTED, as_of, box, local_time, remaining, source_name, text_table
 
 if TYPE_CHECKING:
     from .session import TokenSession
     from .status import Status
 
-__all__ = ["Listing", "listing_of"]
+__all__ = ["Listing", "make_listing"]
 
 _HEADS = ("profile", "state", "expires", "where", "kept fresh")
 
@@ -93,20 +93,20 @@ class Listing:
         return box("info", table + problems + notes)
 
 
-def listing_of(session: TokenSession, now: datetime) -> Listing:
+def make_listing(session: TokenSession, now: datetime) -> Listing:
     """Return the table of a session's tokens. May request the profiles from the Jupyter server. Raises `TokenError`."""
     notes = []
     origins: dict[str, str] = {}
     try:
         origins = {entry.name: entry.origin for entry in session.entries() if entry.origin}
     except TokenError as error:
-        if session.gone is None:
+        if session.connection_error is None:
             notes.append(f"The profiles cannot be listed: {error}")
     statuses = session.statuses()
-    gone = session.gone
-    if gone is not None:
-        is_gone = isinstance(gone, ServerGone) and not isinstance(gone, ServerUntrusted)
-        what = f"The Jupyter server is not available: {gone.message}" if is_gone else gone.message
+    unavailable = session.connection_error
+    if unavailable is not None:
+        is_unreachable = isinstance(unavailable, ServerGone) and not isinstance(unavailable, ServerUntrusted)
+        what = f"The Jupyter server is not available: {unavailable.message}" if is_unreachable else unavailable.message
         alive = " Valid tokens are still used." if any(row.expires_at for row in statuses) else ""
         notes.append(f"{what}{alive} The next fetch tries again.")
     if not statuses and not notes:
@@ -118,23 +118,23 @@ def listing_of(session: TokenSession, now: datetime) -> Listing:
         names = dict.fromkeys(row.profile for row in statuses if origins.get(row.profile) == origin)
         notes += [f"Fetched by {origin}: {', '.join(names)}."] if names else []
     held = {row.profile for row in statuses if row.places or row.expires_at is not None}
-    lent = dict.fromkeys(str(Key(handle.profile, handle.params)) for handle in session.handles())
-    notes += [f"Handles for workers, valid while this kernel runs: {', '.join(lent)}."] if lent else []
-    notes += [*session.notices(), *_at_start(held), f"served: {session.mode}", as_of(now)]
+    handles = dict.fromkeys(str(Key(handle.profile, handle.params)) for handle in session.handles())
+    notes += [f"Handles for workers, valid while this kernel runs: {', '.join(handles)}."] if handles else []
+    notes += [*session.notices(), *_start_notes(held), f"source: {source_name(session.mode)}", as_of(now)]
     return Listing(statuses, notes, now)
 
 
-def _at_start(held: set[str]) -> list[str]:
+def _start_notes(held: set[str]) -> list[str]:
     """Describe what the Jupyter server injected at the kernel's start, for profiles without a token in this session."""
     try:
         facts = outcomes(os.environ)
     except ValueError:
         return [f"{START_VARIABLE} does not hold what a Jupyter server writes there: what was injected is unknown."]
     present = {filled.profile for filled in filled_variables(os.environ).values()}
-    kept = "the Jupyter server keeps it fresh unless the notebook changes the variable"
-    gone = "its variable no longer contains it"
+    kept_fresh = "the Jupyter server keeps it fresh unless the notebook changes the variable"
+    removed = "its variable no longer contains it"
     return [
-        f"{name} was injected when the kernel started; {kept if name in present else gone}."
+        f"{name} was injected when the kernel started; {kept_fresh if name in present else removed}."
         if fact == OK
         else f"{f'{name} was not' if name else 'Nothing was'} injected when the kernel started: {fact}"
         for name, fact in facts.items()

@@ -21,14 +21,14 @@ from IPython.display import DisplayHandle, Pretty, display
 from traitlets import Bool, List, Unicode
 
 from ..errors import LoginNeeded, TokenError, UnknownProfile
-from ..protocol.messages import variables_of
+from ..protocol.messages import env_variables
 from . import redaction
-from ._compat import show_instead, unregister, wrap
+from ._compat import set_traceback, unregister, wrap
 from .card import Card, Notice, error_lines
 from .cells import Cells
 from .completion import Completion
 from .injection import Place, env_places, file_place, sdk_place, var_place
-from .session import session_of
+from .session import get_session
 from .token_file import FORMATS
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ _PLACES = (
 )
 
 
-def _takes_a_profile(magic: Callable[..., Any]) -> Callable[..., Any]:
+def _with_profile_arguments(magic: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments that all magics that fetch a token have."""
     for place in reversed(_PLACES):
         magic = place(magic)
@@ -67,25 +67,25 @@ def _takes_a_profile(magic: Callable[..., Any]) -> Callable[..., Any]:
     return argument("profile", help="Name of a profile in jupyter_tokens_config.")(magic)  # type: ignore[no-any-return]
 
 
-def _parsed(act: Callable[[TokenMagics, Namespace], None]) -> Callable[..., None]:
+def _parses_line(method: Callable[[TokenMagics, Namespace], None]) -> Callable[..., None]:
     """Turn a method that takes the arguments into a magic that takes the line.
 
     A `TokenError` or an interrupt fails the cell, so "run all" and papermill stop. The cell shows no traceback, because
     it would only show our code. What is raised is a copy, which holds no frame of the method.
     """
 
-    @wraps(act)
+    @wraps(method)
     def magic(self: TokenMagics, line: str, cell: str | None = None) -> None:
-        arguments = _arguments_of(magic.parser, line)  # type: ignore[attr-defined]
+        arguments = _parse_arguments(magic.parser, line)  # type: ignore[attr-defined]
         error: BaseException | None = None
         try:
-            act(self, arguments)
+            method(self, arguments)
         except TokenError as caught:
             error, lines = caught.copy(), error_lines(caught)
         except KeyboardInterrupt:
             error, lines = KeyboardInterrupt(), ["KeyboardInterrupt: cancelled"]
         if error is not None:
-            show_instead(error, lines)
+            set_traceback(error, lines)
             if "params" in arguments:
                 # The magic fetches a token.
                 self._offer_login(error)
@@ -120,17 +120,17 @@ class TokenMagics(Magics):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        self.session = session_of(shell)
+        self.session = get_session(shell)
         self.cells = Cells(shell, self.session)
         self.completion = Completion(shell, self.session)
         self.hooks: list[Callable[[], None]] = []
 
     @magic_arguments()
-    @_takes_a_profile
+    @_with_profile_arguments
     @argument("--once", action="store_true", help="Do not keep the token fresh.")
     @argument("--refresh", action="store_true", help="Fetch a new token even if the token that is held is fresh.")
     @line_magic
-    @_parsed
+    @_parses_line
     def gettoken(self, arguments: Namespace) -> None:
         """Fetch a token, put it where code looks for it, and keep it fresh there.
 
@@ -151,7 +151,7 @@ class TokenMagics(Magics):
         where it was put until %deltoken, and is kept fresh there as long as the kernel runs. If you change or delete
         the variable or the file, it is left as it is: run %gettoken again to put the token back.
         """
-        params, places = _params_of(arguments.params), _places(arguments)
+        params, places = _parse_params(arguments.params), _parse_places(arguments)
         with _Progress(arguments.profile) as progress:
             outcome = self.session.fetch(
                 arguments.profile, params, places=places, keep=not arguments.once, refresh=arguments.refresh
@@ -160,21 +160,21 @@ class TokenMagics(Magics):
 
     @magic_arguments()
     @line_magic
-    @_parsed
+    @_parses_line
     def tokens(self, _arguments: Namespace) -> None:
         """List the tokens of this session and the configured profiles.
 
         Shows where each token is, when it expires, whether it is kept fresh, and what failed in the background. Sends
         no request to an API.
         """
-        from .listing import listing_of  # noqa: PLC0415 (loads the cache and asyncio, which %load_ext does without)
+        from .listing import make_listing  # noqa: PLC0415 (loads the cache and asyncio, which %load_ext does without)
 
-        display(listing_of(self.session, datetime.now(UTC)))
+        display(make_listing(self.session, datetime.now(UTC)))
 
     @magic_arguments()
     @argument("profile", help="Name of a profile.")
     @line_magic
-    @_parsed
+    @_parses_line
     def deltoken(self, arguments: Namespace) -> None:
         """Forget a profile's tokens everywhere in this session, and restore what was there before.
 
@@ -184,8 +184,8 @@ class TokenMagics(Magics):
         """
         profile = arguments.profile
         places, notes = self.session.forget(profile)
-        put_back = f"Removed, or restored to what was there before: {', '.join(str(place) for place in places)}."
-        display(Notice(f"The tokens of {profile} are forgotten.", [*([put_back] if places else []), *notes]))
+        restored = f"Removed, or restored to what was there before: {', '.join(str(place) for place in places)}."
+        display(Notice(f"The tokens of {profile} are forgotten.", [*([restored] if places else []), *notes]))
 
     @magic_arguments()
     @argument("profile", help="Name of a profile.")
@@ -195,7 +195,7 @@ class TokenMagics(Magics):
         help="Has no effect: a notebook always uses a code. Accepted because `jupyter tokens login` has this option.",
     )
     @line_magic
-    @_parsed
+    @_parses_line
     def tokenlogin(self, arguments: Namespace) -> None:
         """Log in to a profile as yourself, in a browser on this or any other device.
 
@@ -220,7 +220,7 @@ class TokenMagics(Magics):
     @magic_arguments()
     @argument("profile", help="Name of a profile.")
     @line_magic
-    @_parsed
+    @_parses_line
     def tokenlogout(self, arguments: Namespace) -> None:
         """Log out of a profile, and revoke the login if the login server supports this.
 
@@ -228,17 +228,17 @@ class TokenMagics(Magics):
         """
         profile = arguments.profile
         revoked = self.session.client.source.logout(profile)
-        said = {
+        messages = {
             None: f"Nobody was logged in to {profile}.",
             True: f"Logged out of {profile}; the login server has revoked the login.",
             False: f"Logged out of {profile}. The login could not be revoked on the login server.",
         }
-        display(Notice(said[revoked]))
+        display(Notice(messages[revoked]))
 
     @magic_arguments()
-    @_takes_a_profile
+    @_with_profile_arguments
     @line_cell_magic
-    @_parsed
+    @_parses_line
     def withtoken(self, arguments: Namespace) -> None:
         """Inject a token for one cell only, and restore what was there before when the cell ends, even with an error.
 
@@ -251,9 +251,9 @@ class TokenMagics(Magics):
         is shown, its errors are its own, and it may use await. As a line magic, %withtoken injects the token until the
         end of its cell.
         """
-        params, places = _params_of(arguments.params), _places(arguments)
+        params, places = _parse_params(arguments.params), _parse_places(arguments)
         with _Progress(arguments.profile):
-            self.cells.lend(self.session.lend(arguments.profile, params, places))
+            self.cells.open_loan(self.session.inject_temporarily(arguments.profile, params, places))
 
     def _offer_login(self, error: BaseException) -> None:
         """Show a login button if the tokens come from the Jupyter server, because the button logs in through it.
@@ -276,7 +276,7 @@ class _Progress:
         self._profile = profile
         self._line: DisplayHandle | None = None
         self._lock = threading.Lock()
-        self._timer = threading.Timer(_PATIENCE_SECONDS, copy_context().run, [self._show])
+        self._timer = threading.Timer(_PROGRESS_AFTER_SECONDS, copy_context().run, [self._show])
         self._timer.daemon = True
         self._has_ended = False
 
@@ -290,13 +290,13 @@ class _Progress:
                 text = f"{self._profile}: fetching the token … (to cancel, interrupt the kernel)"
                 self._line = display(Pretty(text), display_id=True)
 
-    def replace(self, shown: object) -> None:
+    def replace(self, output: object) -> None:
         """Show an object, in place of the line if there is one."""
         self._end()
         if self._line is None:
-            display(shown)
+            display(output)
         else:
-            self._line.update(shown)
+            self._line.update(output)
             self._line = None
 
     def _end(self) -> None:
@@ -311,7 +311,7 @@ class _Progress:
             self._line.update(Pretty(f"{self._profile}: {'fetched' if kind is None else failed}"))
 
 
-_PATIENCE_SECONDS = 1.0
+_PROGRESS_AFTER_SECONDS = 1.0
 
 
 def _is_unattended(shell: Any) -> bool:
@@ -320,7 +320,7 @@ def _is_unattended(shell: Any) -> bool:
     return get_parent is not None and get_parent().get("content", {}).get("allow_stdin") is False
 
 
-def _arguments_of(parser: MagicArgumentParser, line: str) -> Namespace:
+def _parse_arguments(parser: MagicArgumentParser, line: str) -> Namespace:
     try:
         # Split as a shell does: IPython's own splitting keeps the quotes.
         arguments = parser.parse_args(shlex.split(line))
@@ -333,7 +333,7 @@ def _arguments_of(parser: MagicArgumentParser, line: str) -> Namespace:
     return arguments
 
 
-def _params_of(words: Sequence[str]) -> dict[str, Any]:
+def _parse_params(words: Sequence[str]) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -345,7 +345,7 @@ def _params_of(words: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-def _places(arguments: Namespace) -> list[Place] | None:
+def _parse_places(arguments: Namespace) -> list[Place] | None:
     places = [] if arguments.var is None else [var_place(arguments.var)]
     if arguments.env is not None:
         places += env_places(arguments.env)
@@ -375,7 +375,7 @@ def load(shell: InteractiveShell) -> None:
         magics.cells.open()
         magics.completion.open()
         redaction.start(shell, magics.session.client, lambda: magics.redact, variables=magics.redact_variables)
-        magics.hooks = _keep_when_loaded(shell)
+        magics.hooks = _ignore_reload(shell)
         magics.session.take_over()
         setattr(shell, _LOADED, magics)
 
@@ -396,15 +396,15 @@ def inject(request: str) -> object:
     magics: TokenMagics | None = getattr(get_ipython(), _LOADED, None)
     if magics is None:
         return None
-    wanted = json.loads(bytes.fromhex(request))
-    is_renewal = wanted.get("is_renewal", False)
-    if is_renewal and not all(map(magics.session.is_as_filled, variables_of(wanted["env"]).values())):
+    body = json.loads(bytes.fromhex(request))
+    is_renewal = body.get("is_renewal", False)
+    if is_renewal and not all(map(magics.session.is_as_filled, env_variables(body["env"]).values())):
         # The notebook has changed the variable, or the server has. The server can tell which: if the variable does not
         # contain what the server sent last, it is left alone.
         return None
     try:
         outcome = magics.session.inject(
-            wanted["profile"], wanted["params"], wanted["env"], datetime.fromisoformat(wanted["obtained_at"])
+            body["profile"], body["params"], body["env"], datetime.fromisoformat(body["obtained_at"])
         )
     except TokenError as error:
         if is_renewal and error.retryable:
@@ -413,11 +413,11 @@ def inject(request: str) -> object:
         return _Reply({"state": "failed", "message": str(error), "reason": error.reason})
     if outcome is None:
         return None
-    ends = outcome.token.expires_at
+    expires_at = outcome.token.expires_at
     return _Reply(
         {
             "state": "done",
-            "expires_at": None if ends is None else ends.isoformat(),
+            "expires_at": None if expires_at is None else expires_at.isoformat(),
             "kept_fresh": outcome.kept_fresh,
         }
     )
@@ -474,7 +474,7 @@ def unload(shell: InteractiveShell) -> None:
         print(_UNLOADED)  # noqa: T201 (an answer to %unload_ext)
 
 
-def _keep_when_loaded(shell: InteractiveShell) -> list[Callable[[], None]]:
+def _ignore_reload(shell: InteractiveShell) -> list[Callable[[], None]]:
     """Make `%load_ext` and `%reload_ext` leave a loaded extension as it is. Return functions that undo this.
 
     IPython reloads an extension by unloading it, which the extension cannot tell from `%unload_ext`. Reloading would

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Refresher"]
 
-_LONGEST_NAP_SECONDS = 30.0
+_MAX_SLEEP_SECONDS = 30.0
 """The longest sleep. Timers stop while the machine is suspended, but tokens still expire."""
-_LONGEST_PAUSE_SECONDS = 60.0
+_MAX_PAUSE_SECONDS = 60.0
 """The longest pause between two attempts to fetch a token that is no longer held."""
 _PAUSE_SECONDS = 1.0
 """The pause between two attempts to get a thread for a fetch."""
@@ -39,7 +39,7 @@ class Refresher:
     ----------
     client : Client
         Fetches the tokens.
-    failed : callable, optional
+    on_failure : callable, optional
         Called with the key and the `TokenError` of each failed refresh, on any thread.
     clock : Clock, optional
         By default the system's clock.
@@ -52,22 +52,22 @@ class Refresher:
         self,
         client: Client,
         *,
-        failed: Callable[[Key, TokenError], None] | None = None,
+        on_failure: Callable[[Key, TokenError], None] | None = None,
         clock: Clock | None = None,
         wait: Callable[[threading.Condition, float | None], object] = threading.Condition.wait,
     ) -> None:
         self._client = client
-        self._failed = failed
+        self._on_failure = on_failure
         self._clock = clock or SystemClock()
         self._wait = wait
         self._clear()
 
     def _clear(self) -> None:
         self._changed = threading.Condition()
-        # For each key: when to look at it. Its refresh may be due later, but never earlier.
+        # For each key: when to check it. Its refresh may be due later, but never earlier.
         self._due_at: dict[Key, float] = {}
         # For keys without a token: how many attempts have failed, and when the next attempt is due.
-        self._lost: dict[Key, tuple[int, float]] = {}
+        self._retries: dict[Key, tuple[int, float]] = {}
         self._thread: threading.Thread | None = None
 
     def keep(self, key: Key) -> None:
@@ -76,7 +76,7 @@ class Refresher:
             self._due_at.setdefault(key, inf)
             if self._client.source.held(key) is None:
                 # The token had expired when it arrived, and a new token would have, too.
-                self._lost.setdefault(key, (0, inf))
+                self._retries.setdefault(key, (0, inf))
             self._schedule(key)
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="jupyter_tokens refresher", daemon=True)
@@ -88,20 +88,20 @@ class Refresher:
         """Stop keeping a key's token fresh."""
         with self._changed:
             self._due_at.pop(key, None)
-            self._lost.pop(key, None)
+            self._retries.pop(key, None)
             self._changed.notify()
 
     def keeps(self, key: Key) -> bool:
         """Whether a key's token is kept fresh."""
         return key in self._due_at
 
-    def arrived(self, key: Key) -> None:
+    def reschedule(self, key: Key) -> None:
         """Reschedule a key that has a new token."""
         with self._changed:
             if key in self._due_at and self._schedule(key):
                 self._changed.notify()
 
-    def lost(self) -> None:
+    def reschedule_all(self) -> None:
         """Reschedule all keys, because the source has dropped tokens. Keys that lost their token are fetched again."""
         with self._changed:
             for key in self._due_at:
@@ -113,11 +113,11 @@ class Refresher:
         with self._changed:
             for key in self._due_at:
                 if key.profile == profile:
-                    self._lost.pop(key, None)
+                    self._retries.pop(key, None)
                     self._schedule(key)
             self._changed.notify()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Make the thread check the clock now, because the machine may have been suspended."""
         with self._changed:
             self._changed.notify()
@@ -127,7 +127,7 @@ class Refresher:
         with self._changed:
             thread, self._thread = self._thread, None
             self._due_at.clear()
-            self._lost.clear()
+            self._retries.clear()
             self._changed.notify()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
@@ -137,57 +137,57 @@ class Refresher:
         self._clear()
 
     def _run(self) -> None:
-        while (begun := self._next_flight()) is not None:
-            key, flight = begun
+        while (started := self._start_next()) is not None:
+            key, future = started
             # Outside the lock, because a future that is done already calls `_done` here.
-            flight.add_done_callback(partial(self._done, key))
+            future.add_done_callback(partial(self._done, key))
 
-    def _next_flight(self) -> tuple[Key, Future[Token]] | None:
+    def _start_next(self) -> tuple[Key, Future[Token]] | None:
         """Sleep until a token is due, then start its fetch. Return key and fetch, or None if the thread has to end."""
         with self._changed:
             while self._thread is threading.current_thread():
                 key = min(self._due_at, key=self._due_at.__getitem__, default=None)
                 left = inf if key is None else self._due_at[key] - self._clock.elapsed()
                 if key is None or left > 0:
-                    self._wait(self._changed, None if left == inf else min(left, _LONGEST_NAP_SECONDS))
+                    self._wait(self._changed, None if left == inf else min(left, _MAX_SLEEP_SECONDS))
                 elif (due := self._due(key)) > self._clock.elapsed():
                     # The token was refreshed by another call.
                     self._due_at[key] = due
                 else:
                     try:
-                        flight = self._client.source.begin(key)
+                        future = self._client.source.start_fetch(key)
                     except (RuntimeError, Busy):
                         # The process has too many threads, or too many calls of this profile are waiting for one.
                         self._due_at[key] = self._clock.elapsed() + _PAUSE_SECONDS
                         continue
                     self._due_at[key] = inf
-                    return key, flight
+                    return key, future
         return None
 
-    def _done(self, key: Key, flight: Future[Token]) -> None:
+    def _done(self, key: Key, future: Future[Token]) -> None:
         with self._changed:
-            kept = key in self._due_at
-            error = flight.exception()
-            if kept:
-                self._note_loss(key, error)
+            is_kept = key in self._due_at
+            error = future.exception()
+            if is_kept:
+                self._schedule_retry(key, error)
                 self._schedule(key)
             self._changed.notify()
-        if kept and self._failed is not None and isinstance(error, TokenError):
-            self._failed(key, error)
+        if is_kept and self._on_failure is not None and isinstance(error, TokenError):
+            self._on_failure(key, error)
 
-    def _note_loss(self, key: Key, error: BaseException | None) -> None:
+    def _schedule_retry(self, key: Key, error: BaseException | None) -> None:
         """Note when to try again if the key has no token: the cache then has no refresh time for it."""
         if self._client.source.held(key) is not None:
-            self._lost.pop(key, None)
+            self._retries.pop(key, None)
             return
-        failures = self._lost.get(key, (0, 0.0))[0] + 1
+        failures = self._retries.get(key, (0, 0.0))[0] + 1
         # No error but no token: the token had expired when it arrived, and a new token would have, too.
-        hopeless = error is None or isinstance(error, Unauthorized | LoginNeeded | ConfigurationError | ParameterError)
-        pause = inf if hopeless else min(2.0**failures, _LONGEST_PAUSE_SECONDS)
-        self._lost[key] = failures, self._clock.elapsed() + pause
+        permanent = error is None or isinstance(error, Unauthorized | LoginNeeded | ConfigurationError | ParameterError)
+        pause = inf if permanent else min(2.0**failures, _MAX_PAUSE_SECONDS)
+        self._retries[key] = failures, self._clock.elapsed() + pause
 
     def _schedule(self, key: Key) -> bool:
-        """Set the time at which to look at a key. Return whether it is earlier than before."""
+        """Set the time at which to check a key. Return whether it is earlier than before."""
         before = self._due_at[key]
         self._due_at[key] = due = self._due(key)
         return due < before
@@ -195,7 +195,7 @@ class Refresher:
     def _due(self, key: Key) -> float:
         held = self._client.source.held(key)
         if held is None:
-            return self._lost[key][1] if key in self._lost else self._clock.elapsed()
+            return self._retries[key][1] if key in self._retries else self._clock.elapsed()
         # A refused credential is not retried automatically: vendors lock a key after a few refusals. As soon as any
-        # fetch succeeds, the error is gone and `arrived` schedules the key again.
+        # fetch succeeds, the error is gone and `reschedule` schedules the key again.
         return inf if isinstance(held.error, Unauthorized | LoginNeeded) else held.refresh_at

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-from ..sdks import SDKS, Address, Asked
+from ..sdks import SDKS, Address, SdkRequest
 from .injection import Place, env_place, file_place
 from .token_file import remove_old
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..sources.cache import Key
     from ..token import Token
 
-__all__ = ["places_for", "rivals_of"]
+__all__ = ["conflict_notes", "places_for"]
 
 
 def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[Place]:
@@ -49,7 +49,7 @@ def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[P
     if sdk.answer is None:
         token.reveal()
     else:
-        sdk.answer(token, Asked(now=source.clock.now()))
+        sdk.answer(token, SdkRequest(now=source.clock.now()))
         endpoint = source.endpoint(key)
         url, secret = endpoint.url.replace("{tool}", tool), endpoint.secret.reveal()
     file = "" if sdk.file is None else _file(tool, key, url)
@@ -60,7 +60,7 @@ def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[P
     return places
 
 
-def rivals_of(tool: str, environ: Mapping[str, str]) -> list[str]:
+def conflict_notes(tool: str, environ: Mapping[str, str]) -> list[str]:
     """Return sentences about settings that an SDK prefers to the token, and about missing settings that it needs."""
     sdk = SDKS[tool]
     notes = [

@@ -17,10 +17,10 @@ from ..clock import Clock, SystemClock
 from ..errors import LoginNeeded, ParameterError, ServerGone, TokenError, Unauthorized, UnknownProfile
 from ..protocol.messages import About
 from .at_start import FilledVariables
-from .background import Reports, Troubles
+from .background import Failures, Reporter
 from .injection import Injections, Place, env_place, env_places, sdk_place
 from .refresher import Refresher
-from .status import Forgotten, Outcome, Status, is_over_elsewhere, not_fetched
+from .status import Forgotten, Outcome, Status, is_fixed_on_server, not_fetched
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from ..sources.cache import Held, Key, Standing
     from ..token import Token
 
-__all__ = ["Loan", "TokenSession", "session_of"]
+__all__ = ["Loan", "TokenSession", "get_session"]
 
 _NONE: Mapping[str, Any] = {}
-_LOOK_SECONDS = 1.0
+_ENTRIES_SECONDS = 1.0
 """How long a list of the profiles is reused."""
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Loan:
 
     def __init__(self, begin: Callable[[Loan], Outcome]) -> None:
         self._begin = begin
-        self.endings: list[Callable[[], None]] = []
+        self.cleanups: list[Callable[[], None]] = []
 
     def __enter__(self) -> Outcome:
         try:
@@ -66,13 +66,13 @@ class Loan:
     def close(self) -> None:
         """Restore what the places held before. Raises `TokenError` if a file could not be restored."""
         problem: TokenError | None = None
-        while self.endings:
+        while self.cleanups:
             try:
-                self.endings[-1]()
+                self.cleanups[-1]()
             except TokenError as error:
                 problem = error.copy()
-            # Removed only now, so that the next call repeats an ending that was interrupted.
-            self.endings.pop()
+            # Removed only now, so that the next call repeats a cleanup that was interrupted.
+            self.cleanups.pop()
         if problem is not None:
             raise problem
 
@@ -96,16 +96,16 @@ class TokenSession:
         self.client = client or shared_client()
         self._filled = FilledVariables(os.environ)
         self.injections = Injections(namespace)
-        self.refresher = Refresher(self.client, failed=self._failed, clock=clock)
+        self.refresher = Refresher(self.client, on_failure=self._on_failure, clock=clock)
         self._clock = clock or SystemClock()
         self._watchers: list[Callable[[], None]] = []
-        self._reports = Reports(self._report)
+        self._reporter = Reporter(self._report)
         self._unwatch: Callable[[], None] | None = None
-        self.troubles = Troubles()
-        self._kept: set[Key] = set()
-        self._lent: dict[Loan, Key] = {}
+        self.failures = Failures()
+        self._kept_fresh: set[Key] = set()
+        self._loans: dict[Loan, Key] = {}
         self._entries: list[ProfileEntry] = []
-        self._look_at = 0.0
+        self._read_entries_at = 0.0
         self._lock = threading.Lock()
         _sessions.add(self)
 
@@ -143,15 +143,15 @@ class TokenSession:
             The token could not be fetched or injected.
         """
         key, token, about = self._get(profile, params, refresh=refresh, retry=True)
-        filled, notes = self._where(key, token, about, places)
+        filled, notes = self._choose_places(key, token, about, places)
         self.injections.put(key, token, filled)
         token, held = self._latest(key, token)
         if filled or keep is False:
             # A token that expired immediately (ExpireTime=0) is not held, and cannot be kept fresh.
-            kept = keep and held is not None and token.expires_at is not None
-            (self._kept.add if kept else self._kept.discard)(key)
-            self._settle(key)
-        self._tell()
+            is_kept = keep and held is not None and token.expires_at is not None
+            (self._kept_fresh.add if is_kept else self._kept_fresh.discard)(key)
+            self._update_refresher(key)
+        self._notify()
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
 
     def inject(self, profile: str, params: Mapping[str, Any], env: Env, obtained_at: datetime) -> Outcome | None:
@@ -212,7 +212,9 @@ class TokenSession:
                 # `%tokens` shows the error, and the server continues to keep the variables fresh.
                 _log.debug("%s: the kernel does not keep fresh what the server has injected: %s", profile, error.reason)
 
-    def lend(self, profile: str, params: Mapping[str, Any] = _NONE, places: Sequence[Place] | None = None) -> Loan:
+    def inject_temporarily(
+        self, profile: str, params: Mapping[str, Any] = _NONE, places: Sequence[Place] | None = None
+    ) -> Loan:
         """Return a context manager that injects a token and restores what was there before. See `Loan`."""
         return Loan(partial(self._begin_loan, profile, params, places))
 
@@ -252,7 +254,7 @@ class TokenSession:
             nothing has been forgotten.
         """
         source = self._source()
-        keys = {key for key in self._known() if key.profile == profile}
+        keys = {key for key in self._known_keys() if key.profile == profile}
         if params is not None:
             keys &= {source.key(profile, params)}
         if not keys and profile not in {filled.profile for _, filled in self._filled.items()}:
@@ -260,20 +262,20 @@ class TokenSession:
         places: list[Place] = []
         problem: TokenError | None = None
         for key in sorted(keys, key=repr):
-            self._kept.discard(key)
-            self.troubles.over(key)
+            self._kept_fresh.discard(key)
+            self.failures.discard(key)
             self.refresher.drop(key)
             self.client.source.forget(key)
             try:
-                places += self.injections.take_out(key)
+                places += self.injections.remove(key)
             except TokenError as error:
                 problem = error.copy()
         if params is None:
-            places += [place for place in self._take_out_filled(profile) if place not in places]
-        self._tell()
+            places += [place for place in self._remove_filled(profile) if place not in places]
+        self._notify()
         if problem is not None:
             raise problem
-        return Forgotten(places, self.injections.take_left())
+        return Forgotten(places, self.injections.pop_notices())
 
     # State
 
@@ -285,14 +287,14 @@ class TokenSession:
         TokenError
             The configuration cannot be read, or the server does not answer.
         """
-        if self._clock.elapsed() >= self._look_at:
+        if self._clock.elapsed() >= self._read_entries_at:
             source = self._source()
-            source.look_again()
+            source.expire_config()
             entries = source.entries()
-            changed = list(map(_told, entries)) != list(map(_told, self._entries))
-            self._entries, self._look_at = entries, self._clock.elapsed() + _LOOK_SECONDS
+            changed = list(map(_comparable, entries)) != list(map(_comparable, self._entries))
+            self._entries, self._read_entries_at = entries, self._clock.elapsed() + _ENTRIES_SECONDS
             if changed:
-                self._tell()
+                self._notify()
         return self._entries
 
     @property
@@ -319,7 +321,7 @@ class TokenSession:
         """
         source = self._source()
         entries = {entry.name: entry for entry in self._entries}
-        rows = [self._status(key, source.standing(key), entries.get(key.profile)) for key in self._known()]
+        rows = [self._status(key, source.standing(key), entries.get(key.profile)) for key in self._known_keys()]
         held = {row.profile for row in rows}
         rows += [not_fetched(entry) for entry in self._entries if entry.name not in held]
         order = {name: number for number, name in enumerate(entries)}
@@ -327,20 +329,20 @@ class TokenSession:
 
     def notices(self) -> list[str]:
         """Return what happened in the background since the last call: failures, and places that were left alone."""
-        return [*self.troubles.take_notices(), *self.injections.take_left()]
+        return [*self.failures.pop_notices(), *self.injections.pop_notices()]
 
     def holdings(self) -> list[Mapping[str, Any]]:
         """Return which tokens are held and in which variables, for the server: without values and file paths."""
         source, now = self.client.source, self._clock.elapsed()
         found: list[Mapping[str, Any]] = []
-        for key in sorted(self._known(), key=repr):
+        for key in sorted(self._known_keys(), key=repr):
             held, places = source.held(key), self.injections.places(key).filled
             if not places and (held is None or held.ends_at <= now):
                 continue
-            ends = None if held is None else held.token.expires_at
+            expires_at = None if held is None else held.token.expires_at
             fact = {
                 "profile": key.profile,
-                "expires_at": None if ends is None else ends.isoformat(),
+                "expires_at": None if expires_at is None else expires_at.isoformat(),
                 "kept_fresh": self.refresher.keeps(key),
             }
             variables: list[str | None] = [place.name for place in places if place.kind == "env"]
@@ -351,13 +353,13 @@ class TokenSession:
         """Return the handles that were issued for workers of this kernel, as long as it renews their leases."""
         return self.client.leases.handles
 
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call `changed`, on any thread, whenever a status may have changed; returns an unsubscribe function.
+    def watch(self, on_change: Callable[[], None]) -> Callable[[], None]:
+        """Call `on_change`, on any thread, whenever a status may have changed; returns an unsubscribe function.
 
-        `changed` must be quick, and must not call methods of the session that block.
+        `on_change` must be quick, and must not call methods of the session that block.
         """
-        self._watchers.append(changed)
-        return partial(self._watchers.remove, changed)
+        self._watchers.append(on_change)
+        return partial(self._watchers.remove, on_change)
 
     @property
     def mode(self) -> str:
@@ -365,9 +367,9 @@ class TokenSession:
         return self._source().mode
 
     @property
-    def gone(self) -> TokenError | None:
+    def connection_error(self) -> TokenError | None:
         """Why the Jupyter server did not answer the last request; None if it did, or if no server is used."""
-        return self._source().gone
+        return self._source().connection_error
 
     def close(self) -> None:
         """Stop keeping tokens fresh. Injected tokens stay where they are."""
@@ -375,10 +377,10 @@ class TokenSession:
             self._unwatch()
             self._unwatch = None
         self.refresher.stop()
-        self._kept.clear()
-        self._tell()
-        self._reports.stop()
-        self._reports = Reports(self._report)
+        self._kept_fresh.clear()
+        self._notify()
+        self._reporter.stop()
+        self._reporter = Reporter(self._report)
 
     # Internals
 
@@ -388,7 +390,7 @@ class TokenSession:
             with self._lock:
                 if self._unwatch is None:  # pragma: no branch (another thread was faster)
                     # Not in `__init__`: this needs the open source, and opening it imports the providers.
-                    self._unwatch = source.watch(self._arrived, self._lost)
+                    self._unwatch = source.watch(self._on_token, self._on_tokens_lost)
         return source
 
     def _get(
@@ -396,7 +398,7 @@ class TokenSession:
     ) -> tuple[Key, Token, About]:
         source = self._source()
         # A user waits for the result, so changes to the configuration must take effect immediately.
-        source.look_again()
+        source.expire_config()
         key = source.key(profile, params)
         held = source.held(key)
         if retry and held is not None and isinstance(held.error, Unauthorized | LoginNeeded):
@@ -405,7 +407,7 @@ class TokenSession:
         try:
             token = source.get(key, refresh=refresh)
         except TokenError:
-            self._tell()
+            self._notify()
             raise
         return key, token, source.about(profile)
 
@@ -413,25 +415,25 @@ class TokenSession:
         held: Held | None = self._source().held(key)
         if held is not None and held.token is not token:
             # A refresh in the background was faster than this fetch.
-            for problem in self.injections.arrived(key, held.token):
-                self.troubles.note(key, problem)
+            for problem in self.injections.update(key, held.token):
+                self.failures.add(key, problem)
             return held.token, held
         return token, held
 
-    def _settle(self, key: Key) -> None:
-        kept = key in self._kept or key in tuple(self._lent.values())
-        (self.refresher.keep if kept else self.refresher.drop)(key)
+    def _update_refresher(self, key: Key) -> None:
+        is_kept = key in self._kept_fresh or key in tuple(self._loans.values())
+        (self.refresher.keep if is_kept else self.refresher.drop)(key)
 
     def _begin_loan(
         self, profile: str, params: Mapping[str, Any], places: Sequence[Place] | None, loan: Loan
     ) -> Outcome:
-        # Each ending is registered before the step that it undoes, so that an interrupt in between leaves nothing open.
+        # Each cleanup is registered before the step that it undoes, in case an interrupt comes in between.
         source = self._source()
         key = source.key(profile, params)
         if source.held(key) is None:
-            loan.endings.append(partial(self._forget_lent, key))
+            loan.cleanups.append(partial(self._forget_loaned, key))
         key, token, about = self._get(profile, params)
-        filled, notes = self._where(key, token, about, places)
+        filled, notes = self._choose_places(key, token, about, places)
         if not filled:
             raise ParameterError(
                 "There is nowhere to put the token for this cell: the profile sets no environment variable, or the "
@@ -439,72 +441,73 @@ class TokenSession:
                 hint="Give --var NAME or, if the token has a value, --env VAR or --file PATH.",
                 profile=profile,
             )
-        loan.endings.append(partial(self.injections.give_back, loan))
-        self.injections.lend(key, token, filled, loan)
+        loan.cleanups.append(partial(self.injections.end_loan, loan))
+        self.injections.put_temporarily(key, token, filled, loan)
         token, held = self._latest(key, token)
         if held is not None and token.expires_at is not None:
-            loan.endings.append(partial(self._end_loan, loan, key))
-            self._lent[loan] = key
-            self._settle(key)
-        self._tell()
+            loan.cleanups.append(partial(self._end_loan, loan, key))
+            self._loans[loan] = key
+            self._update_refresher(key)
+        self._notify()
         return Outcome(key, token, about, filled, self.refresher.keeps(key), notes)
 
-    def _where(
-        self, key: Key, token: Token, about: About, asked: Sequence[Place] | None
+    def _choose_places(
+        self, key: Key, token: Token, about: About, requested: Sequence[Place] | None
     ) -> tuple[list[Place], list[str]]:
         """Return the places for a token, and sentences about what the user should know."""
-        if asked is None and about.sdk:
-            asked = [sdk_place(about.sdk)]
-        tools = [place.name for place in asked or () if place.kind == "sdk"]
+        if requested is None and about.sdk:
+            requested = [sdk_place(about.sdk)]
+        tools = [place.name for place in requested or () if place.kind == "sdk"]
         if not tools:
-            return _where(token, about, asked)
-        from .sdk_places import places_for, rivals_of  # noqa: PLC0415 (few need it)
+            return _choose_places(token, about, requested)
+        from .sdk_places import conflict_notes, places_for  # noqa: PLC0415 (few need it)
 
-        places, notes = _where(token, about, [place for place in asked or () if place.kind != "sdk"])
+        places, notes = _choose_places(token, about, [place for place in requested or () if place.kind != "sdk"])
         for tool in tools:
             places += places_for(tool, key, token, self._source())
-            notes += rivals_of(tool, os.environ)
+            notes += conflict_notes(tool, os.environ)
         return places, notes
 
     def _end_loan(self, loan: Loan, key: Key) -> None:
-        self._lent.pop(loan, None)
-        self._settle(key)
+        self._loans.pop(loan, None)
+        self._update_refresher(key)
 
-    def _forget_lent(self, key: Key) -> None:
+    def _forget_loaned(self, key: Key) -> None:
         # If the block itself has injected the token to stay, for example with `%gettoken`, it is not forgotten.
         if not self.injections.has(key) and not self.refresher.keeps(key):
             self.client.source.forget(key)
-        self._tell()
+        self._notify()
 
-    def _arrived(self, key: Key, token: Token) -> None:
-        self.refresher.arrived(key)
-        problems = self.injections.arrived(key, token)
+    def _on_token(self, key: Key, token: Token) -> None:
+        self.refresher.reschedule(key)
+        problems = self.injections.update(key, token)
         for problem in problems:
-            self.troubles.note(key, problem)
+            self.failures.add(key, problem)
         if not problems:
-            self.troubles.over(key)
-        if key in self._kept and not self.injections.has(key):
+            self.failures.discard(key)
+        if key in self._kept_fresh and not self.injections.has(key):
             # The notebook has deleted the token everywhere.
-            self._kept.discard(key)
-            self._settle(key)
-        self._tell()
+            self._kept_fresh.discard(key)
+            self._update_refresher(key)
+        self._notify()
 
-    def _lost(self) -> None:
-        self.refresher.lost()
-        self._tell()
+    def _on_tokens_lost(self) -> None:
+        self.refresher.reschedule_all()
+        self._notify()
 
-    def _failed(self, key: Key, error: TokenError) -> None:
-        self.troubles.note(key, error)
-        self._tell()
+    def _on_failure(self, key: Key, error: TokenError) -> None:
+        self.failures.add(key, error)
+        self._notify()
 
-    def _known(self) -> set[Key]:
-        return set(self._kept).union(self.troubles.keys(), self.client.source.keys(), self.injections.keys())
+    def _known_keys(self) -> set[Key]:
+        return set(self._kept_fresh).union(self.failures.keys(), self.client.source.keys(), self.injections.keys())
 
-    def _take_out_filled(self, profile: str) -> list[Place]:
+    def _remove_filled(self, profile: str) -> list[Place]:
+        places = [env_place(variable) for variable in self._filled.forget(profile)]
         return [
             place
-            for variable in self._filled.forget(profile)
-            if self.injections.take_earlier(place := env_place(variable), partial(self._filled.is_as_filled, variable))
+            for place in places
+            if self.injections.discard_earlier(place, partial(self._filled.is_as_filled, place.name))
         ]
 
     def _check_configured(self, profile: str) -> None:
@@ -515,9 +518,9 @@ class TokenSession:
     def _status(self, key: Key, standing: Standing, entry: ProfileEntry | None) -> Status:
         about = self._about(key.profile) if entry is None else entry
         places = self.injections.places(key)
-        trouble = self.troubles.of(key)
-        error = trouble or standing.error
-        if trouble is None and is_over_elsewhere(key, standing, entry):
+        failure = self.failures.get(key)
+        error = failure or standing.error
+        if failure is None and is_fixed_on_server(key, standing, entry):
             standing, error = standing._replace(state="none"), None
         return Status(
             profile=key.profile,
@@ -549,11 +552,11 @@ class TokenSession:
             source.report(held)
         return held
 
-    def _tell(self) -> None:
-        self._reports.changed()
-        for changed in tuple(self._watchers):
+    def _notify(self) -> None:
+        self._reporter.notify()
+        for on_change in tuple(self._watchers):
             try:
-                changed()
+                on_change()
             except Exception as error:
                 # A subscriber that fails must not affect the tokens.
                 _log.warning("A subscriber to changes of the tokens failed: %s", type(error).__name__)
@@ -563,16 +566,16 @@ class TokenSession:
         self._lock = threading.Lock()
         self._unwatch = None
         self._watchers.clear()
-        self._kept.clear()
-        self._lent.clear()
+        self._kept_fresh.clear()
+        self._loans.clear()
         self.injections.after_fork()
         self.refresher.after_fork()
-        self._reports = Reports(self._report)
+        self._reporter = Reporter(self._report)
 
 
-def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[list[Place], list[str]]:
+def _choose_places(token: Token, about: About, requested: Sequence[Place] | None) -> tuple[list[Place], list[str]]:
     """Return the places for a token, and sentences about what the user should know."""
-    places = list(asked) if asked is not None else env_places(about.env)
+    places = list(requested) if requested is not None else env_places(about.env)
     parts = {place.part for place in places if place.kind == "env"}
     if token.fields and parts and parts != set(token.fields):
         given = ",".join(f"{name}=VAR" for name in token.fields)
@@ -582,26 +585,26 @@ def _where(token: Token, about: About, asked: Sequence[Place] | None) -> tuple[l
             profile=token.profile,
         )
     if not token.has_value:
-        if asked is not None and any(place.kind != "var" for place in asked):
+        if requested is not None and any(place.kind != "var" for place in requested):
             token.reveal()  # raises: this API never returns the value that a variable or a file needs
         # The profile's environment variable is left out, because the user did not ask for it.
-        return [place for place in places if place.kind == "var"], [_described(token)]
-    if asked is None and not places:
+        return [place for place in places if place.kind == "var"], [_describe_stored(token)]
+    if requested is None and not places:
         return [], [
             "Not injected: the profile sets no environment variable. Give --env VAR, --var NAME or --file PATH."
         ]
     return places, []
 
 
-def _described(token: Token) -> str:
-    told = ", ".join(f"{name} {token.metadata[name]}" for name in ("name", "id") if name in token.metadata)
+def _describe_stored(token: Token) -> str:
+    details = ", ".join(f"{name} {token.metadata[name]}" for name in ("name", "id") if name in token.metadata)
     return (
-        f"Stored token{told and f': {told}'}. This API never returns the value of a stored token; "
+        f"Stored token{details and f': {details}'}. This API never returns the value of a stored token; "
         f"other facts are in get_token({token.profile!r}).metadata."
     )
 
 
-def _told(entry: ProfileEntry) -> tuple[ProfileEntry, str]:
+def _comparable(entry: ProfileEntry) -> tuple[ProfileEntry, str]:
     """Return an entry in a form that can be compared: errors by their text, because each read creates new ones."""
     return entry._replace(error=None), str(entry.error)
 
@@ -610,7 +613,7 @@ _sessions: WeakSet[TokenSession] = WeakSet()
 _SESSION = "_jupyter_tokens_session"
 
 
-def session_of(shell: Any) -> TokenSession:
+def get_session(shell: Any) -> TokenSession:
     """Return the session of an IPython shell. It is created at first use."""
     session: TokenSession | None = getattr(shell, _SESSION, None)
     if session is None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..token import Token
     from .injection import Place
 
-__all__ = ["Forgotten", "Outcome", "Status", "is_over_elsewhere", "not_fetched"]
+__all__ = ["Forgotten", "Outcome", "Status", "is_fixed_on_server", "not_fetched"]
 
 
 class Status(NamedTuple):
@@ -117,7 +117,7 @@ def not_fetched(entry: ProfileEntry) -> Status:
     )
 
 
-def is_over_elsewhere(key: Key, standing: Standing, entry: ProfileEntry | None) -> bool:
+def is_fixed_on_server(key: Key, standing: Standing, entry: ProfileEntry | None) -> bool:
     """Whether a call that failed here would probably succeed now, because the Jupyter server holds a token."""
     if standing.token is not None or key.params or entry is None:
         return False

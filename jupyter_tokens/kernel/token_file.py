@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 from .._util.atomic_file import replace_file
 from ..errors import ParameterError
-from ..protocol.messages import value_of
+from ..protocol.messages import token_value
 
 if TYPE_CHECKING:
     from ..token import Token
@@ -29,11 +29,11 @@ __all__ = [
     "FORMATS",
     "Before",
     "Format",
+    "absolute_path",
     "check",
     "content",
     "digest",
     "holds",
-    "path_of",
     "read",
     "remove_old",
     "restore",
@@ -43,11 +43,11 @@ __all__ = [
 Format = Literal["raw", "json", "header"]
 FORMATS: tuple[Format, ...] = ("raw", "json", "header")
 
-_MOST_BYTES = 64 * 1024
+_MAX_BYTES = 64 * 1024
 """The largest file whose content is checked for the form of a token."""
-_MOST_WRITTEN_BYTES = 16 * 1024 * 1024
+_MAX_WRITTEN_BYTES = 16 * 1024 * 1024
 """This package writes no larger file: an API's response has at most 1 MiB."""
-_KEPT_SECONDS = 180 * 24 * 3600.0
+_MAX_AGE_SECONDS = 180 * 24 * 3600.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # The characters of a bearer token (RFC 6750). Passwords with colons or spaces are not mistaken for a token.
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]{8,}=*\n?")
@@ -65,7 +65,7 @@ class Before(NamedTuple):
         return f"<Before {len(self.data)} bytes>"
 
 
-def path_of(written: str) -> str:
+def absolute_path(written: str) -> str:
     """Return the absolute path of a file that a user named. Raises `ParameterError`."""
     try:
         path = Path(written).expanduser()
@@ -93,14 +93,14 @@ def digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def check(name: str, own: Collection[bytes] = ()) -> None:
+def check(name: str, own_digests: Collection[bytes] = ()) -> None:
     """Check that a token may be written to a file.
 
     Parameters
     ----------
     name : str
         Absolute path of the file.
-    own : collection of bytes
+    own_digests : collection of bytes
         Digests of what this process has written there.
 
     Raises
@@ -125,7 +125,7 @@ def check(name: str, own: Collection[bytes] = ()) -> None:
         _refuse(path, "is a symbolic link, which would be replaced by a file.", "Give the path of the link's target.")
     if not stat.S_ISREG(found.st_mode):
         _refuse(path, "is not a regular file.", "Give the path of a file.")
-    if found.st_size and not _is_a_tokens(path, found, own):
+    if found.st_size and not _is_token_file(path, found, own_digests):
         _refuse(
             path,
             "exists and does not look like a token file: one token, readable only by you (mode 0600).",
@@ -133,16 +133,16 @@ def check(name: str, own: Collection[bytes] = ()) -> None:
         )
 
 
-def _is_a_tokens(path: Path, found: os.stat_result, own: Collection[bytes]) -> bool:
-    if holds(str(path), own):
+def _is_token_file(path: Path, found: os.stat_result, own_digests: Collection[bytes]) -> bool:
+    if holds(str(path), own_digests):
         # We wrote it, so its mode does not matter.
         return True
     if hasattr(os, "getuid") and (found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & _OTHERS):
         return False
-    return holds(str(path), _recorded(path)) or (found.st_size <= _MOST_BYTES and _looks_like_a_tokens(path))
+    return holds(str(path), _read_record(path)) or (found.st_size <= _MAX_BYTES and _looks_like_token(path))
 
 
-def _looks_like_a_tokens(path: Path) -> bool:
+def _looks_like_token(path: Path) -> bool:
     try:
         data = path.read_bytes()
     except OSError:
@@ -179,7 +179,7 @@ def content(token: Token, form: Format) -> bytes:
         facts = {
             "profile": token.profile,
             "provider": token.provider,
-            "token": value_of(token),
+            "token": token_value(token),
             # A token with several values signs requests and has no headers.
             "headers": {} if token.fields else token.headers(),
             "obtained_at": token.obtained_at.isoformat(),
@@ -220,17 +220,17 @@ def holds(name: str, digests: Collection[bytes]) -> bool:
     path = Path(name)
     try:
         found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_WRITTEN_BYTES:
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_WRITTEN_BYTES:
             return False
         return digest(path.read_bytes()) in digests
     except OSError:
         return False
 
 
-def write(name: str, data: bytes, mode: int = 0o600, *, own: Collection[bytes] = ()) -> None:
-    """Replace a file in one step; if it raises `ParameterError`, nothing has changed. See `check` for `own`."""
+def write(name: str, data: bytes, mode: int = 0o600, *, own_digests: Collection[bytes] = ()) -> None:
+    """Replace a file in one step; if it raises `ParameterError`, nothing has changed. See `check` for `own_digests`."""
     path = Path(name)
-    check(name, own)
+    check(name, own_digests)
     # Before the file is written: a process that is killed in between must not leave a file that is not recognised.
     _record(path, digest(data))
     try:
@@ -243,10 +243,10 @@ def write(name: str, data: bytes, mode: int = 0o600, *, own: Collection[bytes] =
         )
 
 
-def restore(name: str, before: Before | None, *, own: Collection[bytes] = ()) -> None:
+def restore(name: str, before: Before | None, *, own_digests: Collection[bytes] = ()) -> None:
     """Restore what was in a file before our token; if `before` is None, remove the file. Raises `ParameterError`."""
     if before is not None:
-        write(name, before.data, before.mode, own=own)
+        write(name, before.data, before.mode, own_digests=own_digests)
         return
     path = Path(name)
     try:
@@ -254,7 +254,7 @@ def restore(name: str, before: Before | None, *, own: Collection[bytes] = ()) ->
     except OSError as error:
         _refuse(path, f"cannot be removed ({error.strerror}).", "Remove the file yourself.")
     with suppress(*_NO_RECORD):
-        _record_of(path).unlink()
+        _record_path(path).unlink()
 
 
 # Records of what earlier kernels wrote. A token may look like anything, so its file is recognised by its digest. Each
@@ -263,16 +263,16 @@ def restore(name: str, before: Before | None, *, own: Collection[bytes] = ()) ->
 _NO_RECORD = OSError, RuntimeError
 
 
-def _record_of(path: Path) -> Path:
+def _record_path(path: Path) -> Path:
     from jupyter_core.paths import jupyter_data_dir  # noqa: PLC0415 (needed for files only)
 
     return Path(jupyter_data_dir(), "jupyter_tokens", "written_files", hashlib.sha256(os.fsencode(path)).hexdigest())
 
 
-def _recorded(path: Path) -> list[bytes]:
+def _read_record(path: Path) -> list[bytes]:
     """Return the digests of what this user's kernels wrote to a path last."""
     try:
-        return [bytes.fromhex(line) for line in _record_of(path).read_text("ascii").split()]
+        return [bytes.fromhex(line) for line in _record_path(path).read_text("ascii").split()]
     except (*_NO_RECORD, ValueError):
         return []
 
@@ -280,12 +280,12 @@ def _recorded(path: Path) -> list[bytes]:
 def _record(path: Path, written: bytes) -> None:
     """Record the digest of what is about to be written to a path; the previous digest is kept too."""
     try:
-        record = _record_of(path)
+        record = _record_path(path)
         if not record.exists():
             record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Without its record, only the content's form identifies a token file.
             remove_old(record.parent)
-        digests = [*_recorded(path)[-1:], written]
+        digests = [*_read_record(path)[-1:], written]
         replace_file(record, "".join(f"{one.hex()}\n" for one in digests).encode())
     except _NO_RECORD as error:
         _log.debug("The record of a token file cannot be written: %s", type(error).__name__)
@@ -295,7 +295,7 @@ def remove_old(folder: Path) -> None:
     """Remove the files in a folder that were last written half a year ago."""
     for old in folder.iterdir():
         with suppress(OSError):
-            if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            if old.stat().st_mtime < time.time() - _MAX_AGE_SECONDS:
                 old.unlink()
 
 

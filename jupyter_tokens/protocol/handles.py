@@ -21,27 +21,27 @@ from urllib.parse import urlsplit
 from .._util.loopback import is_loopback
 from ..clock import Clock, utc
 from ..errors import ConfigurationError, HandleRefused, ParameterError, Throttled
-from .proof import WINDOW_SECONDS, Caller, Gate, ProofRefused, Trust, prove
+from .proof import WINDOW_SECONDS, Caller, ProofRefused, ProofVerifier, Trust, prove
 from .records import MemoryRecords, Record, Records
 
 __all__ = [
     "ID",
     "LEASE_SECONDS",
-    "MOST_HANDLES",
-    "MOST_KEPT",
-    "MOST_LEASE_SECONDS",
+    "MAX_HANDLES",
+    "MAX_LEASE_SECONDS",
+    "MAX_STORED_HANDLES",
     "Handle",
     "Handles",
-    "Issued",
+    "IssuedHandle",
     "check_url",
-    "written_params",
+    "normalise_params",
 ]
 
 LEASE_SECONDS = 900.0
-MOST_LEASE_SECONDS = 24 * 3600.0
-MOST_HANDLES = 1000
+MAX_LEASE_SECONDS = 24 * 3600.0
+MAX_HANDLES = 1000
 """Maximum number of active handles of one owner."""
-MOST_KEPT = 5 * MOST_HANDLES
+MAX_STORED_HANDLES = 5 * MAX_HANDLES
 """Maximum number of handles of one owner that are kept, including handles that have ended."""
 ID = r"[0-9a-f]{32}"
 """Regular expression for a handle's id, for routes."""
@@ -49,20 +49,20 @@ ID = r"[0-9a-f]{32}"
 _LABEL = b"jupyter_tokens handle proof v1"
 _KIND = "handle"
 _KEY = re.compile(r"[0-9a-f]{64}")
-_KEPT_SECONDS = 3600.0
+_RETENTION_SECONDS = 3600.0
 """Seconds for which an ended handle is kept, so that its holder learns why the handle is refused."""
 
 Params = tuple[tuple[str, Any], ...]
 
 
-def written_params(params: Mapping[str, Any]) -> Params:
+def normalise_params(params: Mapping[str, Any]) -> Params:
     """Normalise parameters for comparison: sorted, lists as tuples, and integers as strings, so that 1 equals "1"."""
-    return tuple(sorted((name, _written(value)) for name, value in params.items()))
+    return tuple(sorted((name, _normalise(value)) for name, value in params.items()))
 
 
-def _written(value: Any) -> Any:
+def _normalise(value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return tuple(map(_written, value))
+        return tuple(map(_normalise, value))
     return str(value) if type(value) is int else value
 
 
@@ -84,7 +84,7 @@ def check_url(url: str, *, allow_plain: bool) -> None:
         )
 
 
-def _within(params: Params, limit: Params) -> bool:
+def _is_subset(params: Params, limit: Params) -> bool:
     # Not by sets, because values from JSON may not be hashable.
     return all(pair in limit for pair in params)
 
@@ -121,14 +121,14 @@ class Handle(Caller):
     @classmethod
     def new(cls, profile: str, params: Mapping[str, Any]) -> Self:
         """Create a handle with a new key. No issuer knows the handle yet."""
-        return cls(profile, written_params(params), secrets.token_hex(16), secrets.token_bytes(32))
+        return cls(profile, normalise_params(params), secrets.token_hex(16), secrets.token_bytes(32))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Read a handle from the output of `to_json`. Raises `ConfigurationError`, which does not quote the text."""
         try:
             facts = json.loads(text)
-            key, params = bytes.fromhex(facts["key"]), written_params(facts["params"])
+            key, params = bytes.fromhex(facts["key"]), normalise_params(facts["params"])
             return cls(facts["profile"], params, facts["id"], key, facts["url"], facts["certificate"])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise ConfigurationError(
@@ -150,8 +150,8 @@ class Handle(Caller):
         return json.dumps({**facts, "url": self.url, "certificate": self.certificate})
 
     def covers(self, params: Params) -> bool:
-        """Whether the handle is valid for a call with these parameters, normalised by `written_params`."""
-        return _within(params, self.params)
+        """Whether the handle is valid for a call with these parameters, normalised by `normalise_params`."""
+        return _is_subset(params, self.params)
 
     kind = "handle"
     shows_cert = False
@@ -173,7 +173,7 @@ class Handle(Caller):
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class IssuedHandle:
     """A handle in its issuer's records.
 
     Attributes
@@ -202,12 +202,12 @@ class Issued:
     used_at: datetime | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, record: Record) -> Self:
+    def from_record(cls, record: Record) -> Self:
         """Build a handle from the facts and marks of its record."""
         facts, marks = record
         used_at = marks.get("used_at")
         return cls(
-            **{**facts, "key": bytes.fromhex(facts["key"]), "params": written_params(facts["params"])},
+            **{**facts, "key": bytes.fromhex(facts["key"]), "params": normalise_params(facts["params"])},
             revoked=bool(marks.get("revoked")),
             uses=int(marks.get("uses", 0)),
             used_at=None if used_at is None else utc(used_at),
@@ -222,9 +222,9 @@ class Issued:
     def call_params(self, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the handle's parameters for a call. Raises `HandleRefused` if the handle is not valid for the call."""
         if profile != self.profile:
-            raise _refused(f"This handle is for the profile {self.profile!r}.", self.profile)
-        if not _within(written_params(params), self.params):
-            raise _refused("This handle is not for calls with these parameters.", profile)
+            raise _refusal(f"This handle is for the profile {self.profile!r}.", self.profile)
+        if not _is_subset(normalise_params(params), self.params):
+            raise _refusal("This handle is not for calls with these parameters.", profile)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in self.params}
 
 
@@ -244,7 +244,7 @@ class Handles:
     def __init__(self, clock: Clock, records: Records | None = None) -> None:
         self._clock = clock
         self._records = records or MemoryRecords(clock)
-        self._gate = Gate(clock, _LABEL, self._records.spend)
+        self._gate = ProofVerifier(clock, _LABEL, self._records.spend)
         self.blocks = self._records.blocks
 
     def issue(
@@ -256,7 +256,7 @@ class Handles:
         profile: str,
         params: Mapping[str, Any],
         lease: float = LEASE_SECONDS,
-    ) -> Issued:
+    ) -> IssuedHandle:
         """Record a new handle, or the same handle again, for example after this issuer was restarted.
 
         The caller must have checked that the owner may have the profile's tokens.
@@ -272,7 +272,7 @@ class Handles:
         params : mapping
             The parameters of the calls.
         lease : float
-            Length of the lease in seconds, at most `MOST_LEASE_SECONDS`.
+            Length of the lease in seconds, at most `MAX_LEASE_SECONDS`.
 
         Raises
         ------
@@ -285,63 +285,63 @@ class Handles:
         """
         if re.fullmatch(ID, handle_id) is None or _KEY.fullmatch(key) is None:
             raise ParameterError("A handle needs an id of 32 and a key of 64 hexadecimal digits.")
-        if not 0 < lease <= MOST_LEASE_SECONDS:
-            raise ParameterError(f"A lease must be more than 0 and at most {MOST_LEASE_SECONDS:g} seconds.")
-        wanted = self._begun(
-            Issued(handle_id, bytes.fromhex(key), owner, profile, written_params(params), lease, ends_at=0.0)
+        if not 0 < lease <= MAX_LEASE_SECONDS:
+            raise ParameterError(f"A lease must be more than 0 and at most {MAX_LEASE_SECONDS:g} seconds.")
+        new = self._start_lease(
+            IssuedHandle(handle_id, bytes.fromhex(key), owner, profile, normalise_params(params), lease, ends_at=0.0)
         )
-        known = self.of(handle_id)
+        known = self.get(handle_id)
         if known is None:
-            mine = self._all(owner)
-            if len(self._active(mine)) >= MOST_HANDLES:
+            owned = self._all(owner)
+            if len(self._active(owned)) >= MAX_HANDLES:
                 raise Throttled(
-                    f"This kernel or user already has {MOST_HANDLES} active handles, which is the maximum.",
+                    f"This kernel or user already has {MAX_HANDLES} active handles, which is the maximum.",
                     hint="Revoke handles that are no longer needed.",
                     unsent=True,
                 )
-            if len(mine) >= MOST_KEPT:
-                problem = f"This kernel or user has issued {MOST_KEPT} handles in a short time."
+            if len(owned) >= MAX_STORED_HANDLES:
+                problem = f"This kernel or user has issued {MAX_STORED_HANDLES} handles in a short time."
                 raise Throttled(
                     problem,
                     hint="Use one handle for many workers. The issuer forgets a handle an hour after its lease.",
                     unsent=True,
                 )
-            if self._records.add(_KIND, handle_id, wanted.facts, seconds=lease + _KEPT_SECONDS):
-                return wanted
+            if self._records.add(_KIND, handle_id, new.facts, seconds=lease + _RETENTION_SECONDS):
+                return new
             # Another replica has added this handle at the same moment.
-            known = self.of(handle_id)
-        if known is None or known.revoked or replace(known, lease=lease, ends_at=wanted.ends_at) != wanted:
-            raise _refused("The id of this handle belongs to another handle, or the handle has been revoked.", profile)
-        return self._kept(wanted)
+            known = self.get(handle_id)
+        if known is None or known.revoked or replace(known, lease=lease, ends_at=new.ends_at) != new:
+            raise _refusal("The id of this handle belongs to another handle, or the handle has been revoked.", profile)
+        return self._save(new)
 
-    def renew(self, handle_id: str) -> Issued:
+    def renew(self, handle_id: str) -> IssuedHandle:
         """Renew a handle's lease, even if the lease has ended.
 
         The caller must have checked that the owner asks for this. Raises `HandleRefused` if the handle is unknown or
         revoked.
         """
-        known = self.of(handle_id)
+        known = self.get(handle_id)
         if known is None:
-            raise _refused("The issuer does not know this handle.")
+            raise _refusal("The issuer does not know this handle.")
         if known.revoked:
-            raise _refused("This handle has been revoked.", known.profile)
-        return self._kept(self._begun(known))
+            raise _refusal("This handle has been revoked.", known.profile)
+        return self._save(self._start_lease(known))
 
     def revoke(self, handle_id: str) -> None:
         """Revoke a handle; an unknown handle is ignored. The caller must have checked that the owner asks for this."""
         # Stored as a mark, so that a renewal at another replica cannot undo the revocation.
         self._records.mark(_KIND, handle_id, {"revoked": 1})
 
-    def of(self, handle_id: str) -> Issued | None:
+    def get(self, handle_id: str) -> IssuedHandle | None:
         """Return a handle, even if it has ended; None if the handle is not in the records."""
         record = self._records.get(_KIND, handle_id)
-        return None if record is None else Issued.of(record)
+        return None if record is None else IssuedHandle.from_record(record)
 
-    def in_use(self, owner: str | None = None) -> list[Issued]:
+    def in_use(self, owner: str | None = None) -> list[IssuedHandle]:
         """Return the active handles of one owner, by default of all owners."""
         return self._active(self._all(owner))
 
-    def told(self, issued: Issued) -> dict[str, Any]:
+    def to_dict(self, issued: IssuedHandle) -> dict[str, Any]:
         """Return a handle as JSON for clients, without its key."""
         return {
             "id": issued.id,
@@ -354,7 +354,7 @@ class Handles:
             "used_at": issued.used_at.isoformat() if issued.used_at is not None else None,
         }
 
-    def check(self, handle_id: str, action: str, header: str, body: bytes) -> Issued:
+    def check(self, handle_id: str, action: str, header: str, body: bytes) -> IssuedHandle:
         """Check a request's proof, and return the handle with which the proof was made.
 
         Parameters
@@ -373,7 +373,7 @@ class Handles:
         Throttled
             The handle's holder sends too many requests.
         """
-        known = self.of(handle_id)
+        known = self.get(handle_id)
         try:
             self._gate.check(None if known is None else known.key, handle_id, action, header, body)
         except ProofRefused as refused:
@@ -383,28 +383,32 @@ class Handles:
                     retry_after=WINDOW_SECONDS,
                     unsent=True,
                 ) from None
-            raise _refused(_MESSAGES[refused.reason]) from None
+            raise _refusal(_MESSAGES[refused.reason]) from None
         assert known is not None
         if known.revoked:
-            raise _refused("This handle has been revoked.", known.profile)
+            raise _refusal("This handle has been revoked.", known.profile)
         now = self._clock.now()
         if now >= known.ends_at:
-            raise _refused("The lease of this handle has ended: its driver did not renew it.", known.profile)
+            raise _refusal("The lease of this handle has ended: its driver did not renew it.", known.profile)
         self._records.mark(_KIND, handle_id, {"used_at": now}, counts="uses")
         return replace(known, uses=known.uses + 1, used_at=utc(now))
 
-    def _all(self, owner: str | None) -> list[Issued]:
-        return [one for one in map(Issued.of, self._records.all(_KIND)) if owner in {None, one.owner}]
+    def _all(self, owner: str | None) -> list[IssuedHandle]:
+        return [
+            handle
+            for handle in map(IssuedHandle.from_record, self._records.all(_KIND))
+            if owner in {None, handle.owner}
+        ]
 
-    def _active(self, handles: list[Issued]) -> list[Issued]:
+    def _active(self, handles: list[IssuedHandle]) -> list[IssuedHandle]:
         now = self._clock.now()
-        return [one for one in handles if one.ends_at > now and not one.revoked]
+        return [handle for handle in handles if handle.ends_at > now and not handle.revoked]
 
-    def _begun(self, issued: Issued) -> Issued:
+    def _start_lease(self, issued: IssuedHandle) -> IssuedHandle:
         return replace(issued, ends_at=self._clock.now() + issued.lease)
 
-    def _kept(self, issued: Issued) -> Issued:
-        self._records.put(_KIND, issued.id, issued.facts, seconds=issued.lease + _KEPT_SECONDS)
+    def _save(self, issued: IssuedHandle) -> IssuedHandle:
+        self._records.put(_KIND, issued.id, issued.facts, seconds=issued.lease + _RETENTION_SECONDS)
         return issued
 
 
@@ -416,7 +420,7 @@ _MESSAGES: Mapping[str, str] = {
 }
 
 
-def _refused(message: str, profile: str | None = None) -> HandleRefused:
+def _refusal(message: str, profile: str | None = None) -> HandleRefused:
     return HandleRefused(
         message, hint="In the driver, issue another handle and install it in the workers.", profile=profile, unsent=True
     )

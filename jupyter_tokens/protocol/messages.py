@@ -18,13 +18,13 @@ __all__ = [
     "Env",
     "ProfileEntry",
     "entries_from_dict",
-    "env_of_text",
-    "misshapen",
-    "text_of_env",
+    "env_variables",
+    "format_env",
+    "parse_env",
     "token_from_dict",
     "token_to_dict",
-    "value_of",
-    "variables_of",
+    "token_value",
+    "unexpected_response",
 ]
 
 Env = str | Mapping[str, str] | None
@@ -96,26 +96,26 @@ class ProfileEntry(NamedTuple):
     failing: bool = False
 
 
-def variables_of(env: Env) -> dict[str, str]:
+def env_variables(env: Env) -> dict[str, str]:
     """Return the variables in an `env`, by the fields of the token. The field of a single value is the empty string."""
     if isinstance(env, str):
-        env = env_of_text(env)
+        env = parse_env(env)
     return dict(env) if isinstance(env, Mapping) else {} if env is None else {"": env}
 
 
-def env_of_text(text: str) -> str | dict[str, str]:
+def parse_env(text: str) -> str | dict[str, str]:
     """Parse an `env` that is written on one line: `VAR`, or `FIELD=VAR,FIELD=VAR`."""
     if "=" not in text:
         return text
     return {field.strip(): name.strip() for field, _, name in (part.partition("=") for part in text.split(","))}
 
 
-def text_of_env(env: Env) -> str:
-    """Return an `env` on one line, as `env_of_text` parses it; "" for None."""
-    return ",".join(f"{field}={name}" if field else name for field, name in variables_of(env).items())
+def format_env(env: Env) -> str:
+    """Return an `env` on one line, as `parse_env` parses it; "" for None."""
+    return ",".join(f"{field}={name}" if field else name for field, name in env_variables(env).items())
 
 
-def value_of(token: Token) -> str | dict[str, str] | None:
+def token_value(token: Token) -> str | dict[str, str] | None:
     """Return a token's value for JSON: a string, several strings by field, or None if the API never returns a value."""
     values = token.values() if token.has_value else {}
     return values.get("", values or None)
@@ -158,7 +158,7 @@ def token_to_dict(
         "metadata": _plain(token.metadata),
         "base_url": token.base_url,
     }
-    return {**facts, "value": value_of(token)} if value else facts
+    return {**facts, "value": token_value(token)} if value else facts
 
 
 def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, About]:
@@ -168,13 +168,13 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
     other JSON.
     """
     try:
-        left = facts["expires_in"]
+        remaining = facts["expires_in"]
         token = Token(
             facts["value"],
             profile=facts["profile"],
             provider=facts["provider"],
             obtained_at=datetime.fromisoformat(facts["obtained_at"]),
-            expires_at=None if left is None else utc(now) + timedelta(seconds=left),
+            expires_at=None if remaining is None else utc(now) + timedelta(seconds=remaining),
             scheme=facts["scheme"],
             header=facts["header"],
             metadata=facts["metadata"],
@@ -182,7 +182,7 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
         )
         return token, About(facts["title"], facts["env"], sandbox=facts["sandbox"], sdk=facts.get("sdk"))
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise misshapen() from None
+        raise unexpected_response() from None
 
 
 def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
@@ -200,7 +200,7 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
                 schema=schemas.get(profile["provider"], {}),
                 # If there is a provider, the profile is valid, and the error comes from a fetch by the server. Such an
                 # error does not concern this process's token.
-                error=None if profile["provider"] else _error_of(profile["name"], profile["error"]),
+                error=None if profile["provider"] else _profile_error(profile["name"], profile["error"]),
                 may_reveal=may_reveal and profile.get("may_reveal", True),
                 origin=profile.get("origin", ""),
                 state=profile.get("state", "none"),
@@ -209,16 +209,16 @@ def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
             for profile in facts["profiles"]
         ]
     except (KeyError, TypeError, AttributeError):
-        raise misshapen() from None
+        raise unexpected_response() from None
 
 
-def _error_of(profile: str, facts: Mapping[str, Any]) -> TokenError:
+def _profile_error(profile: str, facts: Mapping[str, Any]) -> TokenError:
     error = TokenError.from_dict(facts)
     error.profile = profile
     return error
 
 
-def misshapen() -> ResponseError:
+def unexpected_response() -> ResponseError:
     """Return the error for a response that this version does not understand."""
     return ResponseError(
         "The answer of the Jupyter server, or of the hub's token service, does not have the form that this version of "

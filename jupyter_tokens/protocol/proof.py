@@ -1,8 +1,8 @@
 """How a kernel identifies itself to a server: a proof made with the key in the kernel's connection file.
 
 The key itself is never sent. The proof is an HMAC over kernel id, action, time, nonce and body, made with a key that is
-derived from the connection key. `Gate` checks proofs, and accepts each proof only once. The holder of a handle uses the
-same kind of proof, with the handle's key (`protocol/handles.py`).
+derived from the connection key. `ProofVerifier` checks proofs, and accepts each proof only once. The holder of a handle
+uses the same kind of proof, with the handle's key (`protocol/handles.py`).
 
 In ipykernel, id and key come from ipykernel's application object; ipykernel is never imported for this. In other
 kernels (xeus-python), they come from the connection file that the kernel's command line names.
@@ -32,16 +32,16 @@ __all__ = [
     "CLIENT_CERT_VARIABLE",
     "FILLED_VARIABLE",
     "HEADER",
-    "MOST_NONCES",
+    "MAX_NONCES",
     "START_VARIABLE",
     "URL_VARIABLE",
     "WINDOW_SECONDS",
     "Caller",
-    "Gate",
     "Identity",
     "Nonces",
     "Proof",
     "ProofRefused",
+    "ProofVerifier",
     "Trust",
     "identity",
     "missing_identity",
@@ -61,7 +61,7 @@ FILLED_VARIABLE = "JUPYTER_TOKENS_FILLED"
 HEADER = "X-Jupyter-Tokens-Proof"
 WINDOW_SECONDS = 60.0
 """The largest difference between the time of a proof and the server's clock, in seconds."""
-MOST_NONCES = 2**18
+MAX_NONCES = 2**18
 """Maximum number of nonces remembered for one caller: enough for 2,000 calls per second while a proof is valid."""
 
 _LABEL = b"jupyter_tokens kernel proof v1"
@@ -140,21 +140,21 @@ class Identity(Caller):
 
 def identity() -> Identity | None:
     """Return the identity of this process if it is a server's kernel; None for scripts, plain IPython and nbclient."""
-    found = _look()
+    found = _find_identity()
     return found if isinstance(found, Identity) else None
 
 
 def missing_identity() -> str:
     """Return why `identity` returns None, as one of a few fixed texts for cards; "" if there is an identity."""
-    found = _look()
+    found = _find_identity()
     return found if isinstance(found, str) else ""
 
 
-def _look() -> Identity | str:
+def _find_identity() -> Identity | str:
     url = os.environ.get(URL_VARIABLE)
     if not url:
         return "no Jupyter server with jupyter_tokens started this process"
-    found = _of_ipykernel() or _of_command_line()
+    found = _from_ipykernel() or _from_command_line()
     if found is None:
         return "this process is not itself a kernel of the Jupyter server"
     name = _CONNECTION_FILE.fullmatch(found[0].name)
@@ -165,7 +165,7 @@ def _look() -> Identity | str:
     return Identity(url, os.environ.get(CERT_VARIABLE), name[1], found[1], CLIENT_CERT_VARIABLE in os.environ)
 
 
-def _of_ipykernel() -> tuple[Path, bytes] | None:
+def _from_ipykernel() -> tuple[Path, bytes] | None:
     module = sys.modules.get("ipykernel.kernelapp")
     if module is None or not module.IPKernelApp.initialized():
         return None
@@ -173,15 +173,15 @@ def _of_ipykernel() -> tuple[Path, bytes] | None:
     return Path(app.connection_file), app.session.key
 
 
-def _of_command_line() -> tuple[Path, bytes] | None:
+def _from_command_line() -> tuple[Path, bytes] | None:
     """Return the connection file in the kernel's own command line (`-f FILE`), and its key.
 
     The kernel's child processes do not have this command line.
     """
-    words = sys.orig_argv
-    if "-f" not in words[:-1]:
+    argv = sys.orig_argv
+    if "-f" not in argv[:-1]:
         return None
-    file = Path(words[words.index("-f") + 1])
+    file = Path(argv[argv.index("-f") + 1])
     if _CONNECTION_FILE.fullmatch(file.name) is None:
         return None
     try:
@@ -207,7 +207,7 @@ class Proof:
             raise ValueError("not of the form: v1 time=…, nonce=…, mac=…")
         return cls(int(match[1]), match[2], match[3])
 
-    def is_of(self, key: bytes, name: str, action: str, body: bytes, *, label: bytes = _LABEL) -> bool:
+    def matches(self, key: bytes, name: str, action: str, body: bytes, *, label: bytes = _LABEL) -> bool:
         """Whether the proof was made with this key, for this name, action and body. See `prove` for the arguments."""
         mac = _mac(label, key, name, action, str(self.time), self.nonce, body=body)
         return hmac.compare_digest(self.mac, mac)
@@ -237,9 +237,9 @@ def prove(key: bytes, name: str, action: str, body: bytes, *, time: int, nonce: 
     return f"v1 time={time}, nonce={nonce}, mac={mac}"
 
 
-def _mac(label: bytes, key: bytes, *said: str, body: bytes) -> str:
+def _mac(label: bytes, key: bytes, *fields: str, body: bytes) -> str:
     derived = hmac.digest(key, label, "sha256")
-    text = "\n".join((*said, sha256(body).hexdigest()))
+    text = "\n".join((*fields, sha256(body).hexdigest()))
     return hmac.digest(derived, text.encode(), "sha256").hex()
 
 
@@ -259,39 +259,41 @@ class ProofRefused(Exception):
 
 
 class Nonces:
-    """Remembers the nonces of proofs for as long as the proofs are valid. `Gate` calls `spend`."""
+    """Remembers the nonces of proofs for as long as the proofs are valid. `ProofVerifier` calls `spend`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seen: dict[str, dict[bytes, int]] = {}  # for each caller, the times of the proofs by their nonces
-        self._looked_at = -inf
+        self._nonces: dict[str, dict[bytes, int]] = {}  # for each caller, the times of the proofs by their nonces
+        self._pruned_at = -inf
 
     def spend(self, name: str, proof: Proof) -> None:
         """Record the nonce of a valid proof of `name`.
 
         Raises `ProofRefused` if the nonce was used before, or if `name` has used too many nonces.
         """
-        self._forget(self._clock.now())
-        seen = self._seen.setdefault(name, {})
+        self._prune(self._clock.now())
+        nonces = self._nonces.setdefault(name, {})
         nonce = bytes.fromhex(proof.nonce)
-        if nonce in seen:
+        if nonce in nonces:
             raise ProofRefused("replayed")
-        if len(seen) >= MOST_NONCES:
+        if len(nonces) >= MAX_NONCES:
             raise ProofRefused("too_many")
-        seen[nonce] = proof.time
+        nonces[nonce] = proof.time
 
-    def _forget(self, now: float) -> None:
+    def _prune(self, now: float) -> None:
         """Drop nonces of proofs that are too old; at most once a second, because it iterates over all callers."""
-        if abs(now - self._looked_at) < 1:
+        if abs(now - self._pruned_at) < 1:
             return
-        self._looked_at = now
-        for name, seen in list(self._seen.items()):
-            self._seen[name] = kept = {nonce: time for nonce, time in seen.items() if now - time <= WINDOW_SECONDS}
-            if not kept:
-                del self._seen[name]
+        self._pruned_at = now
+        for name, nonces in list(self._nonces.items()):
+            self._nonces[name] = remaining = {
+                nonce: time for nonce, time in nonces.items() if now - time <= WINDOW_SECONDS
+            }
+            if not remaining:
+                del self._nonces[name]
 
 
-class Gate:
+class ProofVerifier:
     """Accepts each valid proof once.
 
     Parameters
@@ -309,7 +311,7 @@ class Gate:
         self._label = label
         self._spend = spend or Nonces(clock).spend
         # Stands for the key of an unknown caller, so that the check takes as long as for a known caller.
-        self._nobody = secrets.token_bytes(32)
+        self._dummy_key = secrets.token_bytes(32)
 
     def check(self, key: bytes | None, name: str, action: str, header: str, body: bytes) -> None:
         """Raise `ProofRefused` unless the caller `name` made this proof recently, for this action and body.
@@ -321,7 +323,7 @@ class Gate:
             proof = Proof.parse(header)
         except ValueError:
             raise ProofRefused("proof") from None
-        genuine = proof.is_of(key or self._nobody, name, action, body, label=self._label)
+        genuine = proof.matches(key or self._dummy_key, name, action, body, label=self._label)
         if key is None:
             raise ProofRefused("unknown")
         if not genuine:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from ..clock import Clock
     from .proof import Proof
 
-__all__ = ["MOST_EVENTS", "MemoryRecords", "Record", "Records"]
+__all__ = ["MAX_EVENTS", "MemoryRecords", "Record", "Records"]
 
-MOST_EVENTS = 1000
+MAX_EVENTS = 1000
 """Maximum number of events kept. Older events are dropped."""
 _NONE: Mapping[str, float] = {}
 
@@ -59,7 +59,7 @@ class Records(ABC):
 
     @abstractmethod
     def append(self, event: Mapping[str, Any]) -> None:
-        """Add an event. Only the last `MOST_EVENTS` events are kept."""
+        """Add an event. Only the last `MAX_EVENTS` events are kept."""
 
     @abstractmethod
     def events(self) -> list[Mapping[str, Any]]:
@@ -77,7 +77,7 @@ class Records(ABC):
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Entry:
     facts: Mapping[str, Any]
     ends_at: float
     marks: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -93,39 +93,39 @@ class MemoryRecords(Records):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._kept: dict[str, dict[str, _Kept]] = defaultdict(dict)
-        self._events: deque[Mapping[str, Any]] = deque(maxlen=MOST_EVENTS)
+        self._entries: dict[str, dict[str, _Entry]] = defaultdict(dict)
+        self._events: deque[Mapping[str, Any]] = deque(maxlen=MAX_EVENTS)
         self._nonces = Nonces(clock)
         self._lock = threading.Lock()
 
     def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
         with self._lock:
             new = self._new(kind, facts, seconds)
-            return self._kept[kind].setdefault(name, new) is new
+            return self._entries[kind].setdefault(name, new) is new
 
     def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
         with self._lock:
             new = self._new(kind, facts, seconds)
-            kept = self._kept[kind].setdefault(name, new)
-            kept.facts, kept.ends_at = new.facts, new.ends_at
+            entry = self._entries[kind].setdefault(name, new)
+            entry.facts, entry.ends_at = new.facts, new.ends_at
 
     def mark(self, kind: str, name: str, marks: Mapping[str, float] = _NONE, *, counts: str = "") -> None:
         with self._lock:
-            kept = self._kept[kind].get(name)
-            if kept is not None:
-                kept.marks.update(marks)
+            entry = self._entries[kind].get(name)
+            if entry is not None:
+                entry.marks.update(marks)
                 if counts:
-                    kept.marks[counts] += 1
+                    entry.marks[counts] += 1
 
     def get(self, kind: str, name: str) -> Record | None:
         with self._lock:
-            kept = self._kept[kind].get(name)
-            return None if kept is None or kept.ends_at <= self._clock.elapsed() else kept.record()
+            entry = self._entries[kind].get(name)
+            return None if entry is None or entry.ends_at <= self._clock.elapsed() else entry.record()
 
     def all(self, kind: str) -> list[Record]:
         with self._lock:
             now = self._clock.elapsed()
-            return [kept.record() for kept in self._kept[kind].values() if kept.ends_at > now]
+            return [entry.record() for entry in self._entries[kind].values() if entry.ends_at > now]
 
     def append(self, event: Mapping[str, Any]) -> None:
         self._events.append(event)
@@ -137,8 +137,8 @@ class MemoryRecords(Records):
         with self._lock:
             self._nonces.spend(name, proof)
 
-    def _new(self, kind: str, facts: Mapping[str, Any], seconds: float) -> _Kept:
+    def _new(self, kind: str, facts: Mapping[str, Any], seconds: float) -> _Entry:
         """Drop the records of this kind that have ended, and return a new record."""
         now = self._clock.elapsed()
-        self._kept[kind] = {known: kept for known, kept in self._kept[kind].items() if kept.ends_at > now}
-        return _Kept(facts, now + seconds)
+        self._entries[kind] = {known: entry for known, entry in self._entries[kind].items() if entry.ends_at > now}
+        return _Entry(facts, now + seconds)

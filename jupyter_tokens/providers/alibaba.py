@@ -10,7 +10,7 @@ import httpx
 from ..clock import utc
 from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, ServiceUnavailable, Throttled, Unauthorized
 from ..token import Secret
-from .answers import Meaning, json_object, malformed, object_of, request_id_of
+from .answers import Meaning, get_request_id, json_object, malformed, require_object
 from .base import (
     COMMON_HEADERS,
     Call,
@@ -24,7 +24,7 @@ from .base import (
     Setting,
     SettingProblem,
     SignIn,
-    listed,
+    parse_list,
     parsed_url,
     raw_request,
 )
@@ -105,13 +105,13 @@ class AlibabaProvider(RegionalProvider):
         """The call, with all parameters in the query."""
         arrays = tuple(name for name, param in self.params.items() if param.type == "array")
         query = tuple(name for name in self.params if name not in arrays)
-        headers = self.named()
+        headers = self.action_headers()
         return Documented(self.method, self.path, query=query, arrays=arrays, dropped=self.dropped, headers=headers)
 
     def exchange(self, call: Call) -> Exchange:
         return (yield self.request(call, call.params))
 
-    def named(self, action: str = "") -> dict[str, str]:
+    def action_headers(self, action: str = "") -> dict[str, str]:
         """Return the headers, by lower-case name, with the name of the call and the version of the API."""
         return {"x-acs-action": action or self.action, "x-acs-version": self.version}
 
@@ -126,7 +126,7 @@ class AlibabaProvider(RegionalProvider):
         query = canonical_query(_flat(params))
         address = self.base() + path + (f"?{query}" if query else "")
         url = httpx.URL(address) if secret else parsed_url(address)
-        headers = {"host": url.netloc.decode("ascii"), **self.named(action)}
+        headers = {"host": url.netloc.decode("ascii"), **self.action_headers(action)}
         # Signed before the request is built, because changing an httpx.Headers costs as much as the signature itself.
         signature = signed_headers(
             (self.method, path, query),
@@ -138,24 +138,24 @@ class AlibabaProvider(RegionalProvider):
         )
         return raw_request(self.method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature})
 
-    def answered(self, call: Call, field: str) -> Driven[tuple[httpx.Response, dict[str, Any], dict[str, Any]]]:
+    def fetch_object(self, call: Call, field: str) -> Driven[tuple[httpx.Response, dict[str, Any], dict[str, Any]]]:
         """Make the call. Return the response, its body, and the object in the body's `field` with `RequestId` added.
 
         Raises the error for a refusal, and `ResponseError` for a body without the object.
         """
         response = yield from self.exchange(call)
-        body = self.granted(call, response)
-        return response, body, {**object_of(response, body, field), "RequestId": request_id_of(response, body)}
+        body = self.success_body(call, response)
+        return response, body, {**require_object(response, body, field), "RequestId": get_request_id(response, body)}
 
-    def listed(
+    def fetch_list(
         self, call: Call, params: Mapping[str, Any], action: str, *fields: str, path: str = ""
     ) -> Driven[list[Listed]]:
-        """Make the listing call `action`. `fields` are the arguments of `base.listed`, which reads the response."""
+        """Make the listing call `action`. `fields` are the arguments of `base.parse_list`, which reads the response."""
         response = yield self.request(call, params, path=path, action=action)
         service = self.ram_action.partition(":")[0]
-        return listed(response, self.granted(call, response, ram_action=f"{service}:{action}"), *fields)
+        return parse_list(response, self.success_body(call, response, ram_action=f"{service}:{action}"), *fields)
 
-    def granted(
+    def success_body(
         self, call: Call, response: httpx.Response, status: int = httpx.codes.OK, *, ram_action: str = ""
     ) -> dict[str, Any]:
         if response.status_code == status:
@@ -165,18 +165,18 @@ class AlibabaProvider(RegionalProvider):
             # PAI-DSW also sends refusals with status 200.
             if not body.get("Code"):
                 raise malformed(response, "reports a failure without a reason", body)
-        raise self.refuse(call, response, ram_action)
+        raise self.error_for(call, response, ram_action)
 
-    def refuse(self, call: Call, response: httpx.Response, ram_action: str = "") -> ApiError:
+    def error_for(self, call: Call, response: httpx.Response, ram_action: str = "") -> ApiError:
         """Return the error for a refused call. `ram_action` is the RAM action of another call than the provider's."""
-        error = super().refuse(call, response)
+        error = super().error_for(call, response)
         error.hint = error.hint.format(action=ram_action or self.ram_action)
         return error
 
-    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+    def code_and_message(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
         return body.get("Code", body.get("code")), body.get("Message", body.get("message"))
 
-    def meanings_of(self, code: object, status: int) -> Mapping[str, Meaning]:
+    def meanings_for(self, code: object, status: int) -> Mapping[str, Meaning]:
         # Codes that begin with the same word, such as Throttling.User and Throttling.Api, have the same meaning.
         if isinstance(code, str) and code not in _MEANINGS:
             if code.startswith("Throttling"):

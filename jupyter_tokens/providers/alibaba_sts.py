@@ -17,7 +17,7 @@ from ..clock import utc
 from ..errors import ParameterError
 from ..token import Secret
 from .alibaba import AlibabaProvider, VpcProvider
-from .answers import time_of, token_of, unusable
+from .answers import require_time, require_token, unusable
 from .base import COMMON_HEADERS, Call, Documented, Exchange, Flow, Reference, RegionalProvider, SignIn
 from .params import Param, check_json_object
 from .regions import ALIBABA_STS
@@ -26,7 +26,7 @@ from .signing.canonical import AccessKey, canonical_query
 
 __all__ = ["AlibabaSts"]
 
-_LONGEST_POLICY = 2048
+_MAX_POLICY_LENGTH = 2048
 _OIDC_ACTION = "AssumeRoleWithOIDC"
 _METADATA = ("AssumedRoleUser", "SourceIdentity", "OIDCTokenInfo")
 
@@ -100,7 +100,7 @@ class AlibabaSts(VpcProvider):
         if self.oidc_token:
             return None
         query = tuple(name for name in self.params if name != "OIDCProviderArn")
-        return Documented("POST", "/", query=query, headers=self.named())
+        return Documented("POST", "/", query=query, headers=self.action_headers())
 
     def exchange(self, call: Call) -> Exchange:
         """Make the call and return the API's own response.
@@ -108,7 +108,7 @@ class AlibabaSts(VpcProvider):
         Raises `ParameterError` if the call does not take a parameter, if OIDCProviderArn is missing in a call with an
         OIDC token, or if Policy is invalid.
         """
-        check_json_object("Policy", call.params.get("Policy"), _LONGEST_POLICY)
+        check_json_object("Policy", call.params.get("Policy"), _MAX_POLICY_LENGTH)
         if isinstance(call.credential, Secret):
             _allow(call, without=("ExternalId", "SourceIdentity"), because="A call with an OIDC token does not take")
             if "OIDCProviderArn" not in call.params:
@@ -130,18 +130,20 @@ class AlibabaSts(VpcProvider):
             **{name: str(value) for name, value in call.params.items()},
             "OIDCToken": token.reveal(),
         }
-        headers = {**COMMON_HEADERS, "Accept": "application/json", **self.named(_OIDC_ACTION)}
+        headers = {**COMMON_HEADERS, "Accept": "application/json", **self.action_headers(_OIDC_ACTION)}
         return httpx.Request("POST", f"{self.base()}/?{canonical_query(query.items())}", headers=headers)
 
     def retrieve(self, call: Call) -> Flow:
-        asked = call.clock.now()
-        response, body, told = yield from self.answered(call, "Credentials")
-        values = {name: token_of(response, told, name) for name in self.token_fields}
-        ends = time_of(response, told, "Expiration")
+        requested_at = call.clock.now()
+        response, body, credentials = yield from self.fetch_object(call, "Credentials")
+        values = {name: require_token(response, credentials, name) for name in self.token_fields}
+        ends = require_time(response, credentials, "Expiration")
         if ends.timestamp() <= call.clock.now():
             raise unusable(response, "The API returned a key that has expired already.", body)
         metadata = {name: body[name] for name in _METADATA if name in body}
-        return self.issued(call, values, asked, expires_at=ends, metadata={**metadata, "RequestId": told["RequestId"]})
+        return self.make_token(
+            call, values, requested_at, expires_at=ends, metadata={**metadata, "RequestId": credentials["RequestId"]}
+        )
 
 
 def _allow(call: Call, *, without: tuple[str, ...], because: str) -> None:

@@ -36,23 +36,23 @@ __all__ = [
     "Meaning",
     "as_number",
     "check_bearer",
-    "claims_of",
+    "get_lifetime",
+    "get_number",
+    "get_request_id",
+    "get_retry_after",
     "is_token",
     "json_object",
+    "jwt_claims",
     "jwt_expiry",
-    "life_of",
-    "list_of",
     "malformed",
-    "moment_of",
-    "number_of",
-    "object_of",
     "plain",
     "refusal",
-    "request_id_of",
-    "retry_after_of",
-    "text_of",
-    "time_of",
-    "token_of",
+    "require_list",
+    "require_object",
+    "require_str",
+    "require_time",
+    "require_token",
+    "to_datetime",
     "try_json_object",
     "unusable",
 ]
@@ -60,10 +60,10 @@ __all__ = [
 _REQUEST_ID_HEADERS = ("x-acs-request-id", "x-request-id", "x-openstack-request-id", "x-correlation-id")
 _REQUEST_ID_FIELDS = ("RequestId", "requestId", "request_id", "correlationID")
 _RETRYABLE_STATUS = frozenset({429, 500, 502, 503, 504})
-_LONGEST_MESSAGE = 300
-_LONGEST_ID = 100
-_LONGEST_COUNT = 12
-_DEEPEST = 100
+_MAX_MESSAGE_LENGTH = 300
+_MAX_ID_LENGTH = 100
+_MAX_DIGITS = 12
+_MAX_DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +74,22 @@ class Meaning:
     hint: str = ""
 
 
-def plain(text: str, most: int) -> str:
-    """Return a vendor's text on one line, without control characters and cut to `most` characters."""
-    text = text[: 4 * most]
+def plain(text: str, limit: int) -> str:
+    """Return a vendor's text on one line, without control characters and cut to `limit` characters."""
+    text = text[: 4 * limit]
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(text.split())[:most]
+    return " ".join(text.split())[:limit]
 
 
-def request_id_of(response: httpx.Response, body: Mapping[str, Any] | None = None) -> str | None:
+def get_request_id(response: httpx.Response, body: Mapping[str, Any] | None = None) -> str | None:
     """Return the vendor's request id, from the body or else from the headers; None if there is none."""
     for name in _REQUEST_ID_FIELDS:
         value = (body or {}).get(name)
         if isinstance(value, str) and value:
-            return plain(value, _LONGEST_ID)
-    told = (response.headers.get(name) for name in _REQUEST_ID_HEADERS)
-    return next((plain(value, _LONGEST_ID) for value in told if value), None)
+            return plain(value, _MAX_ID_LENGTH)
+    values = (response.headers.get(name) for name in _REQUEST_ID_HEADERS)
+    return next((plain(value, _MAX_ID_LENGTH) for value in values if value), None)
 
 
 def malformed(response: httpx.Response, problem: str, body: Mapping[str, Any] | None = None) -> ResponseError:
@@ -98,7 +98,7 @@ def malformed(response: httpx.Response, problem: str, body: Mapping[str, Any] | 
         f"The API's answer {problem} (content type {plain(response.headers.get('content-type', 'none'), 80)}).",
         hint="Check that the endpoint belongs to this API.",
         status=response.status_code,
-        request_id=request_id_of(response, body),
+        request_id=get_request_id(response, body),
         retryable=response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR,
     )
 
@@ -111,7 +111,7 @@ def unusable(
     hint: str = "Check this machine's clock.",
 ) -> UnusableToken:
     """Return the error for a token that the API returned but that cannot be used, for example an expired token."""
-    return UnusableToken(problem, hint=hint, status=response.status_code, request_id=request_id_of(response, body))
+    return UnusableToken(problem, hint=hint, status=response.status_code, request_id=get_request_id(response, body))
 
 
 def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
@@ -122,7 +122,7 @@ def try_json_object(response: httpx.Response) -> dict[str, Any] | None:
     except (ValueError, LookupError, RecursionError):
         return None
     # A deeply nested object could not be serialised later, when less of the stack is left.
-    if content.count(b"{") + content.count(b"[") > _DEEPEST and _is_deep(data):
+    if content.count(b"{") + content.count(b"[") > _MAX_DEPTH and _is_deep(data):
         return None
     return data if isinstance(data, dict) else None
 
@@ -150,7 +150,7 @@ _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 def _is_deep(data: object) -> bool:
     level = [data]
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         level = [
             part
             for node in level
@@ -191,7 +191,7 @@ _JSON = frozenset(
 )
 
 
-def object_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> dict[str, Any]:
+def require_object(response: httpx.Response, body: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a field that must be an object. Raises `ResponseError` if it is not."""
     value = body.get(name)
     if not isinstance(value, dict):
@@ -199,7 +199,7 @@ def object_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> d
     return value
 
 
-def list_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+def require_list(response: httpx.Response, body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """Return a field that must be a list of objects. Raises `ResponseError` if it is not."""
     value = body.get(name)
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
@@ -207,7 +207,7 @@ def list_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> lis
     return value
 
 
-def text_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
+def require_str(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
     """Return a field that must be a non-empty string. Raises `ResponseError` if it is not."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
@@ -215,17 +215,17 @@ def text_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str
     return value
 
 
-def token_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
+def require_token(response: httpx.Response, body: Mapping[str, Any], name: str) -> str:
     """Return a field that must be a token (`is_token`). Raises `ResponseError` if it is not."""
-    value = text_of(response, body, name)
+    value = require_str(response, body, name)
     if not is_token(value):
         raise malformed(response, f"has characters in {name!r} that a token cannot have", body)
     return value
 
 
-def time_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> datetime:
+def require_time(response: httpx.Response, body: Mapping[str, Any], name: str) -> datetime:
     """Return a field that must be a time in ISO 8601; without a zone it is UTC. Raises `ResponseError` if it is not."""
-    text = text_of(response, body, name)
+    text = require_str(response, body, name)
     try:
         moment = datetime.fromisoformat(text)
         return utc((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
@@ -238,7 +238,7 @@ def is_token(value: str) -> bool:
     return value.isascii() and value.isprintable() and " " not in value
 
 
-def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float) -> datetime:
+def to_datetime(response: httpx.Response, body: Mapping[str, Any], seconds: float) -> datetime:
     """Convert seconds since the epoch to an aware datetime. Raises `ResponseError` if the time is out of range."""
     try:
         return utc(seconds)
@@ -246,7 +246,7 @@ def moment_of(response: httpx.Response, body: Mapping[str, Any], seconds: float)
         raise malformed(response, "contains a time that is out of range", body) from None
 
 
-def number_of(response: httpx.Response, body: Mapping[str, Any], name: str) -> float | None:
+def get_number(response: httpx.Response, body: Mapping[str, Any], name: str) -> float | None:
     """Return a numeric field; None if it is missing, null or blank. The number may also be written as a string.
 
     Raises `ResponseError` for any other value.
@@ -278,9 +278,9 @@ def as_number(value: object) -> float | None:
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
-def life_of(response: httpx.Response, body: Mapping[str, Any]) -> float | None:
+def get_lifetime(response: httpx.Response, body: Mapping[str, Any]) -> float | None:
     """Return the token's life in seconds from `expires_in`; None if it is missing or means "no expiry"."""
-    life = number_of(response, body, "expires_in")
+    life = get_number(response, body, "expires_in")
     # Some servers send Java's largest number for "for ever"; no datetime can hold it.
     return None if life == _FOREVER else life
 
@@ -298,7 +298,7 @@ def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
         raise malformed(response, f"has a token of type {shown!r}, but only Bearer tokens can be used", body)
 
 
-def retry_after_of(response: httpx.Response, now: float) -> float | None:
+def get_retry_after(response: httpx.Response, now: float) -> float | None:
     """Return how many seconds the API asks to wait; None if it does not ask.
 
     The header is `x-acs-retry-after` (milliseconds), or else `Retry-After` (seconds or a date).
@@ -316,7 +316,7 @@ def retry_after_of(response: httpx.Response, now: float) -> float | None:
 
 
 def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_COUNT
+    return text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
 
 
 def refusal(
@@ -338,19 +338,19 @@ def refusal(
     known = meanings.get(str(code)) if isinstance(code, str | int) else None
     meaning = known or _by_status(status)
     kind = meaning.kind
-    said = plain(message, _LONGEST_MESSAGE) if isinstance(message, str) else ""
-    if not said:
-        said = f"{response.reason_phrase or 'Refused'}: the API sent no readable message"
+    text = plain(message, _MAX_MESSAGE_LENGTH) if isinstance(message, str) else ""
+    if not text:
+        text = f"{response.reason_phrase or 'Refused'}: the API sent no readable message"
     return kind(
-        said if said.endswith((".", "!", "?")) else said + ".",
+        text if text.endswith((".", "!", "?")) else text + ".",
         hint=meaning.hint,
-        code=plain(str(code), _LONGEST_ID) if isinstance(code, str | int) and code != "" else None,
+        code=plain(str(code), _MAX_ID_LENGTH) if isinstance(code, str | int) and code != "" else None,
         status=status,
-        request_id=request_id_of(response, body),
+        request_id=get_request_id(response, body),
         # With a status that means success, the code alone says that the API is unavailable.
         retryable=kind is Throttled
         or (kind is ServiceUnavailable and (status in _RETRYABLE_STATUS or status < httpx.codes.BAD_REQUEST)),
-        retry_after=retry_after_of(response, now),
+        retry_after=get_retry_after(response, now),
     )
 
 
@@ -368,7 +368,7 @@ _BY_STATUS = {
 }
 
 
-def claims_of(value: str) -> dict[str, Any]:
+def jwt_claims(value: str) -> dict[str, Any]:
     """Return the claims of a JWT without checking its signature; {} if the string is not a JWT."""
     try:
         _, payload, _ = value.split(".")
@@ -383,8 +383,8 @@ def jwt_expiry(value: str) -> float | None:
 
     The signature is not checked, because the token is only passed on.
     """
-    stated = claims_of(value).get("exp")
-    if isinstance(stated, int | float) and not isinstance(stated, bool):
+    exp = jwt_claims(value).get("exp")
+    if isinstance(exp, int | float) and not isinstance(exp, bool):
         with suppress(OverflowError, ValueError, OSError):
-            return utc(stated).timestamp()
+            return utc(exp).timestamp()
     return None

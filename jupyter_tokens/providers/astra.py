@@ -12,7 +12,7 @@ import httpx
 
 from ..errors import Forbidden, InvalidRequest, NotFound, ParameterError, Unauthorized
 from ..token import Secret, Token
-from .answers import Meaning, malformed, text_of, token_of
+from .answers import Meaning, malformed, require_str, require_token
 from .base import COMMON_HEADERS, Call, Documented, Exchange, Flow, Provider, Reference, parsed_url
 from .params import Param
 from .signing.canonical import percent_encode
@@ -20,10 +20,10 @@ from .signing.canonical import percent_encode
 __all__ = ["Astra"]
 
 MEDIA_TYPE = "application/astra-token"
-LONGEST_NAME = 63
+MAX_NAME_LENGTH = 63
 
 _PROBLEMS = "https://astra.netapp.io/problems/"
-_TOLD = ("type", "version", "id", "name", "userID", "metadata")
+_METADATA = ("type", "version", "id", "name", "userID", "metadata")
 _IDS_HINT = "Check account_id, user_id and token_id."
 _BEARER_HINT = "Check api_token: it may have been revoked."
 # The other problems say no more than the HTTP status.
@@ -78,9 +78,9 @@ class Astra(Provider):
         """
         if "token_id" not in call.params:
             raise ParameterError("Parameter token_id is missing.", hint="Give the id of the stored token (token_id=…).")
-        asked = call.clock.now()
+        requested_at = call.clock.now()
         response = yield from self.exchange(call)
-        return self._token(call, asked, response, self.granted(call, response), None)
+        return self._token(call, requested_at, response, self.success_body(call, response), None)
 
     def create(self, call: Call) -> Flow:
         """Create a new token. The API returns the token's value only in the response to this call.
@@ -88,25 +88,27 @@ class Astra(Provider):
         Raises `ParameterError` if the name is empty or too long.
         """
         name = str(call.params["name"])
-        if not 1 <= len(name) <= LONGEST_NAME:
-            raise ParameterError(f"Parameter name must have 1 to {LONGEST_NAME} characters.")
-        asked = call.clock.now()
+        if not 1 <= len(name) <= MAX_NAME_LENGTH:
+            raise ParameterError(f"Parameter name must have 1 to {MAX_NAME_LENGTH} characters.")
+        requested_at = call.clock.now()
         response = yield httpx.Request(
             "POST",
             self._collection(call),
             headers={**self._headers(call), "Content-Type": f"{MEDIA_TYPE}+json"},
             json={"type": MEDIA_TYPE, "version": "1.0", "name": name},
         )
-        body = self.granted(call, response, httpx.codes.CREATED)
-        return self._token(call, asked, response, body, token_of(response, body, "token"))
+        body = self.success_body(call, response, httpx.codes.CREATED)
+        return self._token(call, requested_at, response, body, require_token(response, body, "token"))
 
     def _token(
-        self, call: Call, asked: float, response: httpx.Response, body: dict[str, Any], value: str | None
+        self, call: Call, requested_at: float, response: httpx.Response, body: dict[str, Any], value: str | None
     ) -> Token:
-        if text_of(response, body, "type") != MEDIA_TYPE:
+        if require_str(response, body, "type") != MEDIA_TYPE:
             raise malformed(response, "is not a token resource", body)
-        text_of(response, body, "id")
-        return self.issued(call, value, asked, metadata={name: body[name] for name in _TOLD if name in body})
+        require_str(response, body, "id")
+        return self.make_token(
+            call, value, requested_at, metadata={name: body[name] for name in _METADATA if name in body}
+        )
 
     def _collection(self, call: Call) -> str:
         account, user = (percent_encode(str(call.params[name])) for name in ("account_id", "user_id"))
@@ -120,12 +122,12 @@ class Astra(Provider):
             "Accept": f"{MEDIA_TYPE}+json",
         }
 
-    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+    def code_and_message(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
         title, detail = body.get("title"), body.get("detail")
-        said = ": ".join(text for text in (title, detail) if isinstance(text, str))
+        message = ": ".join(text for text in (title, detail) if isinstance(text, str))
         invalid = body.get("invalidParams")
         if isinstance(invalid, list):
-            said += "".join(
+            message += "".join(
                 f" {item.get('name')}: {item.get('reason')}." for item in invalid[:5] if isinstance(item, dict)
             )
-        return body.get("type"), said
+        return body.get("type"), message

@@ -20,7 +20,7 @@ from .._version import __version__
 from ..clock import Clock, utc
 from ..errors import ApiError, TokenError
 from ..token import Secret, Token
-from .answers import Meaning, json_object, list_of, refusal, text_of, try_json_object
+from .answers import Meaning, json_object, refusal, require_list, require_str, try_json_object
 from .fields import (
     Endpoint,
     Program,
@@ -52,7 +52,7 @@ __all__ = [
     "Setting",
     "SettingProblem",
     "SignIn",
-    "listed",
+    "parse_list",
     "parsed_url",
     "raw_request",
 ]
@@ -221,7 +221,7 @@ class Provider:
             "settings": {
                 name: {
                     **setting.schema(),
-                    **({"x-sign-in": ways} if (ways := cls._ways_of(name)) else {}),
+                    **({"x-sign-in": ways} if (ways := cls._sign_in_ids(name)) else {}),
                     **({"x-required-when": needed} if (needed := conditions[name]) and {} not in needed else {}),
                 }
                 for name, setting in cls.settings().items()
@@ -235,7 +235,7 @@ class Provider:
         }
 
     @classmethod
-    def _ways_of(cls, name: str) -> list[str]:
+    def _sign_in_ids(cls, name: str) -> list[str]:
         return [way.id for way in cls.sign_in if name in (*way.required, *way.optional)]
 
     @classmethod
@@ -249,11 +249,11 @@ class Provider:
     def check(self) -> None:
         """Raise `SettingProblem` if a setting is missing, or if settings contradict each other."""
         known = self.settings()
-        self._need(*(name for name, setting in known.items() if setting.required))
+        self._require(*(name for name, setting in known.items() if setting.required))
         way = self.chosen_sign_in()
         if way is None:
             return
-        self._need(*way.required)
+        self._require(*way.required)
         others = {name for other in self.sign_in for name in (*other.required, *other.optional)}
         for name, setting in known.items():
             if name in others.difference(way.required, way.optional) and getattr(self, name) != setting.default:
@@ -281,10 +281,10 @@ class Provider:
         if way.chosen_by:
             key, value = way.chosen_by
             return key if getattr(self, key) == value else ""
-        own = (name for name in way.required if self._ways_of(name) == [way.id])
-        return next((name for name in own if getattr(self, name)), "")
+        unique = (name for name in way.required if self._sign_in_ids(name) == [way.id])
+        return next((name for name in unique if getattr(self, name)), "")
 
-    def _need(self, *names: str) -> None:
+    def _require(self, *names: str) -> None:
         for name in names:
             unless = self.settings()[name].unless
             if not getattr(self, name) and not (unless and getattr(self, unless)):
@@ -293,7 +293,9 @@ class Provider:
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
         """Return the credential for a flow. `secrets` are the values of the profile's references, by setting.
 
-        May block: it can read files or run a vendor's credential chain.
+        May block: it can read files or run a vendor's credential chain. Secrets that are not among `secrets` must be in
+        a `Secret`, a mapping or a dataclass, not in a tuple or list: only there are they found, so that no error
+        contains them.
         """
         raise NotImplementedError
 
@@ -332,25 +334,25 @@ class Provider:
         """Return the response that the API would give for this token at `now`. Called only if `caches` is true."""
         raise TokenError(f"{self.title} does not ask to cache its tokens.", unsent=True)
 
-    def granted(self, call: Call, response: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:
+    def success_body(self, call: Call, response: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:
         """Return the body of a successful response, which has this status. Raises the error for any other response."""
         if response.status_code != status:
-            raise self.refuse(call, response)
+            raise self.error_for(call, response)
         return json_object(response)
 
-    def refuse(self, call: Call, response: httpx.Response) -> ApiError:
+    def error_for(self, call: Call, response: httpx.Response) -> ApiError:
         """Return the error for a refused call."""
         body = try_json_object(response) or {}
-        code, message = self.said(response, body)
-        meanings = self.meanings_of(code, response.status_code)
+        code, message = self.code_and_message(response, body)
+        meanings = self.meanings_for(code, response.status_code)
         return refusal(response, now=call.clock.now(), body=body, code=code, message=message, meanings=meanings)
 
-    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+    def code_and_message(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
         """Return the code and the message of a refusal: `code` and `message` of its body, or of `error` in the body."""
-        told = inner if isinstance(inner := body.get("error"), dict) else body
-        return told.get("code"), told.get("message")
+        error = inner if isinstance(inner := body.get("error"), dict) else body
+        return error.get("code"), error.get("message")
 
-    def meanings_of(self, code: object, status: int) -> Mapping[str, Meaning]:
+    def meanings_for(self, code: object, status: int) -> Mapping[str, Meaning]:
         """Return the meanings that apply to a refusal with this code and HTTP status."""
         return self.meanings
 
@@ -375,11 +377,11 @@ class Provider:
         """Whether the endpoint is on loopback."""
         return is_loopback(self.base())
 
-    def issued(
+    def make_token(
         self,
         call: Call,
         value: str | Mapping[str, str] | None,
-        asked: float,
+        requested_at: float,
         expires_at: datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Token:
@@ -391,7 +393,7 @@ class Provider:
             The input of the flow.
         value : str, Mapping or None
             The token's value, or its several values by name; None if the API does not return the value.
-        asked : float
+        requested_at : float
             When the call began, in seconds since the epoch.
         expires_at : datetime, optional
             When the token expires; None if the expiry is not known.
@@ -402,7 +404,7 @@ class Provider:
             value,
             profile=call.profile,
             provider=self.id,
-            obtained_at=utc(asked),
+            obtained_at=utc(requested_at),
             expires_at=expires_at,
             scheme=self.scheme,
             header=self.header,
@@ -434,11 +436,11 @@ class RegionalProvider(Provider):
         return self.hosts.host(self.region)
 
 
-def listed(response: httpx.Response, body: Mapping[str, Any], field: str, key: str, *labels: str) -> list[Listed]:
+def parse_list(response: httpx.Response, body: Mapping[str, Any], field: str, key: str, *labels: str) -> list[Listed]:
     """Return the entries of the list in the body's `field`. An entry has the id in `key`, and the label in `labels`."""
     return [
-        Listed(text_of(response, entry, key), ", ".join(str(entry[name]) for name in labels if entry.get(name)))
-        for entry in list_of(response, body, field)
+        Listed(require_str(response, entry, key), ", ".join(str(entry[name]) for name in labels if entry.get(name)))
+        for entry in require_list(response, body, field)
     ]
 
 

@@ -24,9 +24,9 @@ from .base import Call, Endpoint, Flow, Program, Provider, SettingProblem
 
 __all__ = ["Command"]
 
-_TOKENS = ("access_token", "accessToken", "token", "id_token", "client_token", "authorizationToken")
-_LIVES = ("expires_in", "lease_duration")
-_ENDS = (
+_TOKEN_FIELDS = ("access_token", "accessToken", "token", "id_token", "client_token", "authorizationToken")
+_LIFETIME_FIELDS = ("expires_in", "lease_duration")
+_EXPIRY_FIELDS = (
     "expires_on",
     "expiresOn",
     "expires_at",
@@ -39,7 +39,7 @@ _ENDS = (
 )
 _LOCAL = "expiresOn"
 """A time without a zone is local time in this field, which az prints beside `expires_on`, and UTC in other fields."""
-_INSIDE = ("status", "credential", "auth", "Credentials")
+_NESTED_OBJECTS = ("status", "credential", "auth", "Credentials")
 """The objects that hold the token in the output of ExecCredential, gcloud, Vault and AWS."""
 _ACCESS_KEYS = (
     ("AccessKeyId", "SecretAccessKey", "SessionToken"),
@@ -49,8 +49,10 @@ _ACCESS_KEYS = (
     ("access", "secret", "securitytoken"),
 )
 """The names of a temporary access key's three values, in the output of aws and aliyun, and in the vendors' APIs."""
-_ALONE = "Make the program print the token alone, without an expiry: the expiry of a JWT is in the token itself."
-_LOOK = "Run the program in a terminal to see what it prints. Messages must go to standard error."
+_NO_EXPIRY_HINT = (
+    "Make the program print the token alone, without an expiry: the expiry of a JWT is in the token itself."
+)
+_OUTPUT_HINT = "Run the program in a terminal to see what it prints. Messages must go to standard error."
 _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
@@ -104,7 +106,7 @@ class Command(Provider):
         """Return the token that the program printed. Raises `ResponseError` if the output has no valid token."""
         text = secrets["command"].reveal().strip()
         if text.startswith(("{", '"')):
-            return self._of_json(text)
+            return self._from_json(text)
         if len(text.splitlines()) > 1:
             raise self._problem(
                 "more than one line",
@@ -132,37 +134,37 @@ class Command(Provider):
         try:
             expires_at = None if ends is None else utc(ends)
         except (OverflowError, ValueError, OSError):
-            raise self._problem("an expiry that is out of range", _ALONE) from None
+            raise self._problem("an expiry that is out of range", _NO_EXPIRY_HINT) from None
         if expires_at is not None and expires_at <= utc(now):
             raise UnusableToken(
                 f"{self._program} printed a token that expired at {expires_at:%Y-%m-%d %H:%M:%S}Z.",
                 hint="Log in with the program again. If it caches tokens, make it renew its cache.",
                 unsent=True,
             )
-        return self.issued(call, value, now, expires_at=expires_at)
+        return self.make_token(call, value, now, expires_at=expires_at)
 
     @property
     def _program(self) -> str:
         # Errors name the program without its arguments, because the arguments may contain a secret.
         return shlex.split(self.command)[0]
 
-    def _of_json(self, text: str) -> _Printed:
+    def _from_json(self, text: str) -> _Printed:
         try:
             body = json.loads(text)
         except (ValueError, RecursionError):
-            raise self._problem("JSON that cannot be read", _LOOK) from None
+            raise self._problem("JSON that cannot be read", _OUTPUT_HINT) from None
         if isinstance(body, str):
             # For example, az with --query prints "" for an empty field.
             if not body:
-                raise self._problem("an empty token", _LOOK)
+                raise self._problem("an empty token", _OUTPUT_HINT)
             return _Printed(self._token(body))
-        places = [body, *(body[name] for name in _INSIDE if isinstance(body.get(name), dict))]
+        places = [body, *(body[name] for name in _NESTED_OBJECTS if isinstance(body.get(name), dict))]
         for place in places:
             names = next((names for names in _ACCESS_KEYS if names[0] in place and names[1] in place), None)
             if names is not None:
                 return self._access_key(place, names)
         for place in places:
-            for name in _TOKENS:
+            for name in _TOKEN_FIELDS:
                 value = place.get(name)
                 if isinstance(value, str) and value:
                     return self._printed(place, self._token(value))
@@ -180,19 +182,21 @@ class Command(Provider):
         return self._printed(place, values)
 
     def _printed(self, place: Mapping[str, Any], token: Secret | Mapping[str, Secret]) -> _Printed:
-        return _Printed(token, self._first(place, _LIVES, self._seconds), self._first(place, _ENDS, self._moment))
+        return _Printed(
+            token, self._first(place, _LIFETIME_FIELDS, self._seconds), self._first(place, _EXPIRY_FIELDS, self._moment)
+        )
 
     def _token(self, value: str) -> Secret:
         if not is_token(value):
             raise self._problem(
                 "a text with spaces, control characters or characters outside ASCII, which a token cannot have",
-                _LOOK,
+                _OUTPUT_HINT,
             )
         return Secret(value)
 
     def _no_token(self, body: Mapping[str, Any]) -> ResponseError:
         code = next((body[name] for name in ("code", "error") if isinstance(body.get(name), str)), "")
-        error = self._problem("JSON without a token", f"Give the token one of the names {', '.join(_TOKENS)}.")
+        error = self._problem("JSON without a token", f"Give the token one of the names {', '.join(_TOKEN_FIELDS)}.")
         error.code = code if _CODE.fullmatch(code) else None
         return error
 
@@ -207,7 +211,7 @@ class Command(Provider):
     def _seconds(self, name: str, value: object) -> float | None:
         number = as_number(value)
         if number is None:
-            raise self._problem(f"an expiry ({name}) that is not a number of seconds", _ALONE)
+            raise self._problem(f"an expiry ({name}) that is not a number of seconds", _NO_EXPIRY_HINT)
         # Vault prints lease_duration 0 for a token without expiry.
         return None if name == "lease_duration" and number == 0 else number
 
@@ -224,7 +228,9 @@ class Command(Provider):
                 when = when.replace(tzinfo=UTC)
             # Year 1 is Go's zero time: there is no expiry.
             return None if when.year == 1 else when.timestamp()
-        raise self._problem(f"an expiry ({name}) that is neither an ISO 8601 time nor seconds since the epoch", _ALONE)
+        raise self._problem(
+            f"an expiry ({name}) that is neither an ISO 8601 time nor seconds since the epoch", _NO_EXPIRY_HINT
+        )
 
     def _problem(self, what: str, hint: str) -> ResponseError:
         return ResponseError(f"{self._program} printed {what}.", hint=hint, unsent=True)

@@ -14,7 +14,7 @@ import httpx
 
 from ..errors import ServiceUnavailable, Unauthorized
 from ..token import Secret
-from .answers import Meaning, moment_of, number_of, request_id_of, token_of, unusable
+from .answers import Meaning, get_number, get_request_id, require_token, to_datetime, unusable
 from .base import (
     COMMON_HEADERS,
     Call,
@@ -103,14 +103,16 @@ class DashScope(RegionalProvider):
 
         The key expires at the response's `expires_at`, or after the requested or default life if that is earlier.
         """
-        asked = call.clock.now()
+        requested_at = call.clock.now()
         response = yield from self.exchange(call)
-        body = self.granted(call, response)
-        value = token_of(response, body, "token")
+        body = self.success_body(call, response)
+        value = require_token(response, body, "token")
         life: Any = call.params.get(_LIFE, _DEFAULT_LIFE)
-        stated = number_of(response, body, "expires_at")
-        ends = asked + life if stated is None else min(asked + life, stated)
+        stated = get_number(response, body, "expires_at")
+        ends = requested_at + life if stated is None else min(requested_at + life, stated)
         if ends <= call.clock.now():
             raise unusable(response, "The API returned a temporary key that has expired already.", body)
-        metadata = {"request_id": request_id_of(response, body)}
-        return self.issued(call, value, asked, expires_at=moment_of(response, body, ends), metadata=metadata)
+        metadata = {"request_id": get_request_id(response, body)}
+        return self.make_token(
+            call, value, requested_at, expires_at=to_datetime(response, body, ends), metadata=metadata
+        )

@@ -13,7 +13,7 @@ from typing import ClassVar
 from ..errors import ParameterError
 from ..token import Secret
 from .alibaba import AlibabaProvider
-from .answers import check_bearer, malformed, moment_of, number_of, token_of, unusable
+from .answers import check_bearer, get_number, malformed, require_token, to_datetime, unusable
 from .base import Call, Driven, Exchange, Flow, Listed, Reference, RegionalProvider
 from .params import Param
 from .regions import EIAM
@@ -22,7 +22,7 @@ from .signing.canonical import AccessKey
 __all__ = ["Eiam", "EiamOauth"]
 
 _TYPE = "bearer_token"
-_TOLD = (
+_METADATA = (
     "InstanceId",
     "ApplicationId",
     "ApplicationTokenId",
@@ -66,16 +66,16 @@ class Eiam(_Eiam):
 
     def retrieve(self, call: Call) -> Flow:
         """Fetch the application token. Raises `UnusableToken` if the token is disabled or has expired."""
-        asked = call.clock.now()
-        response, body, told = yield from self.answered(call, "ApplicationToken")
-        if told.get("ApplicationTokenType", _TYPE) != _TYPE:
-            raise malformed(response, f"has an application token whose type is not {_TYPE}", told)
-        ends = number_of(response, told, "ExpirationTime")
+        requested_at = call.clock.now()
+        response, body, token = yield from self.fetch_object(call, "ApplicationToken")
+        if token.get("ApplicationTokenType", _TYPE) != _TYPE:
+            raise malformed(response, f"has an application token whose type is not {_TYPE}", token)
+        ends = get_number(response, token, "ExpirationTime")
         # How the API reports a token without expiry is not documented: 0 and a missing field both count as no expiry.
-        expires_at = moment_of(response, told, ends / 1000) if ends else None
-        status = told.get("Status")
+        expires_at = to_datetime(response, token, ends / 1000) if ends else None
+        status = token.get("Status")
         if status not in ("enabled", "disabled"):
-            raise malformed(response, "does not say whether the token is enabled", told)
+            raise malformed(response, "does not say whether the token is enabled", token)
         if status == "disabled" or (expires_at is not None and expires_at.timestamp() <= call.clock.now()):
             raise unusable(
                 response,
@@ -83,18 +83,18 @@ class Eiam(_Eiam):
                 body,
                 hint="Enable or renew it in the IDaaS console, or give another ApplicationTokenId.",
             )
-        return self.issued(
+        return self.make_token(
             call,
-            token_of(response, told, "ApplicationToken"),
-            asked,
+            require_token(response, token, "ApplicationToken"),
+            requested_at,
             expires_at=expires_at,
-            metadata={**{name: told[name] for name in _TOLD if name in told}, "RequestId": told["RequestId"]},
+            metadata={**{name: token[name] for name in _METADATA if name in token}, "RequestId": token["RequestId"]},
         )
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
         params = {needed: call.params[needed] for needed in self.lists[name]}
         fields = ("ApplicationTokens", "ApplicationTokenId", "Description", "Status")
-        return self.listed(call, params, "ListApplicationTokens", *fields)
+        return self.fetch_list(call, params, "ListApplicationTokens", *fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,22 +157,22 @@ class EiamOauth(_Eiam):
 
     def retrieve(self, call: Call) -> Flow:
         """Fetch the access token. It expires at `ExpiresAt` or after `ExpiresIn`, whichever is earlier."""
-        asked = call.clock.now()
-        response, body, told = yield from self.answered(call, "TokenResponse")
-        check_bearer(response, {"token_type": told.get("TokenType"), "RequestId": told["RequestId"]})
-        value = token_of(response, told, "AccessToken")
+        requested_at = call.clock.now()
+        response, body, token = yield from self.fetch_object(call, "TokenResponse")
+        check_bearer(response, {"token_type": token.get("TokenType"), "RequestId": token["RequestId"]})
+        value = require_token(response, token, "AccessToken")
         # Both fields are in seconds, unlike EIAM's other times, which are in milliseconds.
-        at, life = number_of(response, told, "ExpiresAt"), number_of(response, told, "ExpiresIn")
-        ends = [seconds for seconds in (at, None if life is None else asked + life) if seconds is not None]
+        at, life = get_number(response, token, "ExpiresAt"), get_number(response, token, "ExpiresIn")
+        ends = [seconds for seconds in (at, None if life is None else requested_at + life) if seconds is not None]
         if ends and min(ends) <= call.clock.now():
             raise unusable(response, "The API returned a token that has expired already.", body)
-        return self.issued(
+        return self.make_token(
             call,
             value,
-            asked,
-            expires_at=moment_of(response, told, min(ends)) if ends else None,
+            requested_at,
+            expires_at=to_datetime(response, token, min(ends)) if ends else None,
             metadata={
-                **{name: told[name] for name in ("TokenType", "IssuedTokenType") if name in told},
-                "RequestId": told["RequestId"],
+                **{name: token[name] for name in ("TokenType", "IssuedTokenType") if name in token},
+                "RequestId": token["RequestId"],
             },
         )

@@ -17,7 +17,7 @@ import httpx
 
 from .._util.loopback import is_loopback
 from ..errors import ParameterError
-from ..protocol.messages import env_of_text, variables_of
+from ..protocol.messages import env_variables, parse_env
 
 __all__ = [
     "Endpoint",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _REGION = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
-_WORDS = {"true": True, "false": False}
+_BOOLEANS = {"true": True, "false": False}
 
 
 @lru_cache(maxsize=512)
@@ -227,8 +227,8 @@ class Setting(Field):
         if not isinstance(value, str):
             raise SettingProblem(key, f"must be a string, not {type(value).__name__}")
         if self.choices and value not in self.choices:
-            named = [choice for choice in self.choices if choice]
-            raise SettingProblem(key, f"must be {'one of ' if len(named) > 1 else ''}{', '.join(named)}")
+            allowed = [choice for choice in self.choices if choice]
+            raise SettingProblem(key, f"must be {'one of ' if len(allowed) > 1 else ''}{', '.join(allowed)}")
 
     def schema(self) -> dict[str, Any]:
         return {
@@ -276,7 +276,7 @@ class Variable(Setting):
     type_schema: ClassVar = {"type": ["string", "object"], "additionalProperties": {"type": "string"}}
 
     def check(self, key: str, value: object) -> None:
-        names = list(variables_of(value).values()) if isinstance(value, str | Mapping) else [value]
+        names = list(env_variables(value).values()) if isinstance(value, str | Mapping) else [value]
         if not all(isinstance(name, str) and name.isidentifier() and name.isascii() for name in names):
             raise SettingProblem(
                 key, "must be the name of an environment variable, or a mapping with such a name for each value"
@@ -285,7 +285,7 @@ class Variable(Setting):
             raise SettingProblem(key, "must name a different variable for each value of the token")
 
     def from_text(self, key: str, text: str) -> Any:
-        return env_of_text(text)
+        return parse_env(text)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -366,7 +366,7 @@ class Switch(Field):
             raise SettingProblem(key, "must be true or false")
 
     def from_text(self, key: str, text: str) -> Any:
-        return _WORDS.get(text, text)
+        return _BOOLEANS.get(text, text)
 
     def schema(self) -> dict[str, Any]:
         return {**super().schema(), **({"readOnly": True} if self.read_only else {})}

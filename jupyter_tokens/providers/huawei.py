@@ -10,7 +10,7 @@ import httpx
 from ..clock import utc
 from ..errors import Throttled, Unauthorized
 from ..token import Secret
-from .answers import Meaning, json_object, object_of, time_of, token_of
+from .answers import Meaning, json_object, require_object, require_time, require_token
 from .base import COMMON_HEADERS, Call, RegionalProvider, parsed_url, raw_request
 from .credentials.huawei import IamToken
 from .signing.canonical import AccessKey
@@ -37,11 +37,11 @@ class HuaweiProvider(RegionalProvider):
 
     meanings: ClassVar = IAM_MEANINGS
 
-    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+    def code_and_message(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
         # IAM wraps its errors in `error`; the other APIs write error_message or error_msg at the top level.
-        told = inner if isinstance(inner := body.get("error"), dict) else body
-        message = told.get("error_message") or told.get("error_msg") or told.get("message")
-        return told.get("error_code", told.get("code")), message
+        error = inner if isinstance(inner := body.get("error"), dict) else body
+        message = error.get("error_message") or error.get("error_msg") or error.get("message")
+        return error.get("error_code", error.get("code")), message
 
     def signed(
         self, call: Call, key: AccessKey, method: str, target: str, body: bytes = b"", *, project: str = ""
@@ -49,11 +49,11 @@ class HuaweiProvider(RegionalProvider):
         """Return a request, signed with an access key. `target` is the path and query."""
         url = parsed_url(self.base() + target)
         path, _, query = url.raw_path.decode("ascii").partition("?")
-        given = {"host": url.netloc.decode("ascii"), "content-type": "application/json"}
+        headers = {"host": url.netloc.decode("ascii"), "content-type": "application/json"}
         if project:
-            given["x-project-id"] = project
-        signature = signed_headers((method, path, query), given, body, key, date=timestamp(utc(call.clock.now())))
-        return raw_request(method, url, {**COMMON_HEADERS, "Accept": "application/json", **given, **signature}, body)
+            headers["x-project-id"] = project
+        signature = signed_headers((method, path, query), headers, body, key, date=timestamp(utc(call.clock.now())))
+        return raw_request(method, url, {**COMMON_HEADERS, "Accept": "application/json", **headers, **signature}, body)
 
 
 def iam_token(response: httpx.Response) -> IamToken:
@@ -61,6 +61,6 @@ def iam_token(response: httpx.Response) -> IamToken:
 
     Raises `ResponseError` if the value or the expiry is missing or invalid.
     """
-    value = token_of(response, response.headers, "X-Subject-Token")
-    told = object_of(response, json_object(response), "token")
-    return IamToken(Secret(value), time_of(response, told, "expires_at").timestamp())
+    value = require_token(response, response.headers, "X-Subject-Token")
+    token = require_object(response, json_object(response), "token")
+    return IamToken(Secret(value), require_time(response, token, "expires_at").timestamp())

@@ -16,7 +16,7 @@ import httpx
 from ..clock import utc
 from ..errors import ParameterError
 from ..token import Secret
-from .answers import object_of, request_id_of, unusable
+from .answers import get_request_id, require_object, unusable
 from .base import COMMON_HEADERS, Call, Flow, Reference, Region, RegionalProvider, SignIn
 from .credentials.huawei import IamLogin, password_identity, token_request
 from .huawei import HuaweiProvider, iam_token
@@ -92,20 +92,20 @@ class HuaweiIam(HuaweiProvider):
 
     def retrieve(self, call: Call) -> Flow:
         """Log in to get the IAM token. A refused login is not repeated: IAM locks an account after a few refusals."""
-        asked = call.clock.now()
+        requested_at = call.clock.now()
         response = yield self._request(call.credential, _scope(call.params))
-        body = self.granted(call, response, httpx.codes.CREATED)
+        body = self.success_body(call, response, httpx.codes.CREATED)
         token = iam_token(response)
-        told = object_of(response, body, "token")
-        request_id = request_id_of(response, body)
+        token_info = require_object(response, body, "token")
+        request_id = get_request_id(response, body)
         if token.expires <= call.clock.now():
             raise unusable(response, "IAM returned a token that has expired already.", body)
-        return self.issued(
+        return self.make_token(
             call,
             token.value.reveal(),
-            asked,
+            requested_at,
             expires_at=utc(token.expires),
-            metadata={**{name: told[name] for name in _METADATA if name in told}, "request_id": request_id},
+            metadata={**{name: token_info[name] for name in _METADATA if name in token_info}, "request_id": request_id},
         )
 
     def _request(self, credential: IamLogin | _IdToken | Secret, scope: Mapping[str, Any]) -> httpx.Request:
@@ -129,12 +129,12 @@ def _scope(params: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises `ParameterError` if the scope is empty, or if the parameters give more than one scope.
     """
-    given = [name for name in _SCOPES if name in params]
-    if len(given) > 1:
-        raise ParameterError(f"Parameters {given[0]} and {given[1]} cannot both be given: a token has one scope.")
-    if not given:
+    scopes = [name for name in _SCOPES if name in params]
+    if len(scopes) > 1:
+        raise ParameterError(f"Parameters {scopes[0]} and {scopes[1]} cannot both be given: a token has one scope.")
+    if not scopes:
         return {}
-    (name,) = given
+    (name,) = scopes
     if not params[name].strip():
         raise ParameterError(f"Parameter {name} must not be empty.")
     kind, key = _SCOPES[name]

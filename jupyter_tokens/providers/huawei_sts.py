@@ -16,7 +16,7 @@ import httpx
 
 from ..errors import Forbidden, NotFound, ParameterError, Unauthorized
 from ..token import Secret
-from .answers import Meaning, object_of, request_id_of, time_of, token_of, unusable
+from .answers import Meaning, get_request_id, require_object, require_time, require_token, unusable
 from .base import COMMON_HEADERS, Call, Endpoint, Flow, Reference, Region, Setting, SignIn
 from .credentials.huawei import access_key, chain
 from .huawei import IAM_MEANINGS, HuaweiProvider
@@ -34,7 +34,7 @@ _MEANINGS = {
 }
 _ASSUME, _WITH_OIDC = "/v5/agencies/assume", "/v5/agencies/assume-with-oidc"
 _SECURITY_TOKENS = "/v3.0/OS-CREDENTIAL/securitytokens"
-_LONGEST_LIFE, _LONGEST_CHAINED, _MOST_IDS, _LONGEST_POLICY = 43200, 3600, 20, 4096
+_MAX_LIFE, _MAX_CHAINED_LIFE, _MAX_IDS, _MAX_POLICY_LENGTH = 43200, 3600, 20, 4096
 _COMMON = ("agency_urn", "agency_session_name", "duration_seconds", "policy", "policy_ids")
 _TAKES = {
     _ASSUME: (
@@ -165,25 +165,28 @@ class HuaweiSts(HuaweiProvider):
         return secrets["auth_token" if self.auth_token else "id_token"]
 
     def retrieve(self, call: Call) -> Flow:
-        asked = call.clock.now()
+        requested_at = call.clock.now()
         path = _SECURITY_TOKENS if self.auth_token else _WITH_OIDC if self.id_token else _ASSUME
         _check(call, path)
         response = yield self._request(call, path)
-        of_iam = path == _SECURITY_TOKENS
-        body = self.granted(call, response, httpx.codes.CREATED if of_iam else httpx.codes.OK)
-        told = object_of(response, body, "credential" if of_iam else "credentials")
-        names = _IAM_FIELDS if of_iam else self.token_fields
-        values = {field: token_of(response, told, name) for field, name in zip(self.token_fields, names, strict=True)}
-        ends = time_of(response, told, "expires_at" if of_iam else "expiration")
+        from_iam = path == _SECURITY_TOKENS
+        body = self.success_body(call, response, httpx.codes.CREATED if from_iam else httpx.codes.OK)
+        credential = require_object(response, body, "credential" if from_iam else "credentials")
+        names = _IAM_FIELDS if from_iam else self.token_fields
+        values = {
+            field: require_token(response, credential, name)
+            for field, name in zip(self.token_fields, names, strict=True)
+        }
+        ends = require_time(response, credential, "expires_at" if from_iam else "expiration")
         if ends.timestamp() <= call.clock.now():
             raise unusable(response, "The API returned a key that has expired already.", body)
         metadata = {name: body[name] for name in _METADATA if name in body}
-        return self.issued(
+        return self.make_token(
             call,
             values,
-            asked,
+            requested_at,
             expires_at=ends,
-            metadata={**metadata, "request_id": request_id_of(response, body)},
+            metadata={**metadata, "request_id": get_request_id(response, body)},
         )
 
     def _request(self, call: Call, path: str) -> httpx.Request:
@@ -202,12 +205,12 @@ class HuaweiSts(HuaweiProvider):
 
 def _security_tokens(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of IAM's call: for the agency in `agency_name`, or without it for the IAM token's own user."""
-    given = dict(params)
-    policy = given.pop("policy", None)
-    if "session_user" in given:
-        given["session_user"] = {"name": given["session_user"]}
-    method = "assume_role" if "agency_name" in given else "token"
-    identity = {"methods": [method], method: given}
+    options = dict(params)
+    policy = options.pop("policy", None)
+    if "session_user" in options:
+        options["session_user"] = {"name": options["session_user"]}
+    method = "assume_role" if "agency_name" in options else "token"
+    identity = {"methods": [method], method: options}
     return {"auth": {"identity": identity if policy is None else {**identity, "policy": json.loads(policy)}}}
 
 
@@ -222,8 +225,8 @@ def _check(call: Call, path: str) -> None:
             )
     missing = [name for name in _NEEDS[path] if name not in params]
     if path == _SECURITY_TOKENS:
-        of_agency = [name for name in ("domain_id", "domain_name", "session_user") if name in params]
-        if "agency_name" not in params and of_agency:
+        agency_only = [name for name in ("domain_id", "domain_name", "session_user") if name in params]
+        if "agency_name" not in params and agency_only:
             missing = ["agency_name"]
         elif "agency_name" in params and ("domain_id" in params) == ("domain_name" in params):
             raise ParameterError("Parameter agency_name needs either domain_id or domain_name, but not both.")
@@ -240,13 +243,13 @@ def _check_sizes(call: Call, path: str) -> None:
     params: Mapping[str, Any] = call.params
     life = params.get("duration_seconds", 0)
     chained = isinstance(call.credential, AccessKey) and call.credential.security_token is not None
-    longest = _LONGEST_CHAINED if chained else _LONGEST_LIFE
-    if path != _SECURITY_TOKENS and life > longest:
+    limit = _MAX_CHAINED_LIFE if chained else _MAX_LIFE
+    if path != _SECURITY_TOKENS and life > limit:
         because = " with a temporary access key" if chained else ""
-        raise ParameterError(f"Parameter duration_seconds must be at most {longest}{because}, not {life}.")
+        raise ParameterError(f"Parameter duration_seconds must be at most {limit}{because}, not {life}.")
     for name in ("policy_ids", "tags", "transitive_tag_keys"):
-        if len(params.get(name, ())) > _MOST_IDS:
-            raise ParameterError(f"Parameter {name} must have at most {_MOST_IDS} entries.")
+        if len(params.get(name, ())) > _MAX_IDS:
+            raise ParameterError(f"Parameter {name} must have at most {_MAX_IDS} entries.")
     if not all("=" in tag for tag in params.get("tags", ())):
         raise ParameterError("Each entry of parameter tags must be KEY=VALUE.")
-    check_json_object("policy", params.get("policy"), _LONGEST_POLICY)
+    check_json_object("policy", params.get("policy"), _MAX_POLICY_LENGTH)

@@ -24,7 +24,7 @@ __all__ = [
     "check_claims",
     "check_time",
     "discover",
-    "verified",
+    "verify_id_token",
 ]
 
 SIGNED_BY = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -125,7 +125,7 @@ METADATA_ENDPOINT = _MetadataEndpoint("")
 """Checks the URLs in a server's metadata and responses."""
 
 
-def verified(id_token: str, server: Server, client_id: str, now: float) -> Driven[dict[str, Any]]:
+def verify_id_token(id_token: str, server: Server, client_id: str, now: float) -> Driven[dict[str, Any]]:
     """Return the claims of an id_token after checking its signature, issuer, audience and expiry.
 
     The signature is checked with the issuer's published keys, by PyJWT and cryptography (extra `oauth2`). Raises
@@ -160,7 +160,7 @@ def verified(id_token: str, server: Server, client_id: str, now: float) -> Drive
     else:
         check_time(claims, now)
         return claims
-    raise _not_the_issuers(f"its signature or claims cannot be verified ({why})")
+    raise _untrusted(f"its signature or claims cannot be verified ({why})")
 
 
 def _key(keys: Any, wanted: object) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def check_time(claims: Mapping[str, Any], now: float) -> None:
     """Raise `ResponseError` if an id_token expired at least 60 seconds ago, or has no `exp`."""
     ends = claims.get("exp")
     if not isinstance(ends, int | float) or ends + _LEEWAY_SECONDS <= now:
-        raise _not_the_issuers("it has expired, or has no expiry")
+        raise _untrusted("it has expired, or has no expiry")
 
 
 def check_claims(claims: Mapping[str, Any], server: Server, client_id: str, nonce: str) -> None:
@@ -189,14 +189,14 @@ def check_claims(claims: Mapping[str, Any], server: Server, client_id: str, nonc
     """
     audience = claims.get("aud")
     if server.issuer and claims.get("iss") != server.issuer:
-        raise _not_the_issuers("it names another issuer")
+        raise _untrusted("it names another issuer")
     if client_id not in (audience if isinstance(audience, list) else [audience]):
-        raise _not_the_issuers("it is for another client")
+        raise _untrusted("it is for another client")
     if nonce and claims.get("nonce") != nonce:
-        raise _not_the_issuers("it has no nonce, or the nonce of another login")
+        raise _untrusted("it has no nonce, or the nonce of another login")
 
 
-def _not_the_issuers(why: str) -> ResponseError:
+def _untrusted(why: str) -> ResponseError:
     return ResponseError(
         f"The id_token cannot be trusted: {why}.",
         hint="Log in again; if it happens again, tell the login server's administrator.",

@@ -17,7 +17,7 @@ import httpx
 from ..clock import utc
 from ..errors import ConfigurationError, Forbidden, LoginNeeded
 from ..token import Secret
-from .answers import Meaning, jwt_expiry, token_of
+from .answers import Meaning, jwt_expiry, require_token
 from .base import COMMON_HEADERS, Call, Endpoint, Flow, Provider, Setting, parsed_url
 from .fields import is_url
 
@@ -82,7 +82,7 @@ class JupyterHub(Provider):
     def identity(self, secrets: Mapping[str, Secret], credential: object) -> None:
         """Return None: the hub already gives each process the same token."""
 
-    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+    def code_and_message(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
         return str(response.status_code), body.get("message")
 
     def retrieve(self, call: Call) -> Flow:
@@ -91,10 +91,10 @@ class JupyterHub(Provider):
         Raises `LoginNeeded` if the hub has no token of the user's login, or if the token has expired.
         """
         server: _Server = call.credential
-        asked = call.clock.now()
+        requested_at = call.clock.now()
         headers = {**COMMON_HEADERS, "Accept": "application/json", "Authorization": f"token {server.token.reveal()}"}
         response = yield httpx.Request("GET", parsed_url(server.url), headers=headers)
-        body = self.granted(call, response)
+        body = self.success_body(call, response)
         if "auth_state" not in body:
             raise Forbidden("The hub does not let this server read the login.", hint=_MEANINGS["403"].hint)
         state = body["auth_state"]
@@ -104,8 +104,10 @@ class JupyterHub(Provider):
                 hint="Log out of the hub and in again. If that does not help: the hub needs "
                 "c.Authenticator.enable_auth_state and a login by OAuth.",
             )
-        value = token_of(response, state, self.token)
+        value = require_token(response, state, self.token)
         ends = jwt_expiry(value)
-        if ends is not None and ends <= asked:
+        if ends is not None and ends <= requested_at:
             raise LoginNeeded("Your login to the hub has ended.", hint="Log out of the hub and in again.")
-        return self.issued(call, value, asked, expires_at=utc(asked + REFRESH_SECONDS if ends is None else ends))
+        return self.make_token(
+            call, value, requested_at, expires_at=utc(requested_at + REFRESH_SECONDS if ends is None else ends)
+        )

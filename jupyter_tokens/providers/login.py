@@ -11,10 +11,10 @@ from typing import Any
 from ..errors import LoginNeeded
 from ..token import Secret
 
-__all__ = ["Login", "LoginInUse", "needed"]
+__all__ = ["Login", "LoginInUse", "login_needed"]
 
 
-def needed(profile: str, why: str = "Nobody is logged in.", **facts: Any) -> LoginNeeded:
+def login_needed(profile: str, why: str = "Nobody is logged in.", **facts: Any) -> LoginNeeded:
     """Return the error for a profile that needs a login. Its hint says how to log in."""
     hint = f"Log in: %tokenlogin {profile} in a notebook, or jupyter tokens login {profile} in a terminal."
     return LoginNeeded(why, hint=hint, profile=profile, **facts)
@@ -87,7 +87,7 @@ class LoginInUse:
     login: Login
     write: Callable[[Login | None], None]
 
-    def keep(self, login: Login | None) -> None:
+    def save(self, login: Login | None) -> None:
         """Store the renewed login; None deletes the login.
 
         A flow calls this before it uses the server's response for anything else, because the server may no longer

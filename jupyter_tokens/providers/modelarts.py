@@ -19,7 +19,7 @@ from .._util.loopback import is_loopback
 from ..clock import utc
 from ..errors import ApiError, Forbidden, InvalidRequest, NotFound, SecretError, Unauthorized
 from ..token import Secret, Token
-from .answers import Meaning, json_object, moment_of, number_of, request_id_of, token_of, unusable
+from .answers import Meaning, get_number, get_request_id, json_object, require_token, to_datetime, unusable
 from .base import (
     COMMON_HEADERS,
     Call,
@@ -34,7 +34,7 @@ from .base import (
     RegionalProvider,
     Setting,
     SignIn,
-    listed,
+    parse_list,
 )
 from .credentials import openstack
 from .credentials.huawei import IamLogin, IamToken, access_key, chain, login_request
@@ -154,7 +154,7 @@ class ModelArts(HuaweiProvider):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._login: IamLogin | None = None
-        self._worked = "notebooks"
+        self._last_api = "notebooks"
 
     def check(self) -> None:
         """Check the settings as `RegionalProvider.check` does; also `iam_endpoint`, if the profile gives `username`."""
@@ -181,7 +181,7 @@ class ModelArts(HuaweiProvider):
             login = openstack.login(self.cloud)
             if isinstance(login, Secret):
                 return login
-            self._place(login)
+            self._set_login_endpoint(login)
         else:
             login = IamLogin(
                 self._iam(),
@@ -193,7 +193,7 @@ class ModelArts(HuaweiProvider):
             self._login = login
         return self._login
 
-    def _place(self, login: IamLogin) -> None:
+    def _set_login_endpoint(self, login: IamLogin) -> None:
         """Set the endpoint of an OpenStack login to `iam_endpoint`, if the profile gives it.
 
         Otherwise raise `SecretError` if a password must not be sent to the login's own URL.
@@ -202,13 +202,13 @@ class ModelArts(HuaweiProvider):
             login.endpoint = self.iam_endpoint
             return
         with suppress(ValueError):
-            here = is_loopback(login.endpoint)
+            local = is_loopback(login.endpoint)
             # If the API is on loopback, `verify` may be off. No password may be sent to another host without a check of
             # the host's certificate.
             encrypted = login.endpoint.startswith("https://") and is_url(login.endpoint)
-            if encrypted and (here or not is_loopback(self.base())):
+            if encrypted and (local or not is_loopback(self.base())):
                 return
-            if login.endpoint.startswith("http://") and here:
+            if login.endpoint.startswith("http://") and local:
                 return
         raise SecretError(
             "OpenStack's auth_url (OS_AUTH_URL) must be https, or http on loopback. If the API is on loopback, "
@@ -230,41 +230,41 @@ class ModelArts(HuaweiProvider):
         With `auto`, the API that last returned a token is tried first, at the beginning `notebooks`. If the instance or
         the call does not exist there, the other API is tried once.
         """
-        asked = call.clock.now()
-        refused: dict[str, ApiError] = {}
+        requested_at = call.clock.now()
+        errors: dict[str, ApiError] = {}
         for api in self._apis():
-            response = yield from self._ask(call, _PATHS[api])
+            response = yield from self._send(call, _PATHS[api])
             error = self._refusal(call, response)
             if error is None:
-                token = self._token(call, asked, response)
-                self._worked = api
+                token = self._token(call, requested_at, response)
+                self._last_api = api
                 return token
-            refused[api] = error
+            errors[api] = error
             if not isinstance(error, NotFound):
                 break
             _log.debug("%s: the API %s does not have the instance", call.profile, api)
-        error = _one_of(refused)
+        error = _choose_error(errors)
         # `Upstream` removes secrets only from the error that it catches: no other error may be left in this frame.
-        refused.clear()
+        errors.clear()
         raise error
 
     def exchange(self, call: Call) -> Exchange:
         """Make the call that the proxy's client has chosen, and return the API's own response."""
-        return (yield from self._ask(call, call.path or self.documented.path))
+        return (yield from self._send(call, call.path or self.documented.path))
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
         """Return the flow that lists the ids of the project's notebooks.
 
         The API's response also contains the notebooks' tokens, which are not used.
         """
-        response = yield from self._ask(call, _LIST)
-        return listed(response, self.granted(call, response), "data", "id", "name", "status")
+        response = yield from self._send(call, _LIST)
+        return parse_list(response, self.success_body(call, response), "data", "id", "name", "status")
 
     def _apis(self) -> tuple[str, ...]:
         """Return the names of the APIs in the order in which to try them."""
-        return (self.api,) if self.api != "auto" else tuple(sorted(_PATHS, key=lambda api: api != self._worked))
+        return (self.api,) if self.api != "auto" else tuple(sorted(_PATHS, key=lambda api: api != self._last_api))
 
-    def _ask(self, call: Call, path: str) -> Exchange:
+    def _send(self, call: Call, path: str) -> Exchange:
         """Make one call, after a login if the profile signs in by password.
 
         The IAM token of an earlier login is used while it is valid. If the API refuses such a token with a 401, the
@@ -295,7 +295,7 @@ class ModelArts(HuaweiProvider):
         login.tokens.pop(project, None)
         response = yield login_request(login, project, COMMON_HEADERS)
         if response.status_code != httpx.codes.CREATED:
-            error = self.refuse(call, response)
+            error = self.error_for(call, response)
             error.message = f"IAM: {error.message}"
             raise error
         token = login.tokens[project] = iam_token(response)
@@ -307,15 +307,15 @@ class ModelArts(HuaweiProvider):
             body = json_object(response)
             if "token" in body or "error_code" not in body:
                 return None
-        return self.refuse(call, response)
+        return self.error_for(call, response)
 
-    def meanings_of(self, code: object, status: int) -> Mapping[str, Meaning]:
+    def meanings_for(self, code: object, status: int) -> Mapping[str, Meaning]:
         other = status >= httpx.codes.BAD_REQUEST and _STATUS_OF.get(str(code), status) != status
         return {} if other else self.meanings
 
-    def _token(self, call: Call, asked: float, response: httpx.Response) -> Token:
+    def _token(self, call: Call, requested_at: float, response: httpx.Response) -> Token:
         body = json_object(response)
-        value = token_of(response, body, "token")
+        value = require_token(response, body, "token")
         status = body.get("status")
         if isinstance(status, str) and status in _CLOSED:
             raise unusable(
@@ -325,31 +325,31 @@ class ModelArts(HuaweiProvider):
         if isinstance(metadata.get("url"), str):
             # The query of the notebook's URL may contain the token.
             metadata["url"] = metadata["url"].partition("?")[0].partition("#")[0]
-        return self.issued(
+        return self.make_token(
             call,
             value,
-            asked,
-            expires_at=_end_of_lease(response, body, asked),
-            metadata={**metadata, "request_id": request_id_of(response, body)},
+            requested_at,
+            expires_at=_end_of_lease(response, body, requested_at),
+            metadata={**metadata, "request_id": get_request_id(response, body)},
         )
 
 
-def _one_of(refused: Mapping[str, ApiError]) -> ApiError:
+def _choose_error(errors: Mapping[str, ApiError]) -> ApiError:
     """Return the error to raise after one or two refused calls. `refused` has their errors by API, in order.
 
     After two calls, this is the first error. If the second error is not "not found", it is the second error instead,
     because the instance then exists in the second API only. The message also contains the other call's error.
     """
-    if len(refused) == 1:
-        return next(iter(refused.values()))
-    (first, error), (second, other) = refused.items()
+    if len(errors) == 1:
+        return next(iter(errors.values()))
+    (first, error), (second, other) = errors.items()
     if not isinstance(other, NotFound):
         first, error, second, other = second, other, first, error
     error.message = f"{first}: {error.message} {second} ({other.facts}): {other.message}"
     return error
 
 
-def _end_of_lease(response: httpx.Response, body: Mapping[str, Any], asked: float) -> datetime | None:
+def _end_of_lease(response: httpx.Response, body: Mapping[str, Any], requested_at: float) -> datetime | None:
     """Return when a notebook's lease ends and stops it, so that its token opens nothing. None without a lease.
 
     Also None if the lease has ended already: as the notebook still runs, the lease was extended in a way that the
@@ -358,8 +358,8 @@ def _end_of_lease(response: httpx.Response, body: Mapping[str, Any], asked: floa
     lease = body.get("lease")
     if not isinstance(lease, dict) or lease.get("enable") is not True or lease.get("type") != "timing":
         return None
-    created, duration = (number_of(response, lease, name) for name in ("create_at", "duration"))
+    created, duration = (get_number(response, lease, name) for name in ("create_at", "duration"))
     if created is None or duration is None:
         return None
-    end = moment_of(response, body, (created + duration) / 1000)
-    return end if end > utc(asked) else None
+    end = to_datetime(response, body, (created + duration) / 1000)
+    return end if end > utc(requested_at) else None

@@ -30,12 +30,12 @@ from ..token import Secret, Token
 from .answers import (
     Meaning,
     check_bearer,
-    claims_of,
+    get_lifetime,
+    get_request_id,
+    jwt_claims,
     jwt_expiry,
-    life_of,
-    moment_of,
-    request_id_of,
-    token_of,
+    require_token,
+    to_datetime,
     unusable,
 )
 from .base import (
@@ -52,12 +52,12 @@ from .base import (
     parsed_url,
 )
 from .credentials.oauth2 import ALGORITHMS, ASSERTION_TYPE, Client, assertion, basic
-from .issuer import Server, discover, verified
-from .login import Login, needed
+from .issuer import Server, discover, verify_id_token
+from .login import Login, login_needed
 from .params import Param
-from .presets import Issuer, Preset, preset_of
+from .presets import Issuer, Preset, find_preset
 
-__all__ = ["AUTHORIZATION_CODE", "DEVICE_CODE", "ID_TOKEN", "OAuth2", "TokenEndpoint", "texts"]
+__all__ = ["AUTHORIZATION_CODE", "DEVICE_CODE", "ID_TOKEN", "OAuth2", "TokenEndpoint", "as_strings"]
 
 CLIENT_CREDENTIALS, AUTHORIZATION_CODE, DEVICE_CODE, TOKEN_EXCHANGE = GRANTS = (
     "client_credentials",
@@ -92,7 +92,7 @@ _MEANINGS = {
     "server_error": Meaning(ServiceUnavailable, "Try again later."),
     "temporarily_unavailable": Meaning(ServiceUnavailable, "Try again later."),
 }
-_OURS = frozenset(
+_RESERVED = frozenset(
     {
         *("grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type"),
         *("refresh_token", "code", "code_verifier", "redirect_uri", "device_code", "subject_token"),
@@ -127,23 +127,23 @@ class TokenEndpoint(Provider):
 
         If the response has the other token too, that token is a `Secret` in the metadata.
         """
-        asked = call.clock.now()
+        requested_at = call.clock.now()
         response = yield self.request(call)
-        return self.read(call, response, self.granted(call, response), asked)
+        return self.read(call, response, self.success_body(call, response), requested_at)
 
-    def granted(self, call: Call, response: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:
-        body = super().granted(call, response, status)
+    def success_body(self, call: Call, response: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:
+        body = super().success_body(call, response, status)
         # Some servers also send refusals with status 200.
         if ACCESS_TOKEN not in body and ("error" in body or "error_code" in body):
-            raise self.refuse(call, response)
+            raise self.error_for(call, response)
         return body
 
-    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+    def code_and_message(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
         # The second name of each pair is Huawei Cloud's.
         return body.get("error", body.get("error_code")), body.get("error_description", body.get("error_msg"))
 
-    def read(self, call: Call, response: httpx.Response, body: Mapping[str, Any], asked: float) -> Token:
-        """Return the token of a successful response; `asked` is when the call began, in seconds since the epoch."""
+    def read(self, call: Call, response: httpx.Response, body: Mapping[str, Any], requested_at: float) -> Token:
+        """Return the token of a successful response; `requested_at` is in seconds since the epoch."""
         check_bearer(response, body)
         values = {name: body.get(name) for name in (ACCESS_TOKEN, ID_TOKEN)}
         if self.token == ID_TOKEN and not values[ID_TOKEN]:
@@ -151,17 +151,17 @@ class TokenEndpoint(Provider):
                 "The server's answer has no id_token, which this profile asks for.",
                 hint=self.without_id_hint,
                 status=response.status_code,
-                request_id=request_id_of(response, body),
+                request_id=get_request_id(response, body),
             )
         # Every response must have a valid access_token, even if the id_token is used.
-        token_of(response, body, ACCESS_TOKEN)
-        value = token_of(response, body, self.token)
+        require_token(response, body, ACCESS_TOKEN)
+        value = require_token(response, body, self.token)
         del values[self.token]
-        return self.issued(
+        return self.make_token(
             call,
             value,
-            asked,
-            expires_at=self._expiry(response, body, asked, value),
+            requested_at,
+            expires_at=self._expiry(response, body, requested_at, value),
             metadata={
                 "token_type": "Bearer",
                 **({"scope": body["scope"]} if isinstance(body.get("scope"), str) else {}),
@@ -170,18 +170,20 @@ class TokenEndpoint(Provider):
             },
         )
 
-    def _expiry(self, response: httpx.Response, body: Mapping[str, Any], asked: float, value: str) -> datetime | None:
+    def _expiry(
+        self, response: httpx.Response, body: Mapping[str, Any], requested_at: float, value: str
+    ) -> datetime | None:
         """Return the expiry by `expires_in` or `default_life`, or an id_token's own `exp` if that is earlier.
 
         None if there is none of these. Raises `UnusableToken` if the token has expired already.
         """
-        life = life_of(response, body)
+        life = get_lifetime(response, body)
         life = self.default_life if life is None else life
-        ends = [] if life is None else [moment_of(response, body, asked + life)]
+        ends = [] if life is None else [to_datetime(response, body, requested_at + life)]
         stated = jwt_expiry(value) if self.token == ID_TOKEN else None
         if stated is not None:
             ends.append(utc(stated))
-        if ends and min(ends) <= utc(asked):
+        if ends and min(ends) <= utc(requested_at):
             raise unusable(response, "The server returned a token that has expired already.", body, hint=self.life_hint)
         return min(ends, default=None)
 
@@ -298,9 +300,9 @@ class OAuth2(TokenEndpoint):
     """The preset that `issuer` names, or None. The profile's own settings override those of the preset."""
 
     def __init__(self, **settings: str) -> None:
-        named = preset_of(issuer) if isinstance(issuer := settings.get("issuer"), str) else None
-        if named is not None:
-            self.preset, tenant = named
+        found = find_preset(issuer) if isinstance(issuer := settings.get("issuer"), str) else None
+        if found is not None:
+            self.preset, tenant = found
             del settings["issuer"]
             settings = {**self.preset.filled(tenant), **settings}
         super().__init__(**settings)
@@ -380,8 +382,8 @@ class OAuth2(TokenEndpoint):
         """Fetch a token by the profile's grant."""
         server = yield from self.server(call)
         if self.logs_in:
-            return (yield from self._of_login(call, server))
-        asked = call.clock.now()
+            return (yield from self._use_login(call, server))
+        requested_at = call.clock.now()
         if self.grant == CLIENT_CREDENTIALS:
             form = {"grant_type": "client_credentials"}
         else:
@@ -392,8 +394,8 @@ class OAuth2(TokenEndpoint):
                 "subject_token_type": _TYPE + self.subject_type,
                 **({"requested_token_type": _TYPE + ID_TOKEN} if self.token == ID_TOKEN else {}),
             }
-        response = yield self.post(call, server, server.token, {**form, **texts(call.params)})
-        body = self.granted(call, response)
+        response = yield self.post(call, server, server.token, {**form, **as_strings(call.params)})
+        body = self.success_body(call, response)
         if (
             self.grant == TOKEN_EXCHANGE
             and self.token == ID_TOKEN
@@ -402,7 +404,7 @@ class OAuth2(TokenEndpoint):
             # RFC 8693, section 2.2.1: any issued token is in the field access_token. If it is not an access token, its
             # token_type is N_A.
             body = {**body, "token_type": "Bearer", "id_token": body.get(ACCESS_TOKEN)}
-        return self.read(call, response, body, asked)
+        return self.read(call, response, body, requested_at)
 
     def post(self, call: Call, server: Server, url: str, form: Mapping[str, str]) -> httpx.Request:
         """Return a POST of a form to the server's endpoint `url`, with the client's authentication."""
@@ -429,44 +431,44 @@ class OAuth2(TokenEndpoint):
             }
         return httpx.Request("POST", parsed_url(url), headers=headers, data={**self.extra(), **fields})
 
-    def _of_login(self, call: Call, server: Server) -> Flow:
+    def _use_login(self, call: Call, server: Server) -> Flow:
         """Fetch a token with the login's refresh token; without a refresh token, return the login's only token."""
-        used = call.login
-        assert used is not None
-        login = used.login
+        in_use = call.login
+        assert in_use is not None
+        login = in_use.login
         if (login.server, login.client_id) != (server.token, call.credential.id):
-            raise needed(call.profile, "The login is for another server or client than the profile names now.")
+            raise login_needed(call.profile, "The login is for another server or client than the profile names now.")
         if login.refresh_token is None:
-            return self._first(call, login)
-        asked = call.clock.now()
-        params = texts(call.params)
+            return self._login_token(call, login)
+        requested_at = call.clock.now()
+        params = as_strings(call.params)
         if params.get("scope") == login.params.get("scope"):
             params.pop("scope", None)
         form = {"grant_type": "refresh_token", "refresh_token": login.refresh_token.reveal(), **params}
         response = yield self.post(call, server, server.token, form)
         try:
-            body = self.granted(call, response)
+            body = self.success_body(call, response)
         except ApiError as error:
             if error.code != "invalid_grant":
                 raise
-            used.keep(None)
-            ended = needed(call.profile, f"The login has ended: {error.message}", code=error.code)
-            ended.status, ended.request_id = error.status, error.request_id
+            in_use.save(None)
+            login_ended = login_needed(call.profile, f"The login has ended: {error.message}", code=error.code)
+            login_ended.status, login_ended.request_id = error.status, error.request_id
         else:
             rotated = body.get("refresh_token")
             if isinstance(rotated, str) and rotated and rotated != login.refresh_token.reveal():
                 # Stored before anything else can fail: the server may no longer accept the old refresh token.
-                used.keep(replace(login, refresh_token=Secret(rotated)))
-            token = self.read(call, response, body, asked)
+                in_use.save(replace(login, refresh_token=Secret(rotated)))
+            token = self.read(call, response, body, requested_at)
             if self.token == ID_TOKEN:
-                claims = yield from verified(token.reveal(), server, call.credential.id, asked)
+                claims = yield from verify_id_token(token.reveal(), server, call.credential.id, requested_at)
                 self._check_subject(login, claims)
             elif isinstance(body.get(ID_TOKEN), str):
-                self._check_subject(login, claims_of(body[ID_TOKEN]))
+                self._check_subject(login, jwt_claims(body[ID_TOKEN]))
             return token
-        raise ended
+        raise login_ended
 
-    def _first(self, call: Call, login: Login) -> Token:
+    def _login_token(self, call: Call, login: Login) -> Token:
         if dict(call.params) != dict(login.params):
             raise ParameterError(
                 "The server gave no refresh token, so this login has only one token, with the parameters of the login.",
@@ -475,11 +477,11 @@ class OAuth2(TokenEndpoint):
             )
         now = call.clock.now()
         if login.token is None or (login.expires_at is not None and login.expires_at <= now):
-            raise needed(call.profile, "The login has ended, and the server gave no refresh token.")
+            raise login_needed(call.profile, "The login has ended, and the server gave no refresh token.")
         if login.kind != self.token:
-            raise needed(call.profile, f"The login has no {self.token}, which the profile asks for now.")
+            raise login_needed(call.profile, f"The login has no {self.token}, which the profile asks for now.")
         expires_at = None if login.expires_at is None else utc(login.expires_at)
-        return self.issued(call, login.token.reveal(), min(now, login.since), expires_at=expires_at)
+        return self.make_token(call, login.token.reveal(), min(now, login.since), expires_at=expires_at)
 
     @staticmethod
     def _check_subject(login: Login, claims: Mapping[str, Any]) -> None:
@@ -501,12 +503,12 @@ class OAuth2(TokenEndpoint):
         if len(extra) != len(pairs):
             raise SettingProblem("extra_params", "names a parameter twice")
         for name in extra:
-            if name in _OURS or name in self.params:
+            if name in _RESERVED or name in self.params:
                 where = "belongs in params" if name in self.params else "the provider sets itself"
                 raise SettingProblem("extra_params", f"must not contain {name}, which {where}")
         return extra
 
 
-def texts(params: Mapping[str, Any]) -> dict[str, str]:
+def as_strings(params: Mapping[str, Any]) -> dict[str, str]:
     """Return parameters as strings, for a form."""
     return {name: str(value) for name, value in params.items()}

@@ -18,24 +18,24 @@ import httpx
 
 from ..errors import ConfigurationError, Forbidden
 from ..token import Secret
-from .answers import claims_of, malformed, number_of, plain, text_of, try_json_object
+from .answers import get_number, jwt_claims, malformed, plain, require_str, try_json_object
 from .base import Call, Driven
 from .fields import SettingProblem
-from .issuer import METADATA_ENDPOINT, Server, check_claims, check_time, verified
-from .login import Login, needed
-from .oauth2 import ID_TOKEN, OAuth2, texts
+from .issuer import METADATA_ENDPOINT, Server, check_claims, check_time, verify_id_token
+from .login import Login, login_needed
+from .oauth2 import ID_TOKEN, OAuth2, as_strings
 
 __all__ = ["Authorization", "DeviceCode", "authorization_url", "poll_device", "redeem", "revoke", "start_device"]
 
 _DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 _OPENID_SCOPES = ("openid", "profile", "email", "offline_access")
 _INTERVAL_SECONDS, _SLOWER_SECONDS = 5.0, 5.0
-_SHORTEST_INTERVAL, _LONGEST_INTERVAL = 1.0, 60.0
-_CODE_SECONDS, _LONGEST_CODE = 600.0, 3600.0
-_LONGEST_NAME = 200
+_MIN_INTERVAL, _MAX_INTERVAL = 1.0, 60.0
+_CODE_SECONDS, _MAX_CODE_SECONDS = 600.0, 3600.0
+_MAX_NAME_LENGTH = 200
 
 
-def _made_up() -> Secret:
+def _random_secret() -> Secret:
     return Secret(secrets.token_urlsafe(32))
 
 
@@ -46,8 +46,8 @@ class Authorization:
     redirect_uri: str
     # Only letters and digits, because OneAccess documents no other characters for the state.
     state: Secret = field(default_factory=lambda: Secret(secrets.token_hex(32)))
-    nonce: Secret = field(default_factory=_made_up)
-    verifier: Secret = field(default_factory=_made_up)
+    nonce: Secret = field(default_factory=_random_secret)
+    verifier: Secret = field(default_factory=_random_secret)
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class DeviceCode:
     interval: float
 
 
-def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Driven[str]:
+def authorization_url(provider: OAuth2, call: Call, authorization: Authorization) -> Driven[str]:
     """Return the URL that the person's browser opens.
 
     Raises `ConfigurationError` if the server has no authorization endpoint.
@@ -76,7 +76,7 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
             "The server has no authorization endpoint.",
             hint="Log in with --device, or give endpoint and authorization_endpoint in the profile.",
         )
-    digest = hashlib.sha256(asked.verifier.reveal().encode()).digest()
+    digest = hashlib.sha256(authorization.verifier.reveal().encode()).digest()
     params = _login_params(provider, call, server)
     query = {
         # OpenID Connect ignores offline_access unless the person is asked for consent. The preset or `extra_params` may
@@ -87,9 +87,9 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
         **params,
         "response_type": "code",
         "client_id": call.credential.id,
-        "redirect_uri": asked.redirect_uri,
-        "state": asked.state.reveal(),
-        "nonce": asked.nonce.reveal(),
+        "redirect_uri": authorization.redirect_uri,
+        "state": authorization.state.reveal(),
+        "nonce": authorization.nonce.reveal(),
         "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
         "code_challenge_method": "S256",
     }
@@ -97,7 +97,7 @@ def authorization_url(provider: OAuth2, call: Call, asked: Authorization) -> Dri
     return f"{server.authorization}{joint}{urlencode(query)}"
 
 
-def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[str, str]) -> Driven[Login]:
+def redeem(provider: OAuth2, call: Call, authorization: Authorization, answer: Mapping[str, str]) -> Driven[Login]:
     """Exchange the code in `answer`, the query of the redirect, for a login. The caller must have checked `state`.
 
     Raises `Forbidden` if `answer` has an error or no code, and `LoginNeeded` if it may be from another server.
@@ -106,9 +106,9 @@ def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[s
     _check_issuer(call, server, answer)
     if "error" in answer or not answer.get("code"):
         code = plain(answer.get("error", ""), 60) or None
-        said = plain(answer.get("error_description", ""), 200).rstrip(".")
+        description = plain(answer.get("error_description", ""), 200).rstrip(".")
         raise Forbidden(
-            f"The server did not complete the login{f': {said}' if said else ''}.",
+            f"The server did not complete the login{f': {description}' if description else ''}.",
             code=code,
             hint="Start the login again, or ask the login server's administrator.",
         )
@@ -116,13 +116,15 @@ def redeem(provider: OAuth2, call: Call, asked: Authorization, answer: Mapping[s
     form = {
         "grant_type": "authorization_code",
         "code": answer["code"],
-        "redirect_uri": asked.redirect_uri,
-        "code_verifier": asked.verifier.reveal(),
+        "redirect_uri": authorization.redirect_uri,
+        "code_verifier": authorization.verifier.reveal(),
     }
     response = yield provider.post(call, server, server.token, form)
-    body = provider.granted(call, response)
+    body = provider.success_body(call, response)
     return (
-        yield from _login(provider, call, server, response=response, body=body, now=now, nonce=asked.nonce.reveal())
+        yield from _login(
+            provider, call, server, response=response, body=body, now=now, nonce=authorization.nonce.reveal()
+        )
     )
 
 
@@ -138,23 +140,23 @@ def start_device(provider: OAuth2, call: Call) -> Driven[DeviceCode]:
             hint="Log in with a browser: leave out --device, or set the profile's grant to authorization_code.",
         )
     response = yield provider.post(call, server, server.device, _login_params(provider, call, server))
-    body = provider.granted(call, response)
-    place, complete = text_of(response, body, "verification_uri"), body.get("verification_uri_complete", "")
-    for address in filter(None, (place, complete)):
+    body = provider.success_body(call, response)
+    uri, complete_uri = require_str(response, body, "verification_uri"), body.get("verification_uri_complete", "")
+    for address in filter(None, (uri, complete_uri)):
         try:
             METADATA_ENDPOINT.check("verification_uri", address)
         except SettingProblem as problem:
             raise malformed(response, f"has an invalid verification URL: it {problem.problem}") from None
-    life, interval = number_of(response, body, "expires_in"), number_of(response, body, "interval")
+    life, interval = get_number(response, body, "expires_in"), get_number(response, body, "interval")
     return DeviceCode(
-        code=Secret(text_of(response, body, "device_code")),
-        user_code=plain(text_of(response, body, "user_code"), 40),
-        verification_uri=place,
-        verification_uri_complete=complete if isinstance(complete, str) else "",
+        code=Secret(require_str(response, body, "device_code")),
+        user_code=plain(require_str(response, body, "user_code"), 40),
+        verification_uri=uri,
+        verification_uri_complete=complete_uri if isinstance(complete_uri, str) else "",
         # RFC 8628 requires expires_in, but not interval. Numbers outside these limits would mean too many polls, or too
         # long a wait.
-        expires_in=min(max(_CODE_SECONDS if life is None else life, 0.0), _LONGEST_CODE),
-        interval=min(max(_INTERVAL_SECONDS if interval is None else interval, _SHORTEST_INTERVAL), _LONGEST_INTERVAL),
+        expires_in=min(max(_CODE_SECONDS if life is None else life, 0.0), _MAX_CODE_SECONDS),
+        interval=min(max(_INTERVAL_SECONDS if interval is None else interval, _MIN_INTERVAL), _MAX_INTERVAL),
     )
 
 
@@ -173,7 +175,7 @@ def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Logi
         device.interval += _SLOWER_SECONDS
     if code in ("authorization_pending", "slow_down"):
         return None
-    body = provider.granted(call, response)
+    body = provider.success_body(call, response)
     return (yield from _login(provider, call, server, response=response, body=body, now=now))
 
 
@@ -199,9 +201,9 @@ def _check_issuer(call: Call, server: Server, answer: Mapping[str, str]) -> None
 
     The code in the response may then come from another server, and must not be sent to this one.
     """
-    given = answer.get("iss")
-    if server.issuer and (given != server.issuer if given is not None else server.sends_issuer):
-        raise needed(
+    issuer = answer.get("iss")
+    if server.issuer and (issuer != server.issuer if issuer is not None else server.sends_issuer):
+        raise login_needed(
             call.profile, "The login was rejected: its response does not name the profile's server as the issuer (iss)."
         )
 
@@ -213,7 +215,7 @@ def _login_params(provider: OAuth2, call: Call, server: Server) -> dict[str, str
     server's keys, the login requests those of OpenID Connect's usual scopes that the metadata lists; only `openid` if
     it lists no scopes.
     """
-    params = texts(call.params)
+    params = as_strings(call.params)
     if "scope" not in params and provider.preset and provider.preset.scope:
         params["scope"] = provider.preset.scope
     elif "scope" not in params and server.jwks:
@@ -238,18 +240,18 @@ def _login(
     if isinstance(id_token, str):
         # The id_token comes from the server itself, over TLS: its signature is checked only if it is used as the token.
         used = provider.token == ID_TOKEN
-        claims = (yield from verified(id_token, server, client_id, now)) if used else claims_of(id_token)
+        claims = (yield from verify_id_token(id_token, server, client_id, now)) if used else jwt_claims(id_token)
         check_claims(claims, server, client_id, nonce)
         check_time(claims, now)
     refresh = body.get("refresh_token")
-    who = next((claims[name] for name in ("preferred_username", "email", "name") if claims.get(name)), "")
+    display_name = next((claims[name] for name in ("preferred_username", "email", "name") if claims.get(name)), "")
     refresh_token = Secret(refresh) if isinstance(refresh, str) and refresh else None
     return Login(
         server=server.token,
         client_id=client_id,
         revocation=server.revocation,
         since=now,
-        who=plain(who, _LONGEST_NAME) if isinstance(who, str) else "",
+        who=plain(display_name, _MAX_NAME_LENGTH) if isinstance(display_name, str) else "",
         subject=claims["sub"] if isinstance(claims.get("sub"), str) else "",
         params=dict(call.params),
         refresh_token=refresh_token,

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from ..clock import utc
 from ..errors import ParameterError
 from .alibaba import VpcProvider
-from .answers import jwt_expiry, request_id_of, token_of, unusable
+from .answers import get_request_id, jwt_expiry, require_token, unusable
 from .base import Call, Driven, Flow, Listed, RegionalProvider
 from .params import Param
 from .regions import PAI_DLC, PAI_DSW
@@ -31,22 +31,24 @@ class _Pai(VpcProvider):
 
     def retrieve(self, call: Call) -> Flow:
         """Fetch the token. It expires after `ExpireTime` or `default_life`, or at its own `exp` if that is earlier."""
-        asked = call.clock.now()
+        requested_at = call.clock.now()
         life: Any = call.params.get("ExpireTime", self.default_life)
         try:
-            ends = None if life is None else utc(asked + life)
+            ends = None if life is None else utc(requested_at + life)
         except (OverflowError, ValueError, OSError):
             raise ParameterError("Parameter ExpireTime is too large.") from None
         response = yield from self.exchange(call)
-        body = self.granted(call, response)
-        value = token_of(response, body, "Token")
+        body = self.success_body(call, response)
+        value = require_token(response, body, "Token")
         stated = jwt_expiry(value)
         if stated is not None and (ends is None or stated < ends.timestamp()):
             # With ExpireTime=0, the caller asked for a token that has expired when it arrives.
             if life != 0 and stated <= call.clock.now():
                 raise unusable(response, "The API returned a token that has expired already.", body)
             ends = utc(stated)
-        return self.issued(call, value, asked, expires_at=ends, metadata={"RequestId": request_id_of(response, body)})
+        return self.make_token(
+            call, value, requested_at, expires_at=ends, metadata={"RequestId": get_request_id(response, body)}
+        )
 
 
 class PaiDlc(_Pai):
@@ -99,4 +101,4 @@ class PaiDsw(_Pai):
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
         fields = ("Instances", "InstanceId", "InstanceName", "Status")
-        return self.listed(call, {"PageSize": 100}, "ListInstances", *fields, path="/api/v2/instances")
+        return self.fetch_list(call, {"PageSize": 100}, "ListInstances", *fields, path="/api/v2/instances")

@@ -16,9 +16,9 @@ __all__ = ["Param", "ParamValue", "check_json_object", "params_schema", "parse_p
 ParamValue = str | int | bool | tuple[str, ...]
 
 # 18 digits always fit into the vendors' 64-bit `long`.
-_LARGEST = 10**18
+_MAX_INTEGER = 10**18
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
-_WORDS = {"true": True, "false": False}
+_BOOLEANS = {"true": True, "false": False}
 # Accepts what `_identifier_problem` accepts, and also invisible characters outside ASCII.
 _IDENTIFIER = r"^(?!\.\.?$)(?=.*\S)[^\/\\\x00-\x1f\x7f]+$"
 
@@ -48,7 +48,7 @@ class Param:
         problem = ""
         parsed: Any = value
         if self.type == "boolean":
-            parsed = _WORDS.get(value.lower(), value) if isinstance(value, str) else value
+            parsed = _BOOLEANS.get(value.lower(), value) if isinstance(value, str) else value
             problem = "" if isinstance(parsed, bool) else "must be true or false"
         elif self.type == "integer":
             parsed = _integer(value)
@@ -59,7 +59,7 @@ class Param:
             elif self.maximum is not None and parsed > self.maximum:
                 problem = f"must be at most {self.maximum}"
         elif self.type == "array":
-            parsed = tuple(value.split()) if isinstance(value, str) else _texts(value)
+            parsed = tuple(value.split()) if isinstance(value, str) else _strings(value)
             problem = "" if parsed else "must be a list of one or more non-empty strings"
         elif not isinstance(value, str):
             problem = "must be a string"
@@ -71,7 +71,7 @@ class Param:
             problem = f"must be {self.shape}"
         if problem:
             # Python raises an error when it formats an int of thousands of digits.
-            short = isinstance(value, str | float) or (isinstance(value, int) and abs(value) < _LARGEST**4)
+            short = isinstance(value, str | float) or (isinstance(value, int) and abs(value) < _MAX_INTEGER**4)
             shown = repr(value) if short else type(value).__name__
             raise ParameterError(f"Parameter {name} {problem}, not {shown[:80]}.")
         return parsed  # type: ignore[no-any-return]
@@ -99,10 +99,10 @@ def _integer(value: object) -> int | None:
         return None
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
         return int(value)
-    return value if isinstance(value, int) and abs(value) < _LARGEST else None
+    return value if isinstance(value, int) and abs(value) < _MAX_INTEGER else None
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _strings(value: object) -> tuple[str, ...]:
     """Return a list of non-empty strings as a tuple, which can be part of a cache key; () for any other value."""
     texts = tuple(value) if isinstance(value, list | tuple) else ()
     return texts if all(isinstance(text, str) and text.strip() for text in texts) else ()

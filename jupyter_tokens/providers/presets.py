@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from .fields import Endpoint, SettingProblem
 
-__all__ = ["PRESETS", "Issuer", "Preset", "preset_of"]
+__all__ = ["PRESETS", "Issuer", "Preset", "find_preset"]
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,250}")
 
@@ -128,7 +128,7 @@ PRESETS: Mapping[str, Preset] = {
 """The presets, by their names in `issuer`."""
 
 
-def preset_of(issuer: str) -> tuple[Preset, str] | None:
+def find_preset(issuer: str) -> tuple[Preset, str] | None:
     """Return the preset that `issuer` names, and the tenant; None if `issuer` names no preset, as a URL does.
 
     Raises `SettingProblem` if the tenant is missing, invalid or not expected.
@@ -149,7 +149,7 @@ class Issuer(Endpoint):
     type_schema: ClassVar = {"type": "string"}
 
     def check(self, key: str, value: object) -> None:
-        if isinstance(value, str) and preset_of(value) is not None:
+        if isinstance(value, str) and find_preset(value) is not None:
             return
         try:
             super().check(key, value)

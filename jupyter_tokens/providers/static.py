@@ -56,4 +56,4 @@ class Static(Provider):
                 hint="Create a new token and store it in place of this one.",
                 unsent=True,
             )
-        return self.issued(call, value, now, expires_at=None if ends is None else utc(ends))
+        return self.make_token(call, value, now, expires_at=None if ends is None else utc(ends))

@@ -41,7 +41,7 @@ class Acs3Verifier:
         self._temporary: OrderedDict[str, TemporaryKey] = OrderedDict()
         self._nonces: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    def lend(self, key_id: str, key: TemporaryKey) -> None:
+    def add_key(self, key_id: str, key: TemporaryKey) -> None:
         """Accept a temporary access key too."""
         remember(self._temporary, key_id, key)
 

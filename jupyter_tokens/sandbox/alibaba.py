@@ -9,7 +9,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from .acs3 import Acs3Verifier
-from .api import Api, RefusedError, Usual, World
+from .api import Api, ErrorTable, RefusedError, World
 from .messages import Request, Response, json_response
 
 _PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}")
@@ -51,7 +51,7 @@ def check_rpc(request: Request) -> None:
 class AlibabaApi(Api):
     """Base class of the APIs behind Alibaba Cloud's gateway."""
 
-    usual: ClassVar[Usual] = {
+    default_errors: ClassVar[ErrorTable] = {
         400: ("InvalidParameter", "A parameter is not valid."),
         401: ("InvalidCredentials", "The credentials are not valid."),
         403: ("NoPermission", "You are not authorized to do this action."),
@@ -101,7 +101,7 @@ class AlibabaApi(Api):
         """Whether the action of a call is `list_action`."""
         return bool(self.list_action) and request.header("x-acs-action") == self.list_action
 
-    def hands_out(self, request: Request) -> bool:
+    def requests_token(self, request: Request) -> bool:
         """Whether a call requests a token: every call does, except those with `list_action`."""
         return not self.lists(request)
 

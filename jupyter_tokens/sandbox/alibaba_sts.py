@@ -27,7 +27,7 @@ _FORMS = {
     "SourceIdentity": re.compile(r"(?!acs:|aliyun:|alibabacloud:)[A-Za-z0-9_+=,.@ -]{2,64}"),
 }
 _DEFAULT_LIFE, _LIVES = "3600", range(900, 43_201)
-_LONGEST_POLICY = 2048
+_MAX_POLICY_LENGTH = 2048
 _TOKEN_LENGTHS = range(4, 20_001)
 
 
@@ -62,13 +62,13 @@ class AlibabaSts(AlibabaApi):
         params = [pair for pair in request.params if not (anonymous and pair[0] in _COMMON)]
         given = known_parameters(params, _ANONYMOUS if anonymous else _SIGNED)
         role = _check_role(given)
-        told = self._federated(given) if anonymous else {}
+        extra = self._federated(given) if anonymous else {}
         if "SourceIdentity" in given:
-            told["SourceIdentity"] = given["SourceIdentity"]
-        end = self.world.end_of_life(self.name, request, _life(given))
+            extra["SourceIdentity"] = given["SourceIdentity"]
+        end = self.world.token_expiry(self.name, request, _life(given))
         key_id, secret = "STS." + secrets.token_hex(11), secrets.token_urlsafe(32)
         token = "CAIS" + secrets.token_hex(240)
-        self._verifier.lend(key_id, TemporaryKey(secret, token, end))
+        self._verifier.add_key(key_id, TemporaryKey(secret, token, end))
         self.world.issue(token, Issued(self.name, end, {"access_key_id": key_id, "role": role}))
         session = given["RoleSessionName"]
         return {
@@ -82,7 +82,7 @@ class AlibabaSts(AlibabaApi):
                 "Arn": f"acs:ram::{ACCOUNT}:role/{role}/{session}",
                 "AssumedRoleId": f"344584339364951186:{session}",
             },
-            **told,
+            **extra,
         }
 
     def _federated(self, given: dict[str, str]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class AlibabaSts(AlibabaApi):
             raise RefusedError(401, "AuthenticationFail.NoPermission", "The role does not trust the identity provider.")
         known = self.world.accounts.id_tokens.get(provider.removeprefix(PROVIDER_ARN))
         issued = self.world.find(token)
-        if issued is not None and not issued.alive(self.world.clock()):
+        if issued is not None and not issued.is_valid(self.world.clock()):
             raise RefusedError(401, "AuthenticationFail.OIDCToken.Expired", "The OIDC token has expired.")
         # A token that the sandbox's own APIs issued counts as a token of any identity provider.
         if issued is None and not is_secret(known, token):
@@ -125,7 +125,7 @@ def _check_role(given: dict[str, str]) -> str:
 def _check_policy(policy: str | None) -> None:
     if policy is None:
         return
-    if not 1 <= len(policy) <= _LONGEST_POLICY:
+    if not 1 <= len(policy) <= _MAX_POLICY_LENGTH:
         raise _wrong("PolicySize", "The size of the policy is not valid.")
     if not {"Version", "Statement"} <= (json_object(policy) or {}).keys():
         raise _wrong("PolicyGrammar", "The parameter Policy has not passed grammar check.")

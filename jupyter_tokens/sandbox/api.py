@@ -14,8 +14,8 @@ from typing import Any, ClassVar, TypeVar
 from .accounts import Accounts
 from .messages import Request, Response
 
-MOST_ISSUED = 100_000
-Usual = Mapping[int, tuple[str, str]]
+MAX_ISSUED = 100_000
+ErrorTable = Mapping[int, tuple[str, str]]
 
 
 class RefusedError(Exception):
@@ -45,7 +45,7 @@ class Issued:
     expires_at: float | None
     subject: dict[str, str] = field(default_factory=dict)
 
-    def alive(self, now: float) -> bool:
+    def is_valid(self, now: float) -> bool:
         """Whether the token is still valid."""
         return self.expires_at is None or now < self.expires_at
 
@@ -62,7 +62,7 @@ class World:
     """The tokens that a response contains in addition to the requested token."""
     ends: dict[str, float] = field(default_factory=dict)
 
-    def end_of_life(self, api: str, request: Request, default: float) -> float:
+    def token_expiry(self, api: str, request: Request, default: float) -> float:
         """Return when a token for this request expires: after `default` or `life` seconds, whichever is less.
 
         With the fault `expired`, the token has expired already. With the fault `stalled`, the token expires when the
@@ -86,10 +86,10 @@ class World:
         """Return what is recorded about a token, even if it has expired; None for an unknown token."""
         return self.issued.get(value) or self.companions.get(value)
 
-    def living(self, value: str) -> Issued | None:
+    def find_valid(self, value: str) -> Issued | None:
         """Return what is recorded about a token that is valid; None for any other token."""
         token = self.find(value)
-        return token if token is not None and token.alive(self.clock()) else None
+        return token if token is not None and token.is_valid(self.clock()) else None
 
 
 _T = TypeVar("_T")
@@ -99,7 +99,7 @@ def remember(entries: OrderedDict[str, _T], value: str, entry: _T) -> None:
     """Add an entry. Above the limit, drop the oldest entry, so that a benchmark does not fill the memory."""
     entries[value] = entry
     entries.move_to_end(value)
-    if len(entries) > MOST_ISSUED:
+    if len(entries) > MAX_ISSUED:
         entries.popitem(last=False)
 
 
@@ -109,13 +109,13 @@ class Api(ABC):
     name: ClassVar[str]
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     """Which of the faults `expired`, `stalled` and `disabled` this API supports."""
-    usual: ClassVar[Usual]
+    default_errors: ClassVar[ErrorTable]
     """A plausible code and message for each status; those of 400 and 500 are also for the other statuses."""
 
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def hands_out(self, request: Request) -> bool:
+    def requests_token(self, request: Request) -> bool:
         """Whether a call requests a token. Only such calls are counted, and only such calls are hit by faults."""
         return True
 
@@ -137,7 +137,7 @@ class Api(ABC):
     def refuse(self, request: Request, refused: RefusedError) -> Response:
         """Create the response for a refusal; add the usual code and message if it has none."""
         server_error = refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        code, message = self.usual.get(refused.status) or self.usual[500 if server_error else 400]
+        code, message = self.default_errors.get(refused.status) or self.default_errors[500 if server_error else 400]
         refused.code, refused.message = refused.code or code, refused.message or message
         return self.error(request, refused)
 

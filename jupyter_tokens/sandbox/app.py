@@ -18,7 +18,7 @@ from .acs3 import Acs3Verifier
 from .alibaba_sts import AlibabaSts
 from .api import Api, Issued, World
 from .astra import Astra
-from .breakage import broken
+from .breakage import faulty_response
 from .control import PREFIX, Control
 from .dashscope import PATH, DashScope
 from .eiam import Eiam, EiamOauth
@@ -145,22 +145,22 @@ class Sandbox:
     def _handle(self, request: Request) -> Response:
         if request.path.startswith(PREFIX):
             return self._control.answer(request)
-        name = _whose(request)
+        name = _api_name(request)
         if name is None:
             return json_response(404, {"message": "the sandbox has no API for this path"})
         api = self._apis[name]
         # HEAD requests only check whether the API is reachable, so they are not counted.
-        if request.method == "HEAD" or not api.hands_out(request):
+        if request.method == "HEAD" or not api.requests_token(request):
             return api.answer(request)
         self.requests[name] += 1
-        fault = self._plan.take(name)
-        response = api.answer(request) if fault is None else broken(fault, api, request)
+        fault = self._plan.next_fault(name)
+        response = api.answer(request) if fault is None else faulty_response(fault, api, request)
         # Never log the target, a header or a body: each may contain a secret.
         _log.debug("%s answered %d%s", name, response.status, f", fault {fault.kind}" if fault else "")
         return response
 
 
-def _whose(request: Request) -> str | None:
+def _api_name(request: Request) -> str | None:
     """Return the name of the API that a call is for, or None. The host is not used: all APIs share one host."""
     for prefix, name in _BY_PATH.items():
         if request.path.startswith(prefix):

@@ -11,7 +11,7 @@ from .api import RefusedError
 MEDIA, VERSION = "application/astra-token", "1.0"
 _METADATA = {"labels", "creationTimestamp", "modificationTimestamp", "createdBy", "modifiedBy"}
 _EDITABLE = {"type", "version", "name", "metadata"}
-_LONGEST_NAME = 63
+_MAX_NAME_LENGTH = 63
 _FIXED = ("id", "userID")
 # The documentation: "Internally validated to prevent XSS, Unicode, directory traversal, and SQL-injection attacks."
 _NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9 ._:@()+\-]*")
@@ -88,7 +88,7 @@ def _check(body: Any, known: set[str], required: tuple[str, ...]) -> Resource:
     if (body["type"], body["version"]) != (MEDIA, VERSION):
         raise problem(8, schemaValidationFailure=f"type must be {MEDIA} and version {VERSION}")
     name = body.get("name", "-")
-    if not isinstance(name, str) or not 1 <= len(name) <= _LONGEST_NAME:
+    if not isinstance(name, str) or not 1 <= len(name) <= _MAX_NAME_LENGTH:
         raise problem(8, schemaValidationFailure="name must be a string of 1 to 63 characters")
     if not _NAME.fullmatch(name):
         raise problem(9, invalidFields=[{"name": "name", "reason": "holds characters that are not allowed"}])

@@ -28,7 +28,7 @@ _REPLACED = {
 """The Content-Type and the body of responses that have nothing to do with the request."""
 
 
-def broken(fault: Fault, api: Api, request: Request) -> Response:
+def faulty_response(fault: Fault, api: Api, request: Request) -> Response:
     """Return the response to a call that is hit by the fault."""
     if fault.status is not None:
         return _with_status(fault, api, request, fault.status)
@@ -76,9 +76,9 @@ def _wrong_types(value: Any) -> Any:
 
 def _another_type(body: Any) -> Any:
     """Return the body with an undocumented token type or, if it names no token type, a token of another JSON type."""
-    told = [name for name in ("token_type", "TokenType", "ApplicationTokenType", "type") if name in body]
-    if told:
-        return {**body, **dict.fromkeys(told, "application/x-other")}
+    fields = [name for name in ("token_type", "TokenType", "ApplicationTokenType", "type") if name in body]
+    if fields:
+        return {**body, **dict.fromkeys(fields, "application/x-other")}
     return {
         name: _another_type(value) if isinstance(value, dict) else [value] if name in ("token", "Token") else value
         for name, value in body.items()
@@ -88,49 +88,49 @@ def _another_type(body: Any) -> Any:
 _REWRITTEN: dict[str, Callable[[Any], Any]] = {"token-type": _another_type, "wrong-types": _wrong_types}
 
 
-async def _deliver(fault: Fault, response: Response, wire: Connection) -> None:
+async def _deliver(fault: Fault, response: Response, connection: Connection) -> None:
     """Send a response in a faulty way."""
     if fault.kind == "gzip-bomb":
         response.body = await asyncio.to_thread(_bomb, fault.bytes)
         response = response.with_headers({"Content-Encoding": "gzip"})
     body, half = response.body, response.body[: len(response.body) // 2]
     if fault.kind not in ("reset", "hang"):
-        await wire.head(response, None if fault.kind == "huge" else len(body))
+        await connection.head(response, None if fault.kind == "huge" else len(body))
     match fault.kind:
         case "reset":
-            wire.reset()
+            connection.reset()
         case "reset-mid":
-            await wire.send(half)
+            await connection.send(half)
             # Wait until the first half is sent: the RST discards what has not been sent.
-            await wire.idle(0.01)
-            wire.reset()
+            await connection.idle(0.01)
+            connection.reset()
         case "truncated":
-            await wire.send(half)
+            await connection.send(half)
         case "slow":
-            await wire.send(body[:1])
-            for place in range(1, len(body)):
-                if not await wire.idle(fault.interval):
+            await connection.send(body[:1])
+            for index in range(1, len(body)):
+                if not await connection.idle(fault.interval):
                     break
-                await wire.send(body[place : place + 1])
+                await connection.send(body[index : index + 1])
         case "gzip-bomb":
-            await wire.send(body)
+            await connection.send(body)
         case "huge":
-            await _send_huge(fault.bytes, wire)
+            await _send_huge(fault.bytes, connection)
         case _:  # hang and hang-mid
-            await wire.idle(None)
+            await connection.idle(None)
 
 
-async def _send_huge(size: int, wire: Connection) -> None:
+async def _send_huge(size: int, connection: Connection) -> None:
     left, part = size, b'{"token": "' + b"a" * (_CHUNK - 11)
     while left > 0:
-        await wire.send(part[:left])
+        await connection.send(part[:left])
         left, part = left - len(part[:left]), b"a" * _CHUNK
-    await wire.finish()
+    await connection.finish()
 
 
 @functools.lru_cache(maxsize=2)
 def _bomb(size: int) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    whole, rest = divmod(size, _CHUNK)
-    parts = [packer.compress(b'"' + b"a" * (_CHUNK - 1)) for _ in range(whole)]
+    full, rest = divmod(size, _CHUNK)
+    parts = [packer.compress(b'"' + b"a" * (_CHUNK - 1)) for _ in range(full)]
     return b"".join([*parts, packer.compress(b"a" * rest), packer.flush()])

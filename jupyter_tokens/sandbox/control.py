@@ -66,7 +66,7 @@ class Control:
         return json_response(201, self._plan.summary())
 
     def _whoami(self, request: Request) -> Response:
-        token = self._world.living(request.credentials("Bearer") or request.credentials("token") or "")
+        token = self._world.find_valid(request.credentials("Bearer") or request.credentials("token") or "")
         if token is None:
             refusal = _message(401, "Authorization has no token, or the token is unknown, has expired or was revoked")
             return refusal.with_headers({"WWW-Authenticate": "Bearer"})

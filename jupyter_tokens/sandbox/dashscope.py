@@ -7,7 +7,7 @@ import uuid
 from typing import ClassVar
 
 from .accounts import is_secret
-from .api import Api, Issued, RefusedError, Usual
+from .api import Api, ErrorTable, Issued, RefusedError
 from .messages import Request, Response, json_response, whole_number
 
 PATH = "/api/v1/tokens"
@@ -18,7 +18,7 @@ class DashScope(Api):
     """Issues temporary API keys. Regions are not distinguished."""
 
     name: ClassVar[str] = "dashscope"
-    usual: ClassVar[Usual] = {
+    default_errors: ClassVar[ErrorTable] = {
         400: ("InvalidParameter", "A parameter is not valid."),
         401: ("InvalidApiKey", "Invalid API-key provided."),
         403: ("AccessDenied", "Access denied."),
@@ -36,7 +36,7 @@ class DashScope(Api):
         life = whole_number(text, _LIVES)
         if more or name != "expire_in_seconds" or life is None:
             raise RefusedError(400)
-        end = self.world.end_of_life(self.name, request, life)
+        end = self.world.token_expiry(self.name, request, life)
         value = "st-" + secrets.token_urlsafe(48)
         self.world.issue(value, Issued(self.name, end))
         return json_response(200, {"token": value, "expires_at": int(end)})

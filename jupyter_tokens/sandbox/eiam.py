@@ -70,15 +70,15 @@ class Eiam(AlibabaApi):
         found = [ids for ids in _STORED if ids[:2] == wanted]
         if not found:
             raise _unknown((*wanted, ""))
-        told = [
+        tokens = [
             {"ApplicationTokenId": ids[2], "Status": "disabled" if ids[2] == DISABLED else "enabled"} for ids in found
         ]
-        return {"ApplicationTokens": told}
+        return {"ApplicationTokens": tokens}
 
     def _resource(self, request: Request, ids: tuple[str, str, str], value: str) -> dict[str, Any]:
         # In the real API a token has a fixed expiry. Here each call extends the expiry, so that a token with a short
         # `life` can be refreshed.
-        end = self.world.clock() - 60 if ids[2] == EXPIRED else self.world.end_of_life(self.name, request, _LIFE)
+        end = self.world.clock() - 60 if ids[2] == EXPIRED else self.world.token_expiry(self.name, request, _LIFE)
         disabled = ids[2] == DISABLED or request.variant == "disabled"
         usable_until = self.world.clock() if disabled else end
         self.world.issue(value, Issued(self.name, usable_until, {"application_token_id": ids[2]}))
@@ -116,7 +116,7 @@ class EiamOauth(AlibabaApi):
         _check_grant(given)
         if all(stored[:2] != ids for stored in _STORED):
             raise _unknown(ids)
-        now, end = self.world.clock(), self.world.end_of_life(self.name, request, _OAUTH_LIFE)
+        now, end = self.world.clock(), self.world.token_expiry(self.name, request, _OAUTH_LIFE)
         value = "AT" + "".join(secrets.choice(_LETTERS) for _ in range(126))
         self.world.issue(value, Issued(self.name, end, {"application_id": ids[1], "audience": audience}))
         response = {"AccessToken": value, "TokenType": "Bearer", "IssuedTokenType": _ACCESS_TOKEN}

@@ -17,7 +17,7 @@ KINDS = (
 TOKEN_KINDS = ("expired", "stalled", "disabled")
 """Kinds that change what an API reports about its token. An API supports only those in its `variants`."""
 _STATUS = re.compile("[2-5][0-9]{2}")
-_MOST_BYTES = 10 * 1024**3
+_MAX_BYTES = 10 * 1024**3
 # A fault cannot set the headers about framing, because separate kinds of faults cause wrong framing.
 _HEADER = re.compile(r"(?!(?i:content-length|transfer-encoding|connection)$)[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -69,7 +69,7 @@ class Plan:
         """Return the API, the kind and the remaining calls of each planned fault, for JSON."""
         return [{"api": fault.api, "kind": fault.kind, "times": fault.times} for fault in self._faults]
 
-    def take(self, api: str) -> Fault | None:
+    def next_fault(self, api: str) -> Fault | None:
         """Return the first planned fault that affects this API, or None. Count the call in the fault's `times`."""
         with self._lock:
             for fault in self._faults:
@@ -107,19 +107,19 @@ class Plan:
 
 
 def _kind(kind: Any) -> str:
-    text = str(kind) if _is_whole(kind) else kind
+    text = str(kind) if _is_int(kind) else kind
     if not isinstance(text, str) or not (text in KINDS or _STATUS.fullmatch(text)):
         raise FaultError(f"unknown kind {text!r}; known kinds: a status from 200 to 599 and {', '.join(KINDS)}")
     return text
 
 
 def _times(times: Any) -> int | None:
-    if times is not None and not (_is_whole(times) and times >= 0):
+    if times is not None and not (_is_int(times) and times >= 0):
         raise FaultError("'times' must be a whole number; 0 or null means all calls until the fault is cleared")
     return times or None
 
 
-def _is_whole(value: Any) -> bool:
+def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -145,8 +145,8 @@ _OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "body": (lambda value: isinstance(value, str), "a string"),
     "bytes": (
-        lambda value: _is_whole(value) and 0 < value <= _MOST_BYTES,
-        f"a whole number from 1 to {_MOST_BYTES}",
+        lambda value: _is_int(value) and 0 < value <= _MAX_BYTES,
+        f"a whole number from 1 to {_MAX_BYTES}",
     ),
     "interval": (_is_number, "a number of seconds, at least 0"),
     "location": (_is_header_text, "a URL in printable ASCII characters"),

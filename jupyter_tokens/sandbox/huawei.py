@@ -28,11 +28,11 @@ class HuaweiApi(Api):
         body = {"error_code": refused.code, "error_msg": refused.message, "request_id": request_id}
         return json_response(refused.status, body, [("X-Request-Id", request_id)])
 
-    def lend(self, end: float) -> tuple[str, str, str]:
+    def issue_key(self, end: float) -> tuple[str, str, str]:
         """Issue a temporary access key that is valid until `end`; return its id, secret and security token."""
         key_id, secret = "HST" + secrets.token_hex(9).upper(), secrets.token_hex(20)
         token = "hQpjb" + secrets.token_hex(240)
-        self._verifier.lend(key_id, TemporaryKey(secret, token, end))
+        self._verifier.add_key(key_id, TemporaryKey(secret, token, end))
         self.world.issue(token, Issued(self.name, end, {"access_key_id": key_id}))
         return key_id, secret, token
 
@@ -42,7 +42,7 @@ def reply(status: int, body: dict[str, Any], headers: Iterable[tuple[str, str]] 
     return json_response(status, body, [("X-Request-Id", secrets.token_hex(16)), *headers])
 
 
-def body_of(request: Request) -> dict[str, Any]:
+def json_body(request: Request) -> dict[str, Any]:
     """Return the JSON object in a request. Raises RefusedError."""
     if request.media_type != "application/json":
         raise RefusedError(400, message="The Content-Type must be application/json.")

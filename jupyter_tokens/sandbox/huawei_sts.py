@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .accounts import is_secret
-from .api import RefusedError, Usual, iso
-from .huawei import MISSING, HuaweiApi, body_of, reply
+from .api import ErrorTable, RefusedError, iso
+from .huawei import MISSING, HuaweiApi, json_body, reply
 from .messages import Request, Response, json_object
 
 AGENCY_URN = "iam::sandbox:agency:admin"
 _ASSUME, _WITH_OIDC = "/v5/agencies/assume", "/v5/agencies/assume-with-oidc"
 _LIVES, _CHAINED_LIVES, _DEFAULT_LIFE = range(900, 43_201), range(900, 3_601), 3600
-_MOST = 20
+_MAX_ITEMS = 20
 _POLICY_LENGTHS, _TOKEN_LENGTHS = range(2, 4097), range(4, 20_001)
 
 
@@ -24,7 +24,7 @@ class HuaweiSts(HuaweiApi):
 
     name: ClassVar[str] = "huawei-sts"
     # Of these STS codes only two are documented: for an agency that does not exist (404), and for denied access (403).
-    usual: ClassVar[Usual] = {
+    default_errors: ClassVar[ErrorTable] = {
         400: ("STS5.0001", "The request is invalid."),
         401: ("STS5.0002", "The caller cannot be authenticated."),
         403: ("PAP5.0001", "Access denied."),
@@ -43,7 +43,7 @@ class HuaweiSts(HuaweiApi):
         # A request with an id_token need not be signed; if it is signed, the signature is verified.
         if request.path == _ASSUME or request.header("authorization") is not None:
             self._verifier.verify(request)
-        given = _checked(body_of(request), _OIDC_FORMS if request.path == _WITH_OIDC else _FORMS)
+        given = _checked(json_body(request), _OIDC_FORMS if request.path == _WITH_OIDC else _FORMS)
         _, _, account, _, agency = given["agency_urn"].split(":", 4)
         if request.path == _WITH_OIDC:
             self._check_id_token(given)
@@ -52,8 +52,8 @@ class HuaweiSts(HuaweiApi):
         life = given.get("duration_seconds", _DEFAULT_LIFE)
         if life not in (_CHAINED_LIVES if request.header("x-security-token") else _LIVES):
             raise _wrong("duration_seconds")
-        end = self.world.end_of_life(self.name, request, life)
-        key_id, secret, token = self.lend(end)
+        end = self.world.token_expiry(self.name, request, life)
+        key_id, secret, token = self.issue_key(end)
         session = given["agency_session_name"]
         body = {
             "source_identity": given.get("source_identity", ""),
@@ -73,7 +73,7 @@ class HuaweiSts(HuaweiApi):
     def _check_id_token(self, given: dict[str, Any]) -> None:
         known, token = self.world.accounts.id_tokens.get(given["provider_urn"].split(":", 4)[4]), given["id_token"]
         # A token that the sandbox's own APIs issued counts as a token of any identity provider.
-        if self.world.living(token) is None and not is_secret(known, token):
+        if self.world.find_valid(token) is None and not is_secret(known, token):
             raise RefusedError(401, message="The id_token is not valid or has expired.")
 
 
@@ -102,15 +102,19 @@ def _is_policy(value: Any) -> bool:
     return isinstance(value, str) and len(value) in _POLICY_LENGTHS and json_object(value) is not None
 
 
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= _MOST and all(isinstance(text, str) and text for text in value)
+def _is_string_list(value: Any) -> bool:
+    return (
+        isinstance(value, list) and len(value) <= _MAX_ITEMS and all(isinstance(text, str) and text for text in value)
+    )
 
 
-def _are_tags(value: Any) -> bool:
+def _is_tag_list(value: Any) -> bool:
     return (
         isinstance(value, list)
-        and len(value) <= _MOST
-        and all(isinstance(tag, dict) and set(tag) == {"key", "value"} and _are_texts([*tag.values()]) for tag in value)
+        and len(value) <= _MAX_ITEMS
+        and all(
+            isinstance(tag, dict) and set(tag) == {"key", "value"} and _is_string_list([*tag.values()]) for tag in value
+        )
     )
 
 
@@ -120,7 +124,7 @@ _COMMON: dict[str, Callable[[Any], bool]] = {
     "agency_session_name": _text(r"[A-Za-z0-9_+=,.@-]{2,128}"),
     "duration_seconds": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "policy": _is_policy,
-    "policy_ids": _are_texts,
+    "policy_ids": _is_string_list,
 }
 _FORMS = {
     **_COMMON,
@@ -128,8 +132,8 @@ _FORMS = {
     "source_identity": _text(r"[A-Za-z0-9_+=,.@-]{2,64}"),
     "serial_number": _text(r"\S+"),
     "token_code": _text(r"[0-9]{6}"),
-    "tags": _are_tags,
-    "transitive_tag_keys": _are_texts,
+    "tags": _is_tag_list,
+    "transitive_tag_keys": _is_string_list,
 }
 _OIDC_FORMS = {
     **_COMMON,

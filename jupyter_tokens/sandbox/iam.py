@@ -7,8 +7,8 @@ import secrets
 from typing import Any, ClassVar
 
 from .accounts import is_secret
-from .api import Issued, RefusedError, Usual, iso
-from .huawei import MISSING, HuaweiApi, body_of, reply
+from .api import ErrorTable, Issued, RefusedError, iso
+from .huawei import MISSING, HuaweiApi, json_body, reply
 from .messages import Request, Response
 from .modelarts import PROJECT
 
@@ -26,7 +26,7 @@ class Iam(HuaweiApi):
     name: ClassVar[str] = "iam"
     variants: ClassVar[frozenset[str]] = frozenset({"expired"})
     # Instead of a code, Keystone's errors have a title.
-    usual: ClassVar[Usual] = {
+    default_errors: ClassVar[ErrorTable] = {
         400: ("Bad Request", "The request body is invalid."),
         401: ("Unauthorized", "The username or password is wrong."),
         403: ("Forbidden", "You are not authorized to perform the requested action."),
@@ -49,7 +49,7 @@ class Iam(HuaweiApi):
         # Logins need no signature, but the SDK signs some logins. Like the gateway, verify every signature.
         if request.header("authorization") is not None:
             self._verifier.verify(request)
-        return self._lend(request) if request.path == _SECURITY_TOKENS else self._log_in(request)
+        return self._issue_key(request) if request.path == _SECURITY_TOKENS else self._log_in(request)
 
     def error(self, request: Request, refused: RefusedError) -> Response:
         """Create an error in Keystone's form, or the gateway's error about a signature."""
@@ -59,7 +59,7 @@ class Iam(HuaweiApi):
         return reply(refused.status, {"error": error})
 
     def _log_in(self, request: Request) -> Response:
-        auth, end = _member(body_of(request), "auth"), self.world.end_of_life(self.name, request, _LIFE)
+        auth, end = _member(json_body(request), "auth"), self.world.token_expiry(self.name, request, _LIFE)
         scope = _scope(auth.get("scope"))
         if request.path == _ID_TOKEN:
             return self._issue("id_token", self._federated(request, auth), scope, end)
@@ -72,29 +72,29 @@ class Iam(HuaweiApi):
             return self._issue("token", _named(token.subject["user"]), scope, min(end, token.expires_at or end))
         raise RefusedError(400, message='auth.identity.methods must be ["password"] or ["token"].')
 
-    def _lend(self, request: Request) -> Response:
+    def _issue_key(self, request: Request) -> Response:
         """Issue a temporary access key for the caller or for an agency."""
-        auth = _member(body_of(request), "auth")
+        auth = _member(json_body(request), "auth")
         identity = _member(auth, "identity")
         methods = identity.get("methods")
         if methods not in (["token"], ["assume_role"]):
             raise RefusedError(400, message="Only the methods token and assume_role are known.")
-        asked = identity.get(methods[0], {} if methods == ["token"] else None)
-        if not isinstance(asked, dict):
+        options = identity.get(methods[0], {} if methods == ["token"] else None)
+        if not isinstance(options, dict):
             raise RefusedError(400, message=f"The request body lacks the object {methods[0]}.")
         # A signed request needs no token; a token in the header takes precedence over a token in the body.
         if request.header("authorization") is None:
-            in_body = asked.get("id") if methods == ["token"] else None
+            in_body = options.get("id") if methods == ["token"] else None
             self._token({"token": {"id": request.header("x-auth-token") or in_body}})
         if methods == ["assume_role"]:
-            _check_agency(asked)
+            _check_agency(options)
         _check_policy(identity.get("policy"))
         # Unknown fields are ignored: T Cloud's SDK misspells one of the names.
-        life = asked.get("duration_seconds", _KEY_LIVES.start)
+        life = options.get("duration_seconds", _KEY_LIVES.start)
         if isinstance(life, bool) or not isinstance(life, int) or life not in _KEY_LIVES:
             raise RefusedError(400, message="duration_seconds must be a whole number from 900 to 86400.")
-        end = self.world.end_of_life(self.name, request, life)
-        key_id, secret, token = self.lend(end)
+        end = self.world.token_expiry(self.name, request, life)
+        key_id, secret, token = self.issue_key(end)
         credential = {
             "access": key_id,
             "secret": secret,
@@ -115,7 +115,7 @@ class Iam(HuaweiApi):
         given = _member(identity, "token").get("id")
         if not isinstance(given, str):
             raise RefusedError(400, message="The token needs an id.")
-        token = self.world.living(given)
+        token = self.world.find_valid(given)
         if token is None or token.api != self.name:
             raise RefusedError(401, message="The token is invalid or has expired.")
         return token
@@ -150,12 +150,12 @@ class Iam(HuaweiApi):
         return reply(201, {"token": token}, [("X-Subject-Token", value)])
 
 
-def _check_agency(asked: dict[str, Any]) -> None:
-    name = asked.get("agency_name", asked.get("xrole_name"))
-    account = asked.get("domain_id", asked.get("domain_name"))
+def _check_agency(options: dict[str, Any]) -> None:
+    name = options.get("agency_name", options.get("xrole_name"))
+    account = options.get("domain_id", options.get("domain_name"))
     if not (isinstance(name, str) and name and isinstance(account, str) and account):
         raise RefusedError(400, message="The agency needs a name, and its account's domain_id or domain_name.")
-    user = asked.get("session_user", {"name": "sandbox"})
+    user = options.get("session_user", {"name": "sandbox"})
     named = user.get("name") if isinstance(user, dict) else None
     if not (isinstance(named, str) and _SESSION_USER.fullmatch(named)):
         raise RefusedError(400, message="The name of session_user must have 5 to 64 characters.")

@@ -10,7 +10,7 @@ import secrets
 import uuid
 from typing import Any, ClassVar
 
-from .api import Issued, RefusedError, Usual, World
+from .api import ErrorTable, Issued, RefusedError, World
 from .huawei import HuaweiApi, reply
 from .messages import Request, Response
 from .sdk_hmac import SdkHmacVerifier
@@ -39,7 +39,7 @@ class ModelArts(HuaweiApi):
 
     name: ClassVar[str] = "modelarts"
     variants: ClassVar[frozenset[str]] = frozenset()
-    usual: ClassVar[Usual] = {
+    default_errors: ClassVar[ErrorTable] = {
         400: ("ModelArts.0104", "The request parameter is invalid."),
         401: ("APIGW.0301", "Incorrect IAM authentication information: token expires"),
         403: ("ModelArts.0108", "Not authorized."),
@@ -70,7 +70,7 @@ class ModelArts(HuaweiApi):
         self.world.issue(str(body["token"]), Issued(self.name, None, {"instance_id": match[2]}))
         return reply(200, body)
 
-    def hands_out(self, request: Request) -> bool:
+    def requests_token(self, request: Request) -> bool:
         """Whether a call requests a token: every call does, except the list of notebooks."""
         return _LIST.fullmatch(request.path) is None
 
@@ -94,7 +94,7 @@ class ModelArts(HuaweiApi):
         token = self.world.find(value)
         if token is None or token.api != "iam":
             raise RefusedError(401, "ModelArts.0203", "Invalid token.")
-        if not token.alive(self.world.clock()):
+        if not token.is_valid(self.world.clock()):
             raise RefusedError(401, "ModelArts.0202", "Token has expired.")
         project = token.subject.get("project_id")
         if project is None:

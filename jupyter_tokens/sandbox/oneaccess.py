@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from .accounts import is_secret
-from .api import Api, Issued, RefusedError, Usual, World, remember
+from .api import Api, ErrorTable, Issued, RefusedError, World, remember
 from .messages import Request, Response, json_response
 
 _LIFE = 1800
@@ -20,7 +20,7 @@ class OneAccess(Api):
     """One tenant. With `reuse`, a client gets the same token while it is valid, as in the vendor's sample."""
 
     name: ClassVar[str] = "oneaccess"
-    usual: ClassVar[Usual] = {
+    default_errors: ClassVar[ErrorTable] = {
         400: ("invalid_parameter", "Invalid parameter."),
         401: ("unauthorized", "The access token is missing, invalid or has expired."),
         403: ("access_denied", "The application is not allowed to call this API."),
@@ -36,7 +36,7 @@ class OneAccess(Api):
         self._reuse = reuse
         self._live: dict[str, tuple[str, str]] = {}
 
-    def hands_out(self, request: Request) -> bool:
+    def requests_token(self, request: Request) -> bool:
         """Whether a call requests a token: every call does, except the list of users."""
         return request.path != _USERS
 
@@ -77,10 +77,10 @@ class OneAccess(Api):
 
     def _issue(self, request: Request, client_id: str) -> Response:
         now, (value, id_token) = self.world.clock(), self._live.get(client_id, ("", ""))
-        token = self.world.living(value)
+        token = self.world.find_valid(value)
         if token is None or request.variant or not self._reuse:
             value = secrets.token_hex(20)
-            token = Issued(self.name, self.world.end_of_life(self.name, request, _LIFE), {"client_id": client_id})
+            token = Issued(self.name, self.world.token_expiry(self.name, request, _LIFE), {"client_id": client_id})
             self.world.issue(value, token)
             # Random text: the real ID token is signed and encrypted, and only the vendor's enterprise API can read it.
             id_token = ".".join(secrets.token_urlsafe(size) for size in (27, 96, 64))
@@ -97,7 +97,7 @@ class OneAccess(Api):
         return json_response(200, body, _NO_STORE)
 
     def _users(self, request: Request) -> Response:
-        token = self.world.living(request.credentials("Bearer") or "")
+        token = self.world.find_valid(request.credentials("Bearer") or "")
         # The management API accepts access tokens; ID tokens are for enterprise APIs (here: /_sandbox/whoami).
         if token is None or token.api != self.name or "token" in token.subject:
             return self.failure(request, 401).with_headers({"WWW-Authenticate": "Bearer"})

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
 from .accounts import is_secret
-from .api import MOST_ISSUED, Api, Issued, RefusedError, Usual, World, remember
+from .api import MAX_ISSUED, Api, ErrorTable, Issued, RefusedError, World, remember
 from .messages import Request, Response, base64url, json_response, jwt
 
 PREFIX = "/openid"
@@ -42,7 +42,7 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _COOKIE = "sandbox_openid"
-_MOST_GUESSES = 20
+_MAX_GUESSES = 20
 _STYLE = (
     "<style>body{font:16px sans-serif;max-width:26em;margin:4em auto;padding:0 1em}button,input{font:inherit;"
     "padding:.4em 1em;margin:.3em .3em .3em 0}</style>"
@@ -58,13 +58,13 @@ class _Grant:
     nonce: str = ""
     auth_time: int = 0
     person: bool = True
-    access: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_ISSUED))
+    access: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_ISSUED))
     refresh: str = ""
     ended: bool = False
 
 
 @dataclass
-class _Asked:
+class _Consent:
     """What a page asks a person to allow: a device, or a redirect with a code, which then ends at `expires_at`.
 
     `cookie` binds the page to the browser that shows it.
@@ -98,7 +98,7 @@ class OpenId(Api):
     """
 
     name: ClassVar[str] = "openid"
-    usual: ClassVar[Usual] = {
+    default_errors: ClassVar[ErrorTable] = {
         status: (code, "The sandbox refused the call: wrong path or method, or a planned fault.")
         for status, code in (
             (400, "invalid_request"),
@@ -113,14 +113,14 @@ class OpenId(Api):
         super().__init__(world)
         self._url = url
         self._kid = secrets.token_hex(8)
-        self._codes: OrderedDict[str, _Asked] = OrderedDict()
-        self._asked: OrderedDict[str, _Asked] = OrderedDict()
+        self._codes: OrderedDict[str, _Consent] = OrderedDict()
+        self._pending: OrderedDict[str, _Consent] = OrderedDict()
         self._devices: OrderedDict[str, _Device] = OrderedDict()
         self._refresh: OrderedDict[str, tuple[_Grant, float]] = OrderedDict()
         self._guesses: list[float] = []
         self._routes: dict[str, dict[str, Callable[[Request], Response]]] = {
             f"{PREFIX}/authorize": {"GET": self._authorize, "POST": self._decide},
-            f"{PREFIX}/device": {"GET": self._device_page, "POST": self._device_asked},
+            f"{PREFIX}/device": {"GET": self._device_page, "POST": self._device_submit},
             f"{PREFIX}/token": {"POST": self._token},
             f"{PREFIX}/device_authorization": {"POST": self._device_authorization},
             f"{PREFIX}/revoke": {"POST": self._revoke},
@@ -135,7 +135,7 @@ class OpenId(Api):
         """The issuer's identifier, a URL."""
         return self._url() + PREFIX
 
-    def hands_out(self, request: Request) -> bool:
+    def requests_token(self, request: Request) -> bool:
         """Whether a call requests a token: only calls of the token endpoint do."""
         return request.path == f"{PREFIX}/token"
 
@@ -206,56 +206,56 @@ class OpenId(Api):
         if not self._is_client(client_id) or not _is_registered(redirect_uri):
             return _page(400, "<p>The client or its redirect URI is not registered.</p>")
         try:
-            scope = _asked_scope(given)
+            scope = _requested_scope(given)
         except RefusedError as refused:
-            told = {"error": refused.code, "error_description": refused.message}
-            return self._redirect(redirect_uri, given.get("state", ""), told)
+            error = {"error": refused.code, "error_description": refused.message}
+            return self._redirect(redirect_uri, given.get("state", ""), error)
         if "offline_access" in scope and "consent" not in given.get("prompt", "").split():
             scope = tuple(name for name in scope if name != "offline_access")
         grant = _Grant(client_id, scope, given.get("nonce", ""))
         ends = self.world.clock() + PAGE_LIFE
-        return self._ask(_Asked(grant, ends, redirect_uri, given["code_challenge"], given.get("state", "")))
+        return self._consent_page(_Consent(grant, ends, redirect_uri, given["code_challenge"], given.get("state", "")))
 
-    def _ask(self, asked: _Asked) -> Response:
+    def _consent_page(self, consent: _Consent) -> Response:
         """Return the page with the buttons that allow or deny access."""
         transaction = secrets.token_urlsafe(24)
-        remember(self._asked, transaction, asked)
-        names = escape(", ".join(asked.grant.scope) or "nothing in particular")
+        remember(self._pending, transaction, consent)
+        names = escape(", ".join(consent.grant.scope) or "nothing in particular")
         body = (
-            f"<h1>Sandbox</h1><p><b>{escape(asked.grant.client_id)}</b> asks for access to: {names}.</p>"
+            f"<h1>Sandbox</h1><p><b>{escape(consent.grant.client_id)}</b> asks for access to: {names}.</p>"
             f'<form method="post" action="{PREFIX}/authorize">'
             f'<input type="hidden" name="transaction" value="{transaction}">'
             '<button name="decision" value="allow">Log in as demo</button>'
             '<button name="decision" value="deny">Deny</button></form>'
         )
-        cookie = f"{_COOKIE}={asked.cookie}; Path={PREFIX}; HttpOnly; SameSite=Lax"
+        cookie = f"{_COOKIE}={consent.cookie}; Path={PREFIX}; HttpOnly; SameSite=Lax"
         page = _page(200, body)
         page.headers.append(("Set-Cookie", cookie))
         return page
 
     def _decide(self, request: Request) -> Response:
-        """Do what a person decided on the page of `_ask`."""
+        """Do what a person decided on the page of `_consent_page`."""
         given, now = dict(_form(request)), self.world.clock()
-        asked = self._asked.pop(given.get("transaction", ""), None)
+        consent = self._pending.pop(given.get("transaction", ""), None)
         # The page is unknown or was answered before, too late, in another browser, or for a device decided elsewhere.
         if (
-            asked is None
-            or now >= asked.expires_at
-            or not is_secret(asked.cookie, _cookie(request))
-            or (asked.device is not None and asked.device.allowed is not None)
+            consent is None
+            or now >= consent.expires_at
+            or not is_secret(consent.cookie, _cookie(request))
+            or (consent.device is not None and consent.device.allowed is not None)
         ):
             return _page(400, "<p>This page is no longer valid. Start the login again.</p>")
         allowed = given.get("decision") == "allow"
-        asked.grant.auth_time = int(now)
-        if asked.device is not None:
-            asked.device.allowed = allowed
+        consent.grant.auth_time = int(now)
+        if consent.device is not None:
+            consent.device.allowed = allowed
             done = "Done: the device is logged in" if allowed else "Denied"
             return _page(200, f"<p>{done}. You can close this page.</p>")
         if not allowed:
-            return self._redirect(asked.redirect_uri, asked.state, {"error": "access_denied"})
-        code, asked.expires_at = secrets.token_urlsafe(32), now + CODE_LIFE
-        remember(self._codes, code, asked)
-        return self._redirect(asked.redirect_uri, asked.state, {"code": code})
+            return self._redirect(consent.redirect_uri, consent.state, {"error": "access_denied"})
+        code, consent.expires_at = secrets.token_urlsafe(32), now + CODE_LIFE
+        remember(self._codes, code, consent)
+        return self._redirect(consent.redirect_uri, consent.state, {"code": code})
 
     def _redirect(self, to: str, state: str, params: Mapping[str, str]) -> Response:
         query = urlencode({**params, **({"state": state} if state else {}), "iss": self.issuer})
@@ -269,16 +269,16 @@ class OpenId(Api):
             f'<input name="user_code" value="{shown}" autocomplete="off"></label></p><button>Continue</button></form>',
         )
 
-    def _device_asked(self, request: Request) -> Response:
-        typed, now = dict(_form(request)).get("user_code", ""), self.world.clock()
+    def _device_submit(self, request: Request) -> Response:
+        user_code, now = dict(_form(request)).get("user_code", ""), self.world.clock()
         self._guesses = [at for at in self._guesses if now - at < DEVICE_LIFE]
-        if len(self._guesses) >= _MOST_GUESSES:
+        if len(self._guesses) >= _MAX_GUESSES:
             return _page(429, "<p>Too many wrong codes. Try again in ten minutes.</p>")
-        code = re.sub(r"[^A-Z]", "", typed.upper())
+        code = re.sub(r"[^A-Z]", "", user_code.upper())
         for device in self._devices.values():
-            waits = device.allowed is None and now < device.expires_at
-            if waits and is_secret(device.user_code.replace("-", ""), code):
-                return self._ask(_Asked(device.grant, now + PAGE_LIFE, device=device))
+            is_waiting = device.allowed is None and now < device.expires_at
+            if is_waiting and is_secret(device.user_code.replace("-", ""), code):
+                return self._consent_page(_Consent(device.grant, now + PAGE_LIFE, device=device))
         self._guesses.append(now)
         return _page(400, "<p>This code is unknown, has expired or was used already.</p>")
 
@@ -327,7 +327,7 @@ class OpenId(Api):
             raise _invalid_grant("The code is not known for this client.")
         if code.spent:
             # RFC 6749, section 4.1.2: if a code is used twice, one of the users may be a thief.
-            self._end(code.grant)
+            self._end_grant(code.grant)
             raise _invalid_grant("The code was used already; the tokens issued for it are revoked.")
         code.spent = True
         if self.world.clock() >= code.expires_at:
@@ -347,7 +347,7 @@ class OpenId(Api):
             raise _invalid_grant("The refresh token is not known for this client, has expired or was revoked.")
         if grant.refresh != value:
             # RFC 9700, section 4.14.2: if a refresh token is used twice, one of the users may be a thief.
-            self._end(grant)
+            self._end_grant(grant)
             raise _invalid_grant("The refresh token was used already; the login is revoked.")
         scope = _scope(given["scope"]) if "scope" in given else grant.scope
         if not set(scope) <= set(grant.scope):
@@ -385,7 +385,7 @@ class OpenId(Api):
             )
         if given.get("requested_token_type", _ACCESS_TYPE) != _ACCESS_TYPE:
             raise RefusedError(400, "invalid_request", f"requested_token_type must be {_ACCESS_TYPE}.")
-        token = self._living(given["subject_token"])
+        token = self._find_access_token(given["subject_token"])
         if token is None:
             raise RefusedError(
                 400, "invalid_request", "The subject token was not issued here, has expired or was revoked."
@@ -398,7 +398,7 @@ class OpenId(Api):
         if not set(scope) <= set(allowed):
             raise RefusedError(400, "invalid_scope", "The scope is wider than the scope of the subject token.")
         plain = tuple(name for name in scope if name not in ("openid", "offline_access"))
-        grant = _Grant(client_id, plain, person=_is_persons(token))
+        grant = _Grant(client_id, plain, person=_is_personal(token))
         issued = self._issue(request, grant, audience=audience)
         return {**issued, "issued_token_type": _ACCESS_TYPE}
 
@@ -410,7 +410,7 @@ class OpenId(Api):
         audience: str = "",
     ) -> dict[str, Any]:
         now, scope = self.world.clock(), grant.scope if scope is None else scope
-        end = self.world.end_of_life(self.name, request, LIFE)
+        end = self.world.token_expiry(self.name, request, LIFE)
         value = secrets.token_urlsafe(32)
         who = PERSON["sub"] if grant.person else grant.client_id
         subject = {"sub": who, "client_id": grant.client_id, "scope": " ".join(scope)}
@@ -451,8 +451,8 @@ class OpenId(Api):
         return value
 
     def _userinfo(self, request: Request) -> Response:
-        token = self._living(request.credentials("Bearer") or "")
-        scope = _scope(token.subject["scope"]) if token is not None and _is_persons(token) else None
+        token = self._find_access_token(request.credentials("Bearer") or "")
+        scope = _scope(token.subject["scope"]) if token is not None and _is_personal(token) else None
         if scope is not None and "openid" in scope:
             return json_response(200, {"sub": PERSON["sub"], **_claims(scope)}, _NO_STORE)
         status, error = (401, "invalid_token") if scope is None else (403, "insufficient_scope")
@@ -465,23 +465,23 @@ class OpenId(Api):
         value = given.get("token", "")
         if not value:
             raise RefusedError(400, "invalid_request", "The parameter token is missing.")
-        grant, token = self._refresh.get(value, (None, 0.0))[0], self._living(value)
+        grant, token = self._refresh.get(value, (None, 0.0))[0], self._find_access_token(value)
         if grant is not None and grant.client_id == client_id:
-            self._end(grant)
+            self._end_grant(grant)
         elif token is not None and token.subject["client_id"] == client_id:
             self.world.revoke(value)
         elif grant is not None or token is not None:
             raise _invalid_grant("The token belongs to another client.")
         return Response(200, b"", _NO_STORE)
 
-    def _end(self, grant: _Grant) -> None:
+    def _end_grant(self, grant: _Grant) -> None:
         grant.ended = True
         for value in grant.access:
             self.world.revoke(value)
 
-    def _living(self, value: str) -> Issued | None:
+    def _find_access_token(self, value: str) -> Issued | None:
         """Return what is recorded about an access token of this issuer; None if it is unknown or has expired."""
-        token = self.world.living(value)
+        token = self.world.find_valid(value)
         return token if token and token.api == self.name and "token" not in token.subject else None
 
     def _is_client(self, client_id: str) -> bool:
@@ -515,7 +515,7 @@ def _invalid_grant(description: str) -> RefusedError:
     return RefusedError(400, "invalid_grant", description)
 
 
-def _is_persons(token: Issued) -> bool:
+def _is_personal(token: Issued) -> bool:
     # A client's own token has the client as its subject, whatever the client is called (RFC 9700, section 4.15).
     return token.subject["sub"] != token.subject["client_id"]
 
@@ -526,12 +526,12 @@ def _is_registered(uri: str) -> bool:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return False
-    here = parts.scheme in ("http", "https") and host in ("127.0.0.1", "::1", "localhost")
+    is_loopback = parts.scheme in ("http", "https") and host in ("127.0.0.1", "::1", "localhost")
     plain = not (parts.query or parts.fragment or parts.username or parts.password)
-    return here and plain and parts.path.endswith(CALLBACKS) and ".." not in parts.path
+    return is_loopback and plain and parts.path.endswith(CALLBACKS) and ".." not in parts.path
 
 
-def _asked_scope(given: Mapping[str, str]) -> tuple[str, ...]:
+def _requested_scope(given: Mapping[str, str]) -> tuple[str, ...]:
     """Check an authorization request; return its scope."""
     if given.get("response_type") != "code":
         raise RefusedError(400, "unsupported_response_type", "response_type must be code.")

@@ -15,7 +15,7 @@ from .messages import Request, jwt, whole_number
 _DEFAULT_LIFE = 604_800
 _DSW_LIFE = 3600  # The real life is not documented.
 _DSW_INSTANCE = re.compile(r"dsw-[A-Za-z0-9-]+")
-_MOST_LISTED = 100
+_MAX_LISTED = 100
 DSW_INSTANCES = {"dsw-730abcdefghij": "Running", "dsw-730klmnopqrst": "Stopped"}
 _SETTINGS = ("TokenSettings.EnableCrossAccountAccess", "TokenSettings.EnableLogDownloadJob")
 
@@ -30,7 +30,7 @@ class _Pai(AlibabaApi):
         self._key = secrets.token_bytes(32)
 
     def _issue(self, request: Request, life: int, target: dict[str, str]) -> str:
-        issued, expires = int(self.world.clock()), int(self.world.end_of_life(self.name, request, life))
+        issued, expires = int(self.world.clock()), int(self.world.token_expiry(self.name, request, life))
         claims = {"iat": issued, "exp": expires, "jti": secrets.token_hex(8), **target}
         token = jwt({"alg": "HS256", "typ": "JWT"}, claims, lambda data: hmac.digest(self._key, data, "sha256"))
         self.world.issue(token, Issued(self.name, expires, target))
@@ -51,7 +51,7 @@ class PaiDlc(_Pai):
         target_type = given.get("TargetType", "job")
         if target_type not in ("job", "tensorboard"):
             raise invalid("TargetType", "TargetType must be job or tensorboard.")
-        life = _whole(given, "ExpireTime", _DEFAULT_LIFE)
+        life = _integer(given, "ExpireTime", _DEFAULT_LIFE)
         for name in _SETTINGS:
             if given.get(name, "true").lower() not in ("true", "false"):
                 raise invalid(name, f"{name} must be true or false.")
@@ -74,7 +74,7 @@ class PaiDsw(_Pai):
             raise RefusedError(404)
         given = known_parameters(request.params, ("InstanceId", "ExpireTime", "Type", "Audience"))
         instance = mandatory(given, "InstanceId")
-        life = _whole(given, "ExpireTime", _DSW_LIFE)
+        life = _integer(given, "ExpireTime", _DSW_LIFE)
         if not _DSW_INSTANCE.fullmatch(instance):
             return _validation_error("InstanceId must be the id of an instance, dsw-…")
         if given.get("Type", "Access") not in ("Access", "View"):
@@ -86,9 +86,9 @@ def _instances(request: Request) -> dict[str, Any]:
     if (request.method, request.path) != ("GET", "/api/v2/instances"):
         raise RefusedError(404)
     given = known_parameters(request.params, ("PageNumber", "PageSize"))
-    _whole(given, "PageNumber", 1)
-    if _whole(given, "PageSize", 10) > _MOST_LISTED:
-        return _validation_error(f"PageSize must be at most {_MOST_LISTED}.")
+    _integer(given, "PageNumber", 1)
+    if _integer(given, "PageSize", 10) > _MAX_LISTED:
+        return _validation_error(f"PageSize must be at most {_MAX_LISTED}.")
     instances = [
         {"InstanceId": name, "InstanceName": f"training {state.lower()}", "Status": state}
         for name, state in DSW_INSTANCES.items()
@@ -100,7 +100,7 @@ def _validation_error(message: str) -> dict[str, Any]:
     return {"Success": False, "Code": "ValidationError", "Message": message}
 
 
-def _whole(given: dict[str, str], name: str, default: int) -> int:
+def _integer(given: dict[str, str], name: str, default: int) -> int:
     number = whole_number(given.get(name, str(default)), range(10**10))
     if number is None:
         raise invalid(name, f"{name} must be a whole number, at least 0.")

@@ -45,7 +45,7 @@ class SdkHmacVerifier:
         self._failures: dict[str, int] = {}
         self._locked_until: dict[str, float] = {}
 
-    def lend(self, key_id: str, key: TemporaryKey) -> None:
+    def add_key(self, key_id: str, key: TemporaryKey) -> None:
         """Accept a temporary access key too."""
         remember(self._temporary, key_id, key)
 

@@ -22,7 +22,7 @@ import h11
 from .messages import Request, Response, json_response
 
 _HOST = "127.0.0.1"
-_MOST_HEAD, _MOST_BODY, _READ = 64 * 1024, 1024 * 1024, 64 * 1024
+_MAX_HEAD, _MAX_BODY, _READ = 64 * 1024, 1024 * 1024, 64 * 1024
 _REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _log = logging.getLogger("jupyter_tokens.sandbox")
@@ -97,14 +97,14 @@ class Connection:
 
     def __init__(self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server, self._reader, self._writer = server, reader, writer
-        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD)
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
         self._interrupted: asyncio.Future[None] | None = None
-        self._gone: asyncio.Task[None] | None = None
+        self._disconnected: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         """Close the connection, and stop waiting for the client to disconnect."""
-        if self._gone is not None:
-            self._gone.cancel()
+        if self._disconnected is not None:
+            self._disconnected.cancel()
         self._writer.close()
 
     async def serve(self, handle: Callable[[Request], Response]) -> None:
@@ -113,9 +113,9 @@ class Connection:
             try:
                 request = await self._read()
             except h11.RemoteProtocolError:
-                return await self._refuse(400, f"The request is not HTTP/1.1, or its head exceeds {_MOST_HEAD} bytes.")
+                return await self._refuse(400, f"The request is not HTTP/1.1, or its head exceeds {_MAX_HEAD} bytes.")
             except _TooLargeError:
-                return await self._refuse(413, f"The body is larger than {_MOST_BODY} bytes.")
+                return await self._refuse(413, f"The body is larger than {_MAX_BODY} bytes.")
             if request is None:
                 return None
             response = _answer(handle, request)
@@ -140,7 +140,7 @@ class Connection:
                 head = event
             elif isinstance(event, h11.Data):
                 body += event.data
-                if len(body) > _MOST_BODY:
+                if len(body) > _MAX_BODY:
                     raise _TooLargeError
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers]
@@ -187,13 +187,13 @@ class Connection:
         Return False as soon as the client disconnects or the faults are cleared.
         """
         assert self._interrupted is not None
-        self._gone = self._gone or asyncio.create_task(self._until_gone())
+        self._disconnected = self._disconnected or asyncio.create_task(self._wait_for_disconnect())
         done, _ = await asyncio.wait(
-            {self._gone, self._interrupted}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            {self._disconnected, self._interrupted}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
         )
         return not done
 
-    async def _until_gone(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         with contextlib.suppress(OSError):
             while await self._reader.read(_READ):
                 pass

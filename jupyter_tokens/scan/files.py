@@ -17,9 +17,9 @@ from .._util.atomic_file import replace_file
 from .notebook import Edits, Finding, Target, scan, scan_text
 from .values import Known
 
-__all__ = ["NotReadable", "Scanned", "notebooks_in", "rewritten", "scan_file"]
+__all__ = ["NotReadable", "ScanResult", "find_notebooks", "rewrite", "scan_file"]
 
-_NEVER_OURS = {"node_modules", "site-packages", "__pycache__"}
+_SKIPPED_FOLDERS = {"node_modules", "site-packages", "__pycache__"}
 _CHECKPOINTS = ".ipynb_checkpoints"
 _STORE = ".jupyter_ystore.db"
 """The file in which jupyter-collaboration stores notebooks' history. SQLite's extra files add "-wal" or the like."""
@@ -34,14 +34,14 @@ class NotReadable(Exception):
     """A file cannot be read or written. The message has no subject ("cannot be read (…)"), and quotes no content."""
 
 
-class Scanned(NamedTuple):
+class ScanResult(NamedTuple):
     """The result of scanning one file.
 
     Attributes
     ----------
     findings : sequence of Finding
         What was found in the file before it was redacted.
-    left : sequence of Finding
+    remaining : sequence of Finding
         What is still in the file.
     changed : bool
         Whether the file was redacted.
@@ -52,16 +52,16 @@ class Scanned(NamedTuple):
     """
 
     findings: list[Finding]
-    left: list[Finding]
+    remaining: list[Finding]
     changed: bool = False
     broken: str = ""
     old: str = ""
 
 
-def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lambda _: None) -> Iterator[Path]:
+def find_notebooks(paths: Iterable[Path], on_skipped: Callable[[Path], object] = lambda _: None) -> Iterator[Path]:
     """Yield each path that is not a folder, the notebooks below each folder, and each folder that cannot be listed.
 
-    Hidden folders, installed packages and virtual environments below a folder are left out. `skipped` is called with
+    Hidden folders, installed packages and virtual environments below a folder are left out. `on_skipped` is called with
     each of Jupyter's checkpoint folders that contains notebooks. The store of jupyter-collaboration counts as a
     notebook.
     """
@@ -69,16 +69,16 @@ def notebooks_in(paths: Iterable[Path], skipped: Callable[[Path], object] = lamb
         if not os.path.isdir(path):  # noqa: PTH112 (is_dir() raises for a name that is too long)
             yield path
             continue
-        closed: list[OSError] = []
-        for folder, folders, files in os.walk(path, onerror=closed.append):
+        unreadable: list[OSError] = []
+        for folder, folders, files in os.walk(path, onerror=unreadable.append):
             if _CHECKPOINTS in folders and any(Path(folder, _CHECKPOINTS).glob("*.ipynb")):
-                skipped(Path(folder, _CHECKPOINTS))
-            folders[:] = sorted(name for name in folders if _is_ours(Path(folder, name)))
+                on_skipped(Path(folder, _CHECKPOINTS))
+            folders[:] = sorted(name for name in folders if _is_searched(Path(folder, name)))
             yield from (Path(folder, name) for name in sorted(files) if name.endswith(".ipynb") or _is_store(name))
-        yield from (Path(error.filename) for error in closed)
+        yield from (Path(error.filename) for error in unreadable)
 
 
-def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
+def scan_file(path: Path, known: Known, *, fix: bool = False) -> ScanResult:
     """Scan a file. With `fix`, redact the outputs and widget state of a notebook in place. Raises `NotReadable`."""
     try:
         data = path.read_bytes()
@@ -101,11 +101,11 @@ def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
         old = f"is a notebook of format {notebook['nbformat']}"
     if notebook is None or old:
         found = scan_text(text, known)
-        return Scanned(found, found, broken=broken, old=old)
+        return ScanResult(found, found, broken=broken, old=old)
     findings, edits = scan(notebook, known)
     if not (fix and edits):
-        return Scanned(findings, findings)
-    after = rewritten(text, edits)
+        return ScanResult(findings, findings)
+    after = rewrite(text, edits)
     left = scan(_parsed(after), known).findings
     try:
         # If the path is a link, replace its target and keep the link.
@@ -113,22 +113,22 @@ def scan_file(path: Path, known: Known, *, fix: bool = False) -> Scanned:
         replace_file(file, after.encode(), file.stat().st_mode & 0o7777)
     except OSError as error:
         raise NotReadable(f"cannot be written ({error.strerror}), and still contains what was found") from None
-    return Scanned(findings, left, changed=True)
+    return ScanResult(findings, left, changed=True)
 
 
 def _is_store(name: str) -> bool:
     return name.startswith(_STORE)
 
 
-def _is_ours(folder: Path) -> bool:
-    if folder.name.startswith(".") or folder.name in _NEVER_OURS:
+def _is_searched(folder: Path) -> bool:
+    if folder.name.startswith(".") or folder.name in _SKIPPED_FOLDERS:
         return False
     return not (folder / "pyvenv.cfg").exists()
 
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        notebook = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_unique)
+        notebook = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_without_duplicates)
     except json.JSONDecodeError as error:
         raise _NotANotebookError(f"is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
     except ValueError:
@@ -145,26 +145,26 @@ class _NotANotebookError(Exception):
     """The text is not a notebook. The message says why, without a subject ("is not JSON …")."""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise _NotANotebookError("has an object with duplicate names: programs read only one value of each")
     return found
 
 
-def rewritten(text: str, edits: Edits) -> str:
+def rewrite(text: str, edits: Edits) -> str:
     """Return `text`, a valid JSON document, with the replacements in `edits`. All other text stays as it is."""
     pieces: list[str] = []
     done = 0
     for target, start, end in _strings(text):
         if target in edits:
             literal = text[start:end]
-            pieces += text[done:start], _encoded(edits[target][1], as_ascii=literal.isascii())
+            pieces += text[done:start], _json_string(edits[target][1], as_ascii=literal.isascii())
             done = end
     return "".join([*pieces, text[done:]])
 
 
-def _encoded(value: str, *, as_ascii: bool) -> str:
+def _json_string(value: str, *, as_ascii: bool) -> str:
     # Half of a surrogate pair has to be written as an escape, because UTF-8 cannot encode it.
     return _LONE.sub(lambda half: f"\\u{ord(half[0]):04x}", json.dumps(value, ensure_ascii=as_ascii))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .values import ESCAPED, Span, is_password, is_placeholder, is_random, is_reference, matches
 
-__all__ = ["is_named", "named_in", "named_kind"]
+__all__ = ["find_named", "is_named", "named_kind"]
 
 
 class _Rule(NamedTuple):
@@ -86,7 +86,7 @@ _IN_VALUE = r"(?:[^\s\"'`<>\\\x00\x1b()\[\]{}|&,;：“”‘’「」『』\u30
 _SHORTEST, _BEGINNING, _LONGEST, _ESCAPE = 8, 128, 16384, len("%2520")
 _WIDE = re.compile(rf"{_IN_VALUE}{{{_SHORTEST},{_LONGEST}}}+")
 _REST_OF_PASSWORD = re.compile(r"[^\s\"'`<>\\\x00]{1,128}")
-_GOES_ON = ("(", "[", "{")
+_OPENING_BRACKETS = ("(", "[", "{")
 # A value may begin with a character that could be part of the gap: password=":a…".
 _BEGINS_LIKE_A_GAP = re.compile(r"[=:,>(]\s*\\?[\"']([:=,>(]+)\Z")
 _MORE = re.compile(
@@ -135,10 +135,10 @@ def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
     if rule is _SECRET and name.lower().endswith("key") and _KEY_ID.fullmatch(value):
         return False
     # A reference that was not refused above is a UUID, and UUIDs count as random.
-    return (rule.uuid and is_reference(value)) or (is_random(value) and _has_what(rule, value, quoted=quoted))
+    return (rule.uuid and is_reference(value)) or (is_random(value) and _has_variety(rule, value, quoted=quoted))
 
 
-def _has_what(rule: _Rule, value: str, *, quoted: bool) -> bool:
+def _has_variety(rule: _Rule, value: str, *, quoted: bool) -> bool:
     """Whether a value has the digits and letters that a secret of this kind nearly always has."""
     digits, cases = len(_DIGIT.findall(value[:_BEGINNING])), (value != value.lower()) + (value != value.upper())
     both = cases == 2  # noqa: PLR2004 (small and capital letters)
@@ -147,15 +147,15 @@ def _has_what(rule: _Rule, value: str, *, quoted: bool) -> bool:
     if quoted:
         return digits > 0 or both or len(value) >= _LONG_ALONE
     # An identifier sometimes has a digit; a random value nearly always has several.
-    fewest = 1 if rule is _PASSWORD else _DIGITS_UNQUOTED
-    return (digits >= fewest or len(value) >= _LONG_UNQUOTED) and not _CONSTANT.fullmatch(value)
+    minimum = 1 if rule is _PASSWORD else _DIGITS_UNQUOTED
+    return (digits >= minimum or len(value) >= _LONG_UNQUOTED) and not _CONSTANT.fullmatch(value)
 
 
-def named_in(text: str) -> Iterator[Span]:
+def find_named(text: str) -> Iterator[Span]:
     """Find secrets after a name that suggests a secret, or below such a name in a table. The findings may overlap."""
     lowered = text.translate(_AS_CAPITAL_I).lower() if "İ" in text else text.lower()
     # How many characters may still be read in tables. Without a limit, a table of nothing but headers would be slow.
-    left = [_MOST_READ * len(lowered)]
+    left = [_MAX_TABLE_READ * len(lowered)]
     for end, pattern in _NAMES:
         done = 0
         for name in matches(end, pattern, lowered):
@@ -178,21 +178,21 @@ def _rule(name: str) -> _Rule | None:
         return None
     last, before = words[-1] if words[-1] == "pass" else words[-1].removesuffix("s"), words[-2] if words[1:] else ""
     if last.endswith("token"):
-        return _rule_of_token(before, last.removesuffix("token"))
+        return _token_rule(before, last.removesuffix("token"))
     if last.endswith("key"):
-        return _rule_of_key(before if last == "key" else last.removesuffix("key"))
+        return _key_rule(before if last == "key" else last.removesuffix("key"))
     if last.endswith(("password", "passwd", "pwd", "passphrase")) or (last == "pass" and before):
         return _PASSWORD
     return _SECRET if last.endswith("secret") or last == "sk" else None
 
 
-def _rule_of_token(before: str, joined: str) -> _Rule | None:
+def _token_rule(before: str, joined: str) -> _Rule | None:
     if before in _OTHER_TOKENS or joined in _OTHER_TOKENS:
         return None
     return _SECRET if before or joined else _TOKEN
 
 
-def _rule_of_key(before: str) -> _Rule | None:
+def _key_rule(before: str) -> _Rule | None:
     if before.endswith("api"):
         return _API_KEY
     if not before or before in _OTHER_KEYS:
@@ -203,8 +203,8 @@ def _rule_of_key(before: str) -> _Rule | None:
 def _field(text: str, found: re.Match[str]) -> list[Span]:
     at, start = found.span("gap")
     wide = start
-    begun = _ESCAPES.sub(lambda escape: " " * len(escape[0]), text[max(0, at - _LOOK_BACK) : at])
-    name = _BEFORE.search(begun)
+    prefix = _ESCAPES.sub(lambda escape: " " * len(escape[0]), text[max(0, at - _LOOK_BACK) : at])
+    name = _BEFORE.search(prefix)
     kind = named_kind(name[0]) if name else None
     if name is None or kind is None:
         return []
@@ -221,7 +221,7 @@ def _field(text: str, found: re.Match[str]) -> list[Span]:
             end = rest.end()
     if end == start or not _CLOSES.match(text, end) or _ENDS_WITHIN.search(text, start, end):
         end = _narrow_end(_PASSWORD_ALONE if password else _NARROW, text, start, name[0])
-    if end == start or text[end : end + 1] in _GOES_ON:
+    if end == start or text[end : end + 1] in _OPENING_BRACKETS:
         return []
     value = text[start:end]
     if not quoted and not _ASSIGNS.search(gap):
@@ -260,7 +260,7 @@ _TD = re.compile(r"<t[hd][^<>\x00]{0,1024}>", re.IGNORECASE)
 _CELL_VALUE = re.compile(r"(?:\s|[\"']|<[^<>]*>)*(?P<value>[A-Za-z0-9._~+/=-]{16,})(?:\s|[\"']|<[^<>]*>)*")
 _WORD = re.compile(r"\S+")
 _LONGEST_ROW = 16384
-_MOST_READ = 3
+_MAX_TABLE_READ = 3
 
 
 def _below(text: str, lowered: str, end: int, left: list[int]) -> Iterator[Span]:

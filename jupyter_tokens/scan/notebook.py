@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .names import is_named, named_kind
-from .shapes import shapes_in
+from .shapes import find_shapes
 from .values import Known, Span, merged
 
 __all__ = ["Edits", "Finding", "Location", "Scan", "Target", "redact", "scan", "scan_text"]
@@ -106,18 +106,18 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bo
     ids = _cell_ids(notebook, known)
     findings: list[Finding] = []
     edits: dict[Target, tuple[str, str]] = {}
-    taken: dict[Path, set[str]] = {}
+    used_names: dict[Path, set[str]] = {}
     texts = list(_texts(notebook))
     for text, spans in zip(texts, _spans(texts, known), strict=True):
         if spans:
             place = _place(text.path, ids)
             findings += _findings(place, text.content, spans)
             if everywhere or place.may_change:
-                for (target, before), after in zip(text.targets(), _without(text, spans, known), strict=True):
+                for (target, before), after in zip(text.targets(), _redacted_parts(text, spans, known), strict=True):
                     if before != after and target.is_name:
                         parent = target.path[:-1]
-                        names = taken.setdefault(parent, set(_at(notebook, parent)))
-                        edits[target] = before, _added(names, after)
+                        names = used_names.setdefault(parent, set(_node_at(notebook, parent)))
+                        edits[target] = before, _unique_name(names, after)
                     elif before != after:
                         edits[target] = before, after
     return Scan(findings, edits)
@@ -125,7 +125,7 @@ def scan(notebook: Mapping[str, Any], known: Known = _NOTHING, *, everywhere: bo
 
 def scan_text(text: str, known: Known = _NOTHING) -> list[Finding]:
     """Find tokens in a text that is not a notebook."""
-    return list(_findings(Location("raw text"), text, merged([*known.spans(text), *shapes_in(text)])))
+    return list(_findings(Location("raw text"), text, merged([*known.spans(text), *find_shapes(text)])))
 
 
 def _findings(place: Location, content: str, spans: Iterable[Span]) -> Iterator[Finding]:
@@ -139,7 +139,7 @@ def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
     """Apply the replacements to the notebook, in place."""
     names = []
     for target, (before, after) in edits.items():
-        parent = _at(notebook, target.path[:-1])
+        parent = _node_at(notebook, target.path[:-1])
         if target.is_name:
             names.append((parent, before, after))
         else:
@@ -151,7 +151,7 @@ def redact(notebook: MutableMapping[str, Any], edits: Edits) -> None:
         parent.update(renamed)
 
 
-def _added(names: set[str], name: str) -> str:
+def _unique_name(names: set[str], name: str) -> str:
     """Return `name`, with a number if it is in `names`, and add the result to `names`.
 
     Two redacted names may have the same label. Of two fields with the same name, one would be lost.
@@ -164,13 +164,13 @@ def _added(names: set[str], name: str) -> str:
     return free
 
 
-def _at(node: Any, path: Path) -> Any:
+def _node_at(node: Any, path: Path) -> Any:
     for step in path:
         node = node[step]
     return node
 
 
-def _without(text: _Text, spans: list[Span], known: Known) -> list[str]:
+def _redacted_parts(text: _Text, spans: list[Span], known: Known) -> list[str]:
     parts = [text.content] if text.lines is None else text.lines
     for _ in range(_PASSES):
         parts = _replaced(parts, spans)
@@ -205,7 +205,7 @@ def _replaced(parts: Sequence[str], spans: Sequence[Span]) -> list[str]:
 def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
     """Yield the findings of each text, in the order of the texts."""
     whole = _BREAK.join(text.content for text in texts if not text.is_picture)
-    found = deque(sorted([*known.spans(whole), *shapes_in(whole)]))
+    found = deque(sorted([*known.spans(whole), *find_shapes(whole)]))
     begin = 0
     for text in texts:
         if text.is_picture:
@@ -217,12 +217,12 @@ def _spans(texts: Sequence[_Text], known: Known) -> Iterator[list[Span]]:
             span = found.popleft()
             if begin <= span.start and span.end <= end:
                 spans.append(span._replace(start=span.start - begin, end=span.end - begin))
-        spans += _of_field(text)
+        spans += _field_span(text)
         begin = end + len(_BREAK)
         yield merged(spans)
 
 
-def _of_field(text: _Text) -> Iterator[Span]:
+def _field_span(text: _Text) -> Iterator[Span]:
     """Yield a span for the whole text if the name of its field, or of its column in a JSON table, suggests a secret."""
     if text.is_name or (text.lines and len(text.lines) > 1) or len(text.content) < _SHORTEST:
         return

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from .issuers import SHAPES, Shape
-from .names import named_in
+from .names import find_named
 from .values import ESCAPED, Span, is_password, is_placeholder, is_random, is_reference, matches
 
-__all__ = ["shapes_in"]
+__all__ = ["find_shapes"]
 
 # Pictures in HTML and Markdown.
 _PICTURE = re.compile(r"(?:image|video|audio|font)/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/=\s\\]{64,}+")
@@ -30,7 +30,7 @@ _SHAPES = tuple(
 # like a part of the value.
 _ESCAPE = re.compile(r"(?:\\[nrt]|%(?P<byte>[0-9A-Fa-f]{2})|\\u(?P<unit>[0-9A-Fa-f]{4})|[\[;]\d{1,3}m)\Z")
 _LONGEST_ESCAPE = 6
-_NEAR = 200
+_MAX_DISTANCE = 200
 
 # Only the beginning of a value: in `Bearer+Bearer+Bearer+`, the value after each word would be the whole rest.
 _VALUE = rf"(?P<value>(?P<begins>(?:[A-Za-z0-9._~+/=-]|{ESCAPED}){{16,128}}+))"
@@ -40,36 +40,36 @@ _ANY = r"(?P<value>[^\s\"'`<>\\\x00@/]{6,256})"
 _QUOTED = r"[bru]?\\?[\"']"
 
 
-def shapes_in(text: str) -> Iterator[Span]:
+def find_shapes(text: str) -> Iterator[Span]:
     """Find keys and tokens in a text; the findings may overlap."""
     if ";base64," in text:
         text = _PICTURE.sub(lambda picture: " " * len(picture[0]), text)
-    yield from _of_issuers(text)
+    yield from _issuer_spans(text)
     for context in _CONTEXTS:
         end = 0
         for found in matches(context.mark, context.pattern, text):
-            if found.start("value") >= end and context.is_one(found):
+            if found.start("value") >= end and context.is_secret(found):
                 start, end = found.span("value")
                 if "begins" in context.pattern.groupindex and (rest := _REST.match(text, end, start + _LONGEST)):
                     end = rest.end()
                 yield Span(start, end, context.kind, 2)
     yield from _private_keys(text)
-    yield from named_in(text)
+    yield from find_named(text)
 
 
-def _of_issuers(text: str) -> Iterator[Span]:
+def _issuer_spans(text: str) -> Iterator[Span]:
     runs = "\0".join(_RUN.findall(text))
     for shape, pattern, touching in _SHAPES:
         if shape.mark in runs:
             for found in pattern.finditer(text):
                 start, end = found.span()
-                if _begins(text, start, touching) and not is_placeholder(found[0]) and _is_whole(shape, found[0]):
+                if _is_start(text, start, touching) and not is_placeholder(found[0]) and _is_valid(shape, found[0]):
                     yield Span(start, end, shape.kind, 1)
                     if shape.pair:
-                        yield from _beside(text, start, end, *shape.pair)
+                        yield from _paired_secret(text, start, end, *shape.pair)
 
 
-def _begins(text: str, at: int, touching: re.Pattern[str]) -> bool:
+def _is_start(text: str, at: int, touching: re.Pattern[str]) -> bool:
     escape = _ESCAPE.search(text, max(0, at - _LONGEST_ESCAPE), at)
     if escape is None:
         return not touching.match(text[at - 1 : at])
@@ -78,7 +78,7 @@ def _begins(text: str, at: int, touching: re.Pattern[str]) -> bool:
     return code is None or not touching.match(chr(int(code, 16)))
 
 
-def _is_whole(shape: Shape, found: str) -> bool:
+def _is_valid(shape: Shape, found: str) -> bool:
     if shape.kind == "JWT":
         header = found.partition(".")[0]
         try:
@@ -90,10 +90,10 @@ def _is_whole(shape: Shape, found: str) -> bool:
     return shape.mark == "LTAI" or is_random(found)
 
 
-def _beside(text: str, start: int, end: int, kind: str, pattern: str) -> Iterator[Span]:
+def _paired_secret(text: str, start: int, end: int, kind: str, pattern: str) -> Iterator[Span]:
     """Find the secret of an id: a value nearby that has the right length and looks random."""
     whole = rf"(?<![A-Za-z0-9+/=_.-]){pattern}(?![A-Za-z0-9+/=_.-])"
-    for first, last in ((end, end + _NEAR), (max(0, start - _NEAR), start)):
+    for first, last in ((end, end + _MAX_DISTANCE), (max(0, start - _MAX_DISTANCE), start)):
         for found in re.compile(whole).finditer(text, first, last):
             value = found[0]
             if value != value.lower() and value != value.upper() and is_random(value) and not is_placeholder(value):
@@ -117,12 +117,12 @@ _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{32,}")
 
 
 class _Context(NamedTuple):
-    """Text that marks the value in it as a secret. Each match begins with `mark`, and `is_one` checks the value."""
+    """Text that marks the value in it as a secret. Each match begins with `mark`, and `is_secret` checks the value."""
 
     kind: str
     mark: str
     pattern: re.Pattern[str]
-    is_one: Callable[[re.Match[str]], bool]
+    is_secret: Callable[[re.Match[str]], bool]
 
 
 def _is_token(found: re.Match[str]) -> bool:
@@ -147,8 +147,8 @@ def _is_basic(found: re.Match[str]) -> bool:
 
 
 def _is_signature(found: re.Match[str]) -> bool:
-    begun = found.string[max(0, found.start() - 24) : found.start()]
-    return _PARAMETER.search(begun) is not None and is_random(found["value"]) and not is_placeholder(found["value"])
+    prefix = found.string[max(0, found.start() - 24) : found.start()]
+    return _PARAMETER.search(prefix) is not None and is_random(found["value"]) and not is_placeholder(found["value"])
 
 
 _PARAMETER = re.compile(r"(?:[?&;]|%26|u0026)(?:[Xx]-[A-Za-z]{3,4}-|q-)?[Ss]?\Z")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from .._util.encodings import SHORTEST, forms_of
+from .._util.encodings import MIN_LENGTH, encoded_forms
 
 __all__ = [
     "ESCAPED",
@@ -22,7 +22,7 @@ __all__ = [
     "merged",
 ]
 
-_GRAM = SHORTEST // 2
+_GRAM = MIN_LENGTH // 2
 _MANY = 4096
 _PLAIN = re.compile(r"[^\w .-]")
 ESCAPED = r"%(?:25)?(?!0[ADad]|2[02567Cc]|3[BCEbce]|5[BDbd]|7[BDbd])[0-9A-Fa-f]{2}"
@@ -78,19 +78,19 @@ _PAIRS = frozenset(
 _IDENTIFIER = re.compile(
     r"(?:(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)\d{0,4}|\d+)(?:[-_.:/](?:(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)\d{0,4}|\d+))+"
 )
-_WORDLIKE = 0.5
+_MAX_COMMON_PAIRS = 0.5
 _CLASSES = (re.compile("[a-z]"), re.compile("[A-Z]"), re.compile(r"\d"), re.compile(r"[^A-Za-z0-9]"))
-_MOST_CLASSES = 3
+_ENOUGH_CLASSES = 3
 _NOT_A_LETTER = re.compile("[^a-z]")
-_USUAL = frozenset(
+_COMMON_PASSWORDS = frozenset(
     (
         *("password", "passwd", "pass", "psswrd", "psswd", "admin", "root", "secret", "test", "guest", "changeme"),
         *("welcome", "qwerty", "postgres", "mysql", "user", "demo", "letmein", "default", "minio", "minioadmin", ""),
     )
 )
 """The letters of very common passwords, without their digits and signs."""
-_FEWEST_PAIRS = 5
-_FEWEST_CHARACTERS = 6
+_MIN_PAIRS = 5
+_MIN_CHARACTERS = 6
 
 
 class Span(NamedTuple):
@@ -115,8 +115,8 @@ def merged(spans: Iterable[Span]) -> list[Span]:
         if last is None or span.start >= last.end:
             result.append(span)
         else:
-            surest = min(last, span, key=lambda each: each.doubt)
-            result[-1] = surest._replace(start=last.start, end=max(last.end, span.end))
+            most_certain = min(last, span, key=lambda each: each.doubt)
+            result[-1] = most_certain._replace(start=last.start, end=max(last.end, span.end))
     return result
 
 
@@ -139,7 +139,7 @@ class Known:
     Parameters
     ----------
     kinds : Mapping
-        The values to find, each with its kind. Values shorter than `encodings.SHORTEST` are left out.
+        The values to find, each with its kind. Values shorter than `encodings.MIN_LENGTH` are left out.
 
     Notes
     -----
@@ -150,9 +150,9 @@ class Known:
     def __init__(self, kinds: Mapping[str, str]) -> None:
         # A label contains the kind, and is put into text that may be JSON or HTML. So special characters are replaced.
         named = {value: _PLAIN.sub("_", kind) for value, kind in kinds.items()}
-        self._forms = {form: kind for value, kind in named.items() for form in forms_of(value)}
-        shortest = min(map(len, self._forms), default=SHORTEST)
-        self._gram = max(_GRAM, min(SHORTEST, shortest // 2))
+        self._forms = {form: kind for value, kind in named.items() for form in encoded_forms(value)}
+        shortest = min(map(len, self._forms), default=MIN_LENGTH)
+        self._gram = max(_GRAM, min(MIN_LENGTH, shortest // 2))
         # A wide stride makes the search fast, but the table of places large.
         self._stride = min(shortest - self._gram + 1, 16 if len(self._forms) < _MANY else 4)
         self._places: dict[str, list[tuple[int, str]]] = {}
@@ -196,7 +196,7 @@ def is_reference(value: str, *, uuid: bool = False) -> bool:
 
 def is_random(value: str) -> bool:
     """Whether a value looks random and not like words. This is judged by its pairs of characters."""
-    if len(set(value[:_LONG])) < _FEWEST_CHARACTERS or _IDENTIFIER.fullmatch(value):
+    if len(set(value[:_LONG])) < _MIN_CHARACTERS or _IDENTIFIER.fullmatch(value):
         return False
     common = counted = 0
     for run in _RUN.findall(value[:_LONG]):
@@ -206,7 +206,7 @@ def is_random(value: str) -> bool:
             counted += 1
             if not (first.islower() and second.isupper()) and (first + second).lower() in _PAIRS:
                 common += 1
-    return counted >= _FEWEST_PAIRS and common < _WORDLIKE * counted
+    return counted >= _MIN_PAIRS and common < _MAX_COMMON_PAIRS * counted
 
 
 def is_password(value: str) -> bool:
@@ -214,7 +214,7 @@ def is_password(value: str) -> bool:
 
     It looks random or has three classes of characters, and is neither a very common password nor a placeholder.
     """
-    if _NOT_A_LETTER.sub("", value.lower()) in _USUAL:
+    if _NOT_A_LETTER.sub("", value.lower()) in _COMMON_PASSWORDS:
         return False
     classes = sum(each.search(value) is not None for each in _CLASSES)
-    return classes > 1 and (is_random(value) or classes >= _MOST_CLASSES) and not is_placeholder(value)
+    return classes > 1 and (is_random(value) or classes >= _ENOUGH_CLASSES) and not is_placeholder(value)

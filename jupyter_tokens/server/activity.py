@@ -22,7 +22,7 @@ from ..clock import Clock, utc
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-    from ..protocol.handles import Issued
+    from ..protocol.handles import IssuedHandle
     from ..sources.base import TokenSource
     from ..sources.local import Fetched
     from .base import TokensHandler
@@ -44,7 +44,7 @@ KINDS = (
     "login",
 )
 
-MOST_HISTORY = 200
+MAX_HISTORY = 200
 """Maximum number of events that are kept for the panel; the oldest are dropped first."""
 _NOT_IN_HISTORY = {"held", "found"}
 _HISTORY = ("profile", "user", "kernel_id", "to", "what", "reason")
@@ -59,7 +59,7 @@ _HELD = Gauge("jupyter_tokens_held", "Valid tokens in the cache")
 
 counted: WeakSet[TokenSource] = WeakSet()
 """The sources whose tokens the gauge counts."""
-_HELD.set_function(lambda: sum(source.live() for source in tuple(counted)))
+_HELD.set_function(lambda: sum(source.count_valid() for source in tuple(counted)))
 
 
 class Activity:
@@ -78,9 +78,9 @@ class Activity:
         self._log = app.log
         assert app.event_logger is not None
         self._events = app.event_logger
-        self._are_registered = False
+        self._schemas_registered = False
         self._clock = clock
-        self._history: deque[dict[str, Any]] = deque(maxlen=MOST_HISTORY)
+        self._history: deque[dict[str, Any]] = deque(maxlen=MAX_HISTORY)
 
     def history(self) -> list[dict[str, Any]]:
         """Return the last events, newest first. Each has `at`, `kind` and the facts in `_HISTORY` (None if missing).
@@ -96,8 +96,8 @@ class Activity:
         Jupyter checks the schemas, which takes as long as all other work at the extension's start. So this is called
         when the server has started, or with the first event.
         """
-        if not self._are_registered:
-            self._are_registered = True
+        if not self._schemas_registered:
+            self._schemas_registered = True
             for kind in KINDS:
                 self._events.register_event_schema(_SCHEMAS / f"{kind}.yaml")
 
@@ -110,10 +110,10 @@ class Activity:
         }
         error = fetched.error
         if error is None:
-            self._tell("fetched", logging.INFO, facts)
+            self._report("fetched", logging.INFO, facts)
         else:
             facts |= {name: getattr(error, name) for name in ("reason", "code", "request_id", "retryable")}
-            self._tell("failed", logging.WARNING, facts)
+            self._report("failed", logging.WARNING, facts)
 
     def served(self, handler: TokensHandler, profile: str, *, to: str, cached: bool) -> None:
         """Report a token that was handed out.
@@ -129,43 +129,43 @@ class Activity:
         cached : bool
             Whether the token came from the cache.
         """
-        self._tell("served", logging.DEBUG, {"profile": profile, "to": to, "cached": cached}, handler)
+        self._report("served", logging.DEBUG, {"profile": profile, "to": to, "cached": cached}, handler)
 
     def revealed(self, handler: TokensHandler, profile: str) -> None:
         """Report a token whose value was sent to a browser."""
-        self._tell("revealed", logging.INFO, {"profile": profile}, handler)
+        self._report("revealed", logging.INFO, {"profile": profile}, handler)
 
     def injected(self, handler: TokensHandler | None, profile: str, kernel_id: str) -> None:
         """Report a token that the server injected into a kernel; `handler` is None at the kernel's start."""
-        self._tell("injected", logging.INFO, {"profile": profile, "user": None, "kernel_id": kernel_id}, handler)
+        self._report("injected", logging.INFO, {"profile": profile, "user": None, "kernel_id": kernel_id}, handler)
 
     def held(self, kernel_id: str, profiles: list[str]) -> None:
         """Report that the tokens in a kernel changed. The kernel now holds tokens of `profiles`."""
-        self._tell("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
+        self._report("held", logging.DEBUG, {"kernel_id": kernel_id, "profiles": profiles})
 
-    def handle(self, what: str, handler: TokensHandler, issued: Issued) -> None:
+    def handle(self, what: str, handler: TokensHandler, issued: IssuedHandle) -> None:
         """Report a handle that was issued or revoked; `what` is "issued" or "revoked"."""
         facts = {"handle": issued.id, "what": what, "profile": issued.profile, "owner": issued.owner}
-        self._tell("handle", logging.INFO, facts, handler)
+        self._report("handle", logging.INFO, facts, handler)
 
     def login(self, handler: TokensHandler, profile: str, what: str) -> None:
         """Report that a person has logged in or out; `what` is "in" or "out"."""
-        self._tell("login", logging.INFO, {"profile": profile, "what": what}, handler)
+        self._report("login", logging.INFO, {"profile": profile, "what": what}, handler)
 
     def forgotten(self, handler: TokensHandler, profile: str, kernel_id: str | None = None) -> None:
         """Report a profile's tokens that were removed on request from a kernel; by default from the server."""
-        self._tell("forgotten", logging.DEBUG, {"profile": profile, "kernel_id": kernel_id}, handler)
+        self._report("forgotten", logging.DEBUG, {"profile": profile, "kernel_id": kernel_id}, handler)
 
     def refused(self, handler: TokensHandler, reason: str) -> None:
         """Report a request that was answered with 403."""
-        facts = {"reason": reason, "resource": handler.auth_resource, "profile": _known(handler)}
-        self._tell("refused", logging.WARNING, facts, handler)
+        facts = {"reason": reason, "resource": handler.auth_resource, "profile": _requested_profile(handler)}
+        self._report("refused", logging.WARNING, facts, handler)
 
     def found(self, path: str, outcome: str, found: list[str]) -> None:
         """Report tokens found in a notebook that was to be saved; `outcome` is "saved", "redacted" or "refused"."""
-        self._tell("found", logging.DEBUG, {"path": path, "outcome": outcome, "found": found})
+        self._report("found", logging.DEBUG, {"path": path, "outcome": outcome, "found": found})
 
-    def _tell(self, kind: str, level: int, facts: dict[str, Any], handler: TokensHandler | None = None) -> None:
+    def _report(self, kind: str, level: int, facts: dict[str, Any], handler: TokensHandler | None = None) -> None:
         """Report an event; with `handler`, also its request's user and, unless `facts` have one, its kernel."""
         try:
             if handler is not None:
@@ -190,7 +190,7 @@ class Activity:
             self._log.warning("jupyter_tokens: an event was not emitted: %s", type(error).__name__)
 
 
-def _known(handler: TokensHandler) -> str | None:
+def _requested_profile(handler: TokensHandler) -> str | None:
     # Only the name of an existing profile: a request may contain anything in place of the name, even a token.
     with suppress(Exception):
         profiles = handler.extensionapp.source.profiles()

@@ -63,16 +63,16 @@ def profile_entry(source: LocalSource, name: str) -> dict[str, Any]:
         "expires_at": token.expires_at.isoformat() if token is not None and token.expires_at else None,
         "has_value": token.has_value if token is not None else None,
         "login": _login(source, name) if profile.provider.logs_in else None,
-        "sdks": _sdks_of(profile),
+        "sdks": _sdk_examples(profile),
         "error": error_facts(failure) if failure is not None else None,
     }
 
 
-def _sdks_of(profile: Profile) -> list[dict[str, Any]]:
+def _sdk_examples(profile: Profile) -> list[dict[str, Any]]:
     """Return example code for the profile's SDK, its provider's SDKs, and the SDKs that read the profile's variable."""
-    provider, own = profile.provider, [] if profile.sdk is None else [profile.sdk]
+    provider, configured = profile.provider, [] if profile.sdk is None else [profile.sdk]
     readers = [name for name, sdk in SDKS.items() if profile.env in sdk.rivals]
-    names = dict.fromkeys([*own, *provider.sdks, *readers])
+    names = dict.fromkeys([*configured, *provider.sdks, *readers])
     base_url = provider.api_url()
     return [
         {
@@ -88,7 +88,7 @@ def _sdks_of(profile: Profile) -> list[dict[str, Any]]:
 
 
 def _login(source: LocalSource, name: str) -> dict[str, Any]:
-    login = source.logins.seen(name)
+    login = source.logins.peek(name)
     return {
         "logged_in": login is not None,
         "who": login.who or None if login is not None else None,

@@ -18,13 +18,13 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from traitlets import Bool, Enum, List, Unicode, default
 
-from .._util.threads import on_a_thread
+from .._util.threads import run_in_thread
 from .._version import __version__
 from ..clock import Clock, SystemClock
 from ..config.files import TokenProfiles, remove_leftovers
 from ..protocol.handles import ID, Handles
 from ..protocol.hub import SERVICE_VARIABLE, TOKEN_VARIABLE, HubServer
-from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE, Gate
+from ..protocol.proof import CERT_VARIABLE, CLIENT_CERT_VARIABLE, URL_VARIABLE, ProofVerifier
 from ..sources.cache import Key
 from ..sources.hub import HubSource
 from ..sources.local import Fetched, LocalSource
@@ -54,7 +54,7 @@ from .handlers import (
 from .holdings import Holdings, Renewals
 from .kernel_handlers import KernelHoldingsHandler, KernelProfilesHandler, KernelTokenHandler, KernelValuesHandler
 from .kernel_push import InjectionQueue
-from .kernel_start import become_default
+from .kernel_start import set_default_provisioner
 from .login_handlers import CALLBACK, CallbackHandler, KernelLoginHandler, LoginHandler, LoginStateHandler
 from .vendor_proxy import VendorProxyHandler
 
@@ -183,7 +183,7 @@ class TokensExtension(ExtensionApp):
         return os.environ.get(SERVICE_VARIABLE, "")
 
     @default("allow_edit")
-    def _is_personal(self) -> bool:
+    def _allow_edit_default(self) -> bool:
         """Whether everyone who can log in can also run code as the server's user. Then editing gives no new access."""
         app = self.serverapp
         return (
@@ -215,16 +215,16 @@ class TokensExtension(ExtensionApp):
     def source(self) -> LocalSource:
         """The server's token source, opened at first use, on the server's event loop."""
         source = self._open_source()
-        source.observe(partial(self._fetched, source))
-        source.watch(lambda key, _: self.server.io_loop.add_callback(self.renewals.arrived, key))
+        source.observe(partial(self._on_fetched, source))
+        source.watch(lambda key, _: self.server.io_loop.add_callback(self.renewals.on_token, key))
         counted.add(source)
         return source
 
     async def profiles(self) -> Profiles:
         """Return this server's profiles and the profiles that the hub's service grants, if any. Raises `TokenError`."""
         source = self.source
-        if source.is_due:
-            await on_a_thread(source.look)
+        if source.refresh_due:
+            await run_in_thread(source.refresh_profiles)
         return source.profiles()
 
     async def profile(self, name: str) -> Profile:
@@ -245,9 +245,9 @@ class TokensExtension(ExtensionApp):
         return LocalSource(clock=self.clock)
 
     @cached_property
-    def gate(self) -> Gate:
+    def gate(self) -> ProofVerifier:
         """Checks the proofs of the server's kernels."""
-        return Gate(self.clock)
+        return ProofVerifier(self.clock)
 
     @cached_property
     def handles(self) -> Handles:
@@ -255,7 +255,7 @@ class TokensExtension(ExtensionApp):
         return Handles(self.clock)
 
     @property
-    def issues_at(self) -> tuple[str, str | None]:
+    def issuer_address(self) -> tuple[str, str | None]:
         """The issuer's URL for holders of handles, and the server's certificate (PEM) or None."""
         server = self.server
         # Only the certificates: the file may also contain the private key.
@@ -272,7 +272,7 @@ class TokensExtension(ExtensionApp):
         # query of a mistyped path. Jupyter's filter is case-sensitive, so each name is added in three spellings.
         scrubbed = "extra_log_scrub_param_keys"
         self.settings[scrubbed] = [*self.settings.get(scrubbed, ()), *_SCRUBBED]
-        become_default(self.server.kernel_manager)
+        set_default_provisioner(self.server.kernel_manager)
         if self.scan_on_save != "off":
             from .save_hook import SaveHook  # noqa: PLC0415 (only if it is switched on)
 
@@ -317,12 +317,12 @@ class TokensExtension(ExtensionApp):
     async def create_token(self, name: str, params: Mapping[str, Any]) -> Served:
         """Create a new token by a call to the API. The token is not cached. Raises `TokenError`."""
         profile = self.source.profile(name)
-        token = await on_a_thread(lambda: self.source.create(name, params), name)
+        token = await run_in_thread(lambda: self.source.create(name, params), name)
         if self._save_hook is not None:
-            self._save_hook.know(Key(name), token)
+            self._save_hook.add_token(Key(name), token)
         return Served(profile, token, cached=False)
 
-    async def may_have(self, name: str, kernel_id: str) -> bool:
+    async def allows_kernel(self, name: str, kernel_id: str) -> bool:
         """Whether a kernel of this server may get a profile's token.
 
         Raises `TokenError` if the profile is unknown or invalid.
@@ -352,7 +352,7 @@ class TokensExtension(ExtensionApp):
         self.activity.register()
         if self._save_hook is not None:
             # Extensions that were loaded after this one may have replaced the contents manager.
-            self._save_hook.cover()
+            self._save_hook.install()
 
     async def stop_extension(self) -> None:
         for name, value in self._published.items():
@@ -371,7 +371,7 @@ class TokensExtension(ExtensionApp):
         assert self.serverapp is not None
         return self.serverapp
 
-    def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
+    def _on_fetched(self, source: LocalSource, fetched: Fetched) -> None:
         # Called on the thread of the fetch, before the cache has the outcome.
         count_fetch(fetched, refresh=source.held(fetched.key) is not None)
         self.activity.fetched(fetched)

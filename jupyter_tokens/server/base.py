@@ -17,7 +17,7 @@ from jupyter_server.extension.handler import ExtensionHandlerMixin
 from tornado import web
 from tornado.web import HTTPError
 
-from .._util.threads import on_a_thread
+from .._util.threads import run_in_thread
 from ..errors import (
     Busy,
     ConfigurationError,
@@ -48,7 +48,7 @@ __all__ = [
     "INJECT",
     "KERNELS",
     "LOGIN",
-    "MOST_BODY_BYTES",
+    "MAX_BODY_BYTES",
     "PROFILES",
     "PROXY",
     "REVEAL",
@@ -57,7 +57,7 @@ __all__ = [
     "Refused",
     "TokensHandler",
     "error_facts",
-    "status_of",
+    "http_status",
 ]
 
 # The resources that an Authorizer checks. Because they are separate, it can allow fetching and forbid revealing.
@@ -71,7 +71,7 @@ LOGIN = "jupyter_tokens:login"
 KERNELS = "kernels"
 """Jupyter's own resource. Users who may "execute" on it can run code as the server's user."""
 
-MOST_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 """Maximum size of a request's body, in bytes."""
 
 # The first match counts. A vendor's 401 (`Unauthorized`) is not in the table and becomes 502, because a 401 would tell
@@ -97,7 +97,7 @@ _STATUS: tuple[tuple[type[TokenError], int], ...] = (
 )
 
 
-def status_of(error: TokenError) -> int:
+def http_status(error: TokenError) -> int:
     """Return the HTTP status with which a token error is answered."""
     # For errors that are not in the table: if no request was sent to the API, the client's request is wrong (400);
     # otherwise the error comes from the API (502).
@@ -136,7 +136,7 @@ class Refused(HTTPError):
         # No log_message: tornado would log it, as a format string.
         super().__init__(status)
         self.message = message
-        self.code_word = reason
+        self.error_reason = reason
         self.retry_after = retry_after
 
 
@@ -160,14 +160,14 @@ class JsonHandler(web.RequestHandler):
 
     def data_received(self, chunk: bytes) -> None:
         self._body_bytes += len(chunk)
-        if self._body_bytes <= MOST_BODY_BYTES:
+        if self._body_bytes <= MAX_BODY_BYTES:
             self._body += chunk
 
     @property
     def raw_body(self) -> bytes:
         """The request's body. Raises `Refused` if the body is too large."""
-        if self._body_bytes > MOST_BODY_BYTES:
-            self.refuse(413, f"The request's body must not be larger than {MOST_BODY_BYTES} bytes.", "too_large")
+        if self._body_bytes > MAX_BODY_BYTES:
+            self.refuse(413, f"The request's body must not be larger than {MAX_BODY_BYTES} bytes.", "too_large")
         return bytes(self._body)
 
     def set_default_headers(self) -> None:
@@ -214,7 +214,7 @@ class JsonHandler(web.RequestHandler):
                 self.refuse(400, f"The field {name!r} is missing.", "body")
         return data
 
-    def moment(self, body: Mapping[str, Any]) -> datetime | None:
+    def parse_newer_than(self, body: Mapping[str, Any]) -> datetime | None:
         """Return the field `newer_than` in UTC; None if it is missing or null. Raises `Refused` if it is invalid."""
         text = body.get("newer_than")
         if text is None:
@@ -234,7 +234,7 @@ class JsonHandler(web.RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with an error as JSON, which contains only allowed facts. Log only the status and the reason."""
         error = kwargs.get("exc_info", (None, None))[1]
-        told: dict[str, Any] = {
+        body: dict[str, Any] = {
             "message": responses.get(status_code, "Unknown HTTP error"),
             "reason": "http",
             "code": None,
@@ -242,10 +242,10 @@ class JsonHandler(web.RequestHandler):
             "retryable": False,
         }
         if isinstance(error, TokenError):
-            status_code = self.status_for(error)
-            told |= self.facts_of(error)
+            status_code = self.error_status(error)
+            body |= self.error_body(error)
         elif isinstance(error, Refused):
-            told |= {"message": error.message, "reason": error.code_word, "retryable": error.retry_after is not None}
+            body |= {"message": error.message, "reason": error.error_reason, "retryable": error.retry_after is not None}
         if isinstance(error, TokenError | Refused) and error.retry_after is not None:
             self.set_header("Retry-After", str(max(1, round(error.retry_after))))
         self.set_status(status_code)
@@ -254,18 +254,18 @@ class JsonHandler(web.RequestHandler):
             # tornado closes the connection instead of reading the rest of the body, so the client must not reuse the
             # connection.
             self.set_header("Connection", "close")
-        self.log.info("jupyter_tokens: answered %d (%s)", status_code, told["reason"])
-        self.refused(status_code, told["reason"])
-        self.finish(json.dumps(told))
+        self.log.info("jupyter_tokens: answered %d (%s)", status_code, body["reason"])
+        self.refused(status_code, body["reason"])
+        self.finish(json.dumps(body))
 
-    def status_for(self, error: TokenError) -> int:
+    def error_status(self, error: TokenError) -> int:
         """Return the HTTP status with which this route answers a token error."""
-        return status_of(error)
+        return http_status(error)
 
     def refused(self, status: int, reason: str) -> None:
         """Do nothing. Called for each request that is answered with an error, so that subclasses can report it."""
 
-    def facts_of(self, error: TokenError) -> dict[str, Any]:
+    def error_body(self, error: TokenError) -> dict[str, Any]:
         """Return the facts about a token error that this route's client gets."""
         return error_facts(error)
 
@@ -314,10 +314,10 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
 
     async def check_limits(self, profile: str, kernel_id: str) -> None:
         """Refuse a profile that is limited to other kernels or notebooks. `kernel_id` is this server's id."""
-        if not await self.extensionapp.may_have(profile, kernel_id):
+        if not await self.extensionapp.allows_kernel(profile, kernel_id):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
 
-    async def tell_values(self, profile: Profile, param: str, given: Mapping[str, Any]) -> None:
+    async def send_values(self, profile: Profile, param: str, given: Mapping[str, Any]) -> None:
         """Answer with the values that a parameter can have, as the profile's API lists them.
 
         Parameters
@@ -330,10 +330,10 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
             The other parameters that the API needs to list the values.
         """
         extension = self.extensionapp
-        found = await on_a_thread(lambda: extension.source.list_values_of(profile, param, given), profile.name)
+        found = await run_in_thread(lambda: extension.source.list_profile_values(profile, param, given), profile.name)
         self.finish(json.dumps({"values": [one._asdict() for one in found]}))
 
-    async def may(self, action: str, resource: str, user: Any = None) -> bool:
+    async def is_authorized(self, action: str, resource: str, user: Any = None) -> bool:
         """Whether the Authorizer lets `user` (by default the logged-in user) do an action on a resource."""
         who = self.current_user if user is None else user
         return bool(await ensure_async(self.authorizer.is_authorized(self, who, action, resource)))

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.profiles import Profiles
 from ..errors import ConfigurationError, ProfileRefused
-from ..protocol.messages import variables_of
+from ..protocol.messages import env_variables
 from ..providers.fields import Endpoint, Reference
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def check_change(
     ProfileRefused
         The change is not allowed.
     """
-    for variable in variables_of(after.get("env")).values():
+    for variable in env_variables(after.get("env")).values():
         if not _VARIABLE.fullmatch(variable) and not any(fnmatchcase(variable, allowed) for allowed in variables):
             raise _refused(
                 "env",
@@ -78,10 +78,10 @@ def check_change(
         raise _refused("hosts", "The field 'hosts' can only be set in the configuration file", "")
     if trusted:
         return
-    profile = Profiles.of({"new": after})["new"]
+    profile = Profiles.from_settings({"new": after})["new"]
     references = [key for key, one in profile.references.items() if key in after and one.kind != "literal"]
-    kept = [*(key for key in references if after[key] not in sent), *_finders(profile.provider)]
-    for key in kept:
+    unsent = [*(key for key in references if after[key] not in sent), *_ambient_credential_settings(profile.provider)]
+    for key in unsent:
         if after.get(key) != before.get(key):
             raise _refused(
                 key,
@@ -89,44 +89,44 @@ def check_change(
                 "server's kernels",
                 'Send the secret as {"value": SECRET, "store": "keyring" or "file"}.',
             )
-    if (kept or at_start or _logs_in(before)) and (moved := _moved(profile.provider, before, after)):
+    if (unsent or at_start or _logs_in(before)) and (changed := _changed_destination(profile.provider, before, after)):
         raise _refused(
-            moved,
-            f"The field {moved!r} cannot change while the profile has inject_at_start, a person's login, or a secret "
+            changed,
+            f"The field {changed!r} cannot change while the profile has inject_at_start, a person's login, or a secret "
             "that was not sent again",
             "Send all secrets again and leave out inject_at_start, or change the configuration file. If the profile "
             "uses a login, remove it and add it again.",
         )
 
 
-def _finders(provider: Provider) -> list[str]:
+def _ambient_credential_settings(provider: Provider) -> list[str]:
     """Return the names of the settings that make the server find the credential itself, on its own machine.
 
     It does so if the chosen way to sign in needs no setting that can be a reference: a vendor's credential chain, for
     example, or the provider `jupyterhub`.
     """
-    known, way = provider.settings(), provider.chosen_sign_in()
-    needed = [*(key for key, setting in known.items() if setting.required), *(way.required if way else ())]
+    known, sign_in = provider.settings(), provider.chosen_sign_in()
+    needed = [*(key for key, setting in known.items() if setting.required), *(sign_in.required if sign_in else ())]
     if any(isinstance(known[key], Reference) for key in needed):
         return []
-    return [way.first, *way.required, *way.optional] if way else ["provider"]
+    return [sign_in.first, *sign_in.required, *sign_in.optional] if sign_in else ["provider"]
 
 
 def _logs_in(settings: Mapping[str, Any]) -> bool:
     """Whether a person may be logged in for a profile."""
     try:
-        return Profiles.of({"old": settings})["old"].provider.logs_in
+        return Profiles.from_settings({"old": settings})["old"].provider.logs_in
     except ConfigurationError:
         return False
 
 
-def _moved(provider: Provider, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+def _changed_destination(provider: Provider, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
     """Return the first changed setting that would send a secret elsewhere or use it in a new way; None if none does."""
     endpoints = (key for key, setting in provider.settings().items() if isinstance(setting, Endpoint))
     # Without `grant` and `login_store`, a profile with a login could change in several steps.
-    where = ("provider", "region", "verify", "grant", "login_store", *endpoints)
-    moved = next((key for key in where if before.get(key) != after.get(key)), None)
-    return moved or ("allow_create" if after.get("allow_create") and not before.get("allow_create") else None)
+    destinations = ("provider", "region", "verify", "grant", "login_store", *endpoints)
+    changed = next((key for key in destinations if before.get(key) != after.get(key)), None)
+    return changed or ("allow_create" if after.get("allow_create") and not before.get("allow_create") else None)
 
 
 def _refused(setting: str, problem: str, hint: str) -> ProfileRefused:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
-from .._util.threads import on_a_thread
+from .._util.threads import run_in_thread
 from ..errors import HandleRefused, ParameterError
-from ..protocol.handles import LEASE_SECONDS, Handle, written_params
+from ..protocol.handles import LEASE_SECONDS, Handle, normalise_params
 from .answers import token_answer
 from .base import INJECT, KERNELS, TOKENS, TokensHandler
 from .issuing import Issuing
 from .kernel_handlers import KernelHandler, ProofHandler
 
 if TYPE_CHECKING:
-    from ..protocol.handles import Handles, Issued
+    from ..protocol.handles import Handles, IssuedHandle
     from ..sources.local import LocalSource
 
 __all__ = [
@@ -46,33 +46,33 @@ class _Issuing(Issuing, TokensHandler):
     def handles(self) -> Handles:
         return self.extensionapp.handles
 
-    def issues_at(self, profile: str) -> tuple[str | None, str | None]:
-        hubs = self.extensionapp.source.issuer_of(profile)
-        return (hubs, None) if hubs else self.extensionapp.issues_at
+    def issuer_address(self, profile: str) -> tuple[str | None, str | None]:
+        hub_url = self.extensionapp.source.issuer_url(profile)
+        return (hub_url, None) if hub_url else self.extensionapp.issuer_address
 
-    def tell_of(self, what: str, issued: Issued) -> None:
+    def report_handle(self, what: str, issued: IssuedHandle) -> None:
         self.extensionapp.activity.handle(what, self, issued)
 
-    async def issue(self, owner: str, body: Mapping[str, Any]) -> Issued:
+    async def issue(self, owner: str, body: Mapping[str, Any]) -> IssuedHandle:
         """Issue a handle. If the hub's service grants the profile, issue it there too, because workers use it there."""
         # The service comes first: a handle that it refuses must not be listed here.
         profile, params = body["profile"], body.get("params", {})
         self.check_call(profile, params)
         try:
-            handle = Handle(profile, written_params(params), body["id"], bytes.fromhex(body["key"]))
+            handle = Handle(profile, normalise_params(params), body["id"], bytes.fromhex(body["key"]))
         except ValueError:
             raise ParameterError("A handle's key must be hexadecimal.") from None
-        await self._pass_on(profile, lambda source: source.issue(handle, body.get("lease", LEASE_SECONDS)))
+        await self._forward(profile, lambda source: source.issue(handle, body.get("lease", LEASE_SECONDS)))
         return await super().issue(owner, body)
 
-    async def renew(self, handle_id: str) -> Issued:
-        known = await self.known(handle_id)
-        if known is not None:
-            handle = Handle(known.profile, known.params, known.id, known.key)
-            await self._pass_on(known.profile, lambda source: source.renew(handle))
+    async def renew(self, handle_id: str) -> IssuedHandle:
+        issued = await self.find_handle(handle_id)
+        if issued is not None:
+            handle = Handle(issued.profile, issued.params, issued.id, issued.key)
+            await self._forward(issued.profile, lambda source: source.renew(handle))
         return await super().renew(handle_id)
 
-    async def revoke(self, issued: Issued) -> None:
+    async def revoke(self, issued: IssuedHandle) -> None:
         await super().revoke(issued)
         await self.revoke_at_service(issued.id, issued.profile)
 
@@ -82,14 +82,14 @@ class _Issuing(Issuing, TokensHandler):
         `profile` is "" for a handle that is unknown here. The service may know it from before this server was started.
         """
         with suppress(HandleRefused):
-            return await self._pass_on(profile, lambda source: source.revoke(Handle(profile, (), handle_id, b"")))
+            return await self._forward(profile, lambda source: source.revoke(Handle(profile, (), handle_id, b"")))
         return False
 
-    async def _pass_on(self, profile: str, call: Callable[[LocalSource], object]) -> bool:
+    async def _forward(self, profile: str, call: Callable[[LocalSource], object]) -> bool:
         source = self.extensionapp.source
-        if not source.issuer_of(profile):
+        if not source.issuer_url(profile):
             return False
-        await on_a_thread(lambda: call(source))
+        await run_in_thread(lambda: call(source))
         return True
 
     def check_call(self, profile: str, params: Mapping[str, Any]) -> None:
@@ -105,19 +105,19 @@ class HandlesHandler(_Issuing):
     @authorized(action="read", resource=INJECT)
     async def get(self) -> None:
         """List the active handles, without keys."""
-        self.tell_all(await self.in_use())
+        self.send_handles(await self.in_use())
 
     @web.authenticated
     @authorized(action="execute", resource=KERNELS)
     async def post(self) -> None:
         """Issue a handle."""
-        body = self.asked()
+        body = self.issue_body()
         profile = await self.extensionapp.profile(body["profile"])
         if profile.kernels is not None or profile.notebooks is not None:
             self.refuse(
                 403, "The profile is limited to some kernels or notebooks. Issue the handle in one of these.", "limited"
             )
-        self.tell(await self.issue(_USER, body))
+        self.send_handle(await self.issue(_USER, body))
 
 
 class HandleHandler(_Issuing):
@@ -129,7 +129,7 @@ class HandleHandler(_Issuing):
     @authorized(action="write", resource=TOKENS)
     async def delete(self, handle_id: str) -> None:
         """Revoke a handle of any owner."""
-        issued = await self.known(handle_id)
+        issued = await self.find_handle(handle_id)
         if issued is not None:
             await self.revoke(issued)
         elif not await self.revoke_at_service(handle_id):
@@ -148,8 +148,8 @@ class HandleRenewalHandler(_Issuing):
     async def post(self, handle_id: str) -> None:
         """Renew the lease of a handle that users have issued."""
         self.body({})
-        await self.owned(handle_id, _USER)
-        self.tell(await self.renew(handle_id))
+        await self.find_owned(handle_id, _USER)
+        self.send_handle(await self.renew(handle_id))
 
 
 class KernelHandlesHandler(_Issuing, KernelHandler):
@@ -158,10 +158,10 @@ class KernelHandlesHandler(_Issuing, KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
         """Issue a handle that the kernel owns."""
-        here = await self.prove(kernel_id, "handles")
-        body = self.asked()
-        await self.check_limits(body["profile"], here)
-        self.tell(await self.issue(f"kernel {here}", body))
+        local_id = await self.check_proof(kernel_id, "handles")
+        body = self.issue_body()
+        await self.check_limits(body["profile"], local_id)
+        self.send_handle(await self.issue(f"kernel {local_id}", body))
 
 
 class KernelHandleHandler(_Issuing, KernelHandler):
@@ -170,9 +170,9 @@ class KernelHandleHandler(_Issuing, KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str, handle_id: str, action: str) -> None:
         """Renew or revoke one of the kernel's own handles."""
-        here = await self.prove(kernel_id, f"handles/{handle_id}/{action}")
+        local_id = await self.check_proof(kernel_id, f"handles/{handle_id}/{action}")
         self.body({})
-        issued = await self.owned(handle_id, f"kernel {here}")
+        issued = await self.find_owned(handle_id, f"kernel {local_id}")
         if action == "revoke":
             if issued is not None:
                 await self.revoke(issued)
@@ -181,8 +181,8 @@ class KernelHandleHandler(_Issuing, KernelHandler):
             self.finish("{}")
             return
         if issued is not None:
-            await self.check_limits(issued.profile, here)
-        self.tell(await self.renew(handle_id))
+            await self.check_limits(issued.profile, local_id)
+        self.send_handle(await self.renew(handle_id))
 
 
 class HandleTokenHandler(_Issuing, ProofHandler):
@@ -191,9 +191,9 @@ class HandleTokenHandler(_Issuing, ProofHandler):
     @allow_unauthenticated
     async def post(self, handle_id: str) -> None:
         """Return the token, including its value, to a worker that has the handle."""
-        extension, asked = self.extensionapp, await self.let_in(handle_id)
+        extension, wanted = self.extensionapp, await self.authenticate_holder(handle_id)
         served = await extension.get_token(
-            asked.profile, asked.params, refresh=asked.refresh, newer_than=asked.newer_than
+            wanted.profile, wanted.params, refresh=wanted.refresh, newer_than=wanted.newer_than
         )
-        extension.activity.served(self, asked.profile, to="worker", cached=served.cached)
+        extension.activity.served(self, wanted.profile, to="worker", cached=served.cached)
         self.finish(token_answer(served.profile, served.token, now=extension.clock.now(), value=True))

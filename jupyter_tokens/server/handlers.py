@@ -11,9 +11,9 @@ from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from .._util.threads import on_a_thread
+from .._util.threads import run_in_thread
 from ..config.editing import draft, editable, put
-from ..config.found import found
+from ..config.found import find_credentials
 from ..config.secret_store import usable
 from ..errors import ParameterError, UnknownProfile
 from .answers import profile_entry, provider_entries, token_answer
@@ -21,7 +21,7 @@ from .base import INJECT, KERNELS, PROFILES, REVEAL, TOKENS, TokensHandler, erro
 from .edit_rules import check_change
 from .holdings import Holding
 from .kernel_proof import check_adopted
-from .kernel_push import Errand, Given, Injection, Removal
+from .kernel_push import Injection, Injector, Outcome, Removal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,8 +62,8 @@ class ProfilesHandler(TokensHandler):
         profiles = await self.extensionapp.profiles()
         profiles.check_readable()
         entries = [profile_entry(source, name) for name in profiles]
-        may_reveal = self.extensionapp.allow_reveal and await self.may("read", REVEAL)
-        may_edit = self.extensionapp.allow_edit and await self.may("write", PROFILES)
+        may_reveal = self.extensionapp.allow_reveal and await self.is_authorized("read", REVEAL)
+        may_edit = self.extensionapp.allow_edit and await self.is_authorized("write", PROFILES)
         answer = {
             "profiles": entries,
             "may_reveal": may_reveal,
@@ -82,7 +82,7 @@ class ProvidersHandler(TokensHandler):
     @authorized(action="read", resource=PROFILES)
     async def get(self) -> None:
         """List the providers with JSON schemas of their settings and parameters, and the stores for secrets."""
-        stores = await on_a_thread(usable)
+        stores = await run_in_thread(usable)
         self.finish(json.dumps({"providers": provider_entries(), "secret_stores": stores}))
 
 
@@ -94,7 +94,7 @@ class ImportHandler(TokensHandler):
     async def get(self) -> None:
         """List credentials on this machine, without values; an empty list for users who may not write references."""
         self.check_edit()
-        known = await on_a_thread(found) if await self.may("execute", KERNELS) else []
+        known = await run_in_thread(find_credentials) if await self.is_authorized("execute", KERNELS) else []
         self.finish(json.dumps({"found": [one._asdict() for one in known]}))
 
 
@@ -137,7 +137,7 @@ class TokenHandler(TokensHandler):
         profile = await self.extensionapp.profile(name)
         if not self.extensionapp.allow_reveal or not profile.may_reveal:
             self.refuse(403, "The administrator does not allow tokens to be revealed.", "reveal_off")
-        if not await self.may("read", REVEAL):
+        if not await self.is_authorized("read", REVEAL):
             self.refuse(403, "You may fetch tokens, but not reveal them.", "reveal")
 
 
@@ -155,19 +155,19 @@ class ValuesHandler(TokensHandler):
         the values before the profile is saved.
         """
         body = self.body({"param": str, "params": dict, "settings": dict}, "param")
-        written = "settings" not in body
-        profile = await self.extensionapp.profile(name) if written else await self._draft(name, body["settings"])
-        await self.tell_values(profile, body["param"], body.get("params", {}))
+        saved = "settings" not in body
+        profile = await self.extensionapp.profile(name) if saved else await self._draft(name, body["settings"])
+        await self.send_values(profile, body["param"], body.get("params", {}))
 
     async def _draft(self, name: str, settings: dict[str, Any]) -> Profile:
         self.check_edit()
-        if not await self.may("write", PROFILES):
+        if not await self.is_authorized("write", PROFILES):
             self.refuse(
                 403, "Only users who may change profiles can list values for settings that are not saved.", "profiles"
             )
         extension = self.extensionapp
         allow = await _rules(self)
-        return await on_a_thread(partial(draft, name, settings, extension.source.profiles(), allow))
+        return await run_in_thread(partial(draft, name, settings, extension.source.profiles(), allow))
 
 
 class ProfileHandler(TokensHandler):
@@ -179,7 +179,7 @@ class ProfileHandler(TokensHandler):
         """Return the profile's settings for a form, without its secrets."""
         self.check_edit()
         extension = self.extensionapp
-        self.finish(json.dumps(await on_a_thread(partial(editable, name, extension.source.profiles()))))
+        self.finish(json.dumps(await run_in_thread(partial(editable, name, extension.source.profiles()))))
 
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
@@ -189,10 +189,10 @@ class ProfileHandler(TokensHandler):
         settings = self.body(None)
         extension = self.extensionapp
         allow = await _rules(self)
-        created = await on_a_thread(partial(put, name, settings, extension.source.profiles(), allow))
+        created = await run_in_thread(partial(put, name, settings, extension.source.profiles(), allow))
         # The source only notices changed settings, not a new secret behind the same reference.
         extension.source.forget_profile(name)
-        extension.source.look_again()
+        extension.source.expire_config()
         self.set_status(201 if created else 200)
         self.finish(json.dumps(profile_entry(extension.source, name)))
 
@@ -202,7 +202,7 @@ class ProfileHandler(TokensHandler):
         """Remove a profile, log out the person who is logged in for it, and forget the profile's tokens."""
         self.check_edit()
         extension = self.extensionapp
-        revoked = await on_a_thread(partial(extension.source.remove_profile, name))
+        revoked = await run_in_thread(partial(extension.source.remove_profile, name))
         extension.renewals.forget(name)
         if revoked is not None:
             extension.activity.login(self, name, "out")
@@ -212,7 +212,7 @@ class ProfileHandler(TokensHandler):
 
 async def _rules(handler: TokensHandler) -> Change:
     """Return the function that checks whether the request's user may make a change to a profile."""
-    trusted = await handler.may("execute", KERNELS)
+    trusted = await handler.is_authorized("execute", KERNELS)
     return partial(check_change, variables=handler.extensionapp.edit_variables, trusted=trusted)
 
 
@@ -226,8 +226,8 @@ class HoldingsHandler(TokensHandler):
     async def get(self) -> None:
         """List the tokens that kernels hold, and the active handles, with which workers get tokens."""
         known, handles = self.extensionapp.holdings.current(), self.extensionapp.handles
-        told = [handles.told(issued) for issued in handles.in_use()]
-        self.finish(json.dumps({"holdings": [holding.told() for holding in known], "handles": told}))
+        entries = [handles.to_dict(issued) for issued in handles.in_use()]
+        self.finish(json.dumps({"holdings": [holding.to_dict() for holding in known], "handles": entries}))
 
 
 class HistoryHandler(TokensHandler):
@@ -269,22 +269,22 @@ class InjectHandler(TokensHandler):
             self.refuse(400, "The field 'env' must be a string, or an object whose values are strings.", "body")
         profile.check_env(env)
         # Raises for an unsupported language or an invalid name, before a token is fetched.
-        errand = Errand(extension, kernel, name, params, env)
-        self._check_place(kernel_id)
+        injector = Injector(extension, kernel, name, params, env)
+        self._check_queue(kernel_id)
         token = (await extension.get_token(name, params, refresh=body.get("refresh", False))).token
         # The queue may have filled up while the token was fetched.
-        self._check_place(kernel_id)
-        injection = Injection(kernel_id, name, env, errand.language.lower(), token.expires_at)
+        self._check_queue(kernel_id)
+        injection = Injection(kernel_id, name, env, injector.language.lower(), token.expires_at)
 
-        async def inject() -> Given:
-            given = await errand.run(token)
-            for variable in errand.variables.values():
-                extension.holdings.note(Holding(kernel_id, name, variable, given.expires_at, given.kept_by))
-            extension.renewals.note(kernel_id, errand, given.token)
+        async def inject() -> Outcome:
+            outcome = await injector.run(token)
+            for variable in injector.variables.values():
+                extension.holdings.record(Holding(kernel_id, name, variable, outcome.expires_at, outcome.kept_by))
+            extension.renewals.start(kernel_id, injector, outcome.token)
             extension.activity.injected(self, name, kernel_id)
-            return given
+            return outcome
 
-        await self._begin(kernel, injection, inject, "an injection")
+        await self._queue(kernel, injection, inject, "an injection")
 
     @web.authenticated
     @authorized(action="execute", resource=INJECT)
@@ -296,44 +296,44 @@ class InjectHandler(TokensHandler):
         if name not in extension.source.profiles() and not variables:
             raise UnknownProfile(f"There is no profile {name[:80]!r}.")
         kernel = await self._kernel(kernel_id)
-        self._check_place(kernel_id)
-        sent = {env: extension.renewals.sent(kernel_id, env) for env in variables}
+        self._check_queue(kernel_id)
+        sent = {env: extension.renewals.sent_value(kernel_id, env) for env in variables}
         removal = Removal(extension, kernel, name, sent)
         # First, so that no renewal puts the token back.
         extension.renewals.release(kernel_id, variables)
         injection = Injection(kernel_id, name, ", ".join(variables), removal.language.lower(), None)
 
-        async def remove() -> Given:
+        async def remove() -> Outcome:
             try:
-                given = await removal.run()
+                outcome = await removal.run()
             except Exception:
                 for env in extension.holdings.variables(kernel_id, name):
-                    extension.holdings.renewed_by_nobody(kernel_id, env)
+                    extension.holdings.mark_not_renewed(kernel_id, env)
                 raise
-            extension.holdings.removed(kernel_id, name)
+            extension.holdings.remove(kernel_id, name)
             extension.activity.forgotten(self, name, kernel_id)
-            return given
+            return outcome
 
-        await self._begin(kernel, injection, remove, "a removal")
+        await self._queue(kernel, injection, remove, "a removal")
 
-    async def _begin(
-        self, kernel: KernelManager, injection: Injection, work: Callable[[], Awaitable[Given]], what: str
+    async def _queue(
+        self, kernel: KernelManager, injection: Injection, work: Callable[[], Awaitable[Outcome]], what: str
     ) -> None:
         def report(_: asyncio.Task[None]) -> None:
             if injection.state == "failed":
-                self.log.warning("jupyter_tokens: %s failed: %s", what, json.dumps(injection.told()))
+                self.log.warning("jupyter_tokens: %s failed: %s", what, json.dumps(injection.to_dict()))
 
-        task = self.extensionapp.injections.begin(injection, work)
+        task = self.extensionapp.injections.start(injection, work)
         task.add_done_callback(report)
         is_busy = getattr(kernel, "execution_state", None) == "busy"
         await asyncio.wait({task}, timeout=BUSY_GRACE_SECONDS if is_busy else GRACE_SECONDS)
         if injection.state == "failed":
             self.refuse(409, str(injection.message), "kernel")
         self.set_status(200 if injection.state == "done" else 202)
-        self.finish(json.dumps(injection.told()))
+        self.finish(json.dumps(injection.to_dict()))
 
-    def _check_place(self, kernel_id: str) -> None:
-        if self.extensionapp.injections.full(kernel_id):
+    def _check_queue(self, kernel_id: str) -> None:
+        if self.extensionapp.injections.is_full(kernel_id):
             self.refuse(
                 429, "Too many injections or removals are waiting for this kernel.", "too_many", retry_after=5.0
             )
@@ -366,4 +366,4 @@ class InjectionHandler(TokensHandler):
                 "There is no such injection in this kernel, or too many others have ended since.",
                 "unknown_injection",
             )
-        self.finish(json.dumps(injection.told()))
+        self.finish(json.dumps(injection.to_dict()))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Busy, ConfigurationError, ParameterError, TokenError, Unauthorized
 from ..token import Secret
-from .kernel_push import Errand, Failed, process_of
+from .kernel_push import Failed, Injector, kernel_process
 
 if TYPE_CHECKING:
     from ..sources.cache import Key
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Holding", "Holdings", "Renewals"]
 
-LONGEST_NAP_SECONDS = 30.0
+MAX_SLEEP_SECONDS = 30.0
 """Longest time between two checks of the kernel and the clock, in seconds. Timers stop while a machine is suspended."""
-LONGEST_PAUSE_SECONDS = 60.0
+MAX_RETRY_SECONDS = 60.0
 """The longest pause between two attempts to fetch a token that is no longer cached, in seconds."""
-PAUSE_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 """The pause before the next attempt if there was no thread for a fetch, or if a send failed, in seconds."""
 
 
@@ -51,7 +51,7 @@ class Holding:
     kept_by: str | None = None
     process: object = None
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the facts that clients get, for JSON."""
         return {
             "kernel_id": self.kernel_id,
@@ -78,10 +78,10 @@ class Holdings:
         self._known: dict[tuple[str, str, str | None], Holding] = {}
         self._changed = changed
 
-    def note(self, holding: Holding) -> None:
+    def record(self, holding: Holding) -> None:
         """Record a token that a kernel got. For a kernel that the manager knows, `holding.process` is filled in."""
         with self._change(holding.kernel_id):
-            self._keep(holding)
+            self._store(holding)
 
     def report(self, kernel_id: str, held: Iterable[Holding]) -> None:
         """Replace a kernel's holdings with the holdings in its report.
@@ -93,20 +93,20 @@ class Holdings:
                 if known.kernel_id == kernel_id and known.kept_by != "server":
                     del self._known[key]
             for holding in held:
-                self._keep(holding)
+                self._store(holding)
 
     def variables(self, kernel_id: str, profile: str) -> list[str]:
         """Return the variables of a kernel that contain a profile's tokens."""
-        return [held.env for held in self._in(kernel_id) if held.profile == profile and held.env is not None]
+        return [held.env for held in self._in_kernel(kernel_id) if held.profile == profile and held.env is not None]
 
-    def removed(self, kernel_id: str, profile: str) -> None:
+    def remove(self, kernel_id: str, profile: str) -> None:
         """Drop a kernel's holdings of a profile."""
         with self._change(kernel_id):
             for key, known in list(self._known.items()):
                 if (known.kernel_id, known.profile) == (kernel_id, profile):
                     del self._known[key]
 
-    def renewed_by_nobody(self, kernel_id: str, env: str) -> None:
+    def mark_not_renewed(self, kernel_id: str, env: str) -> None:
         """Record that the server no longer renews a kernel's variable."""
         with self._change(kernel_id):
             for key, known in self._known.items():
@@ -115,29 +115,29 @@ class Holdings:
 
     @contextmanager
     def _change(self, kernel_id: str) -> Iterator[None]:
-        before = self._in(kernel_id)
+        before = self._in_kernel(kernel_id)
         yield
-        after = self._in(kernel_id)
+        after = self._in_kernel(kernel_id)
         if after != before:
             self._changed(kernel_id, sorted({holding.profile for holding in after}))
 
-    def _in(self, kernel_id: str) -> list[Holding]:
+    def _in_kernel(self, kernel_id: str) -> list[Holding]:
         return [holding for holding in self._known.values() if holding.kernel_id == kernel_id]
 
-    def _keep(self, holding: Holding) -> None:
-        mine = holding.kernel_id, holding.profile, holding.env
+    def _store(self, holding: Holding) -> None:
+        own_key = holding.kernel_id, holding.profile, holding.env
         if holding.env is not None:
             # A variable only contains the token that was put there last.
             for key, known in list(self._known.items()):
-                if key != mine and (known.kernel_id, known.env) == (holding.kernel_id, holding.env):
+                if key != own_key and (known.kernel_id, known.env) == (holding.kernel_id, holding.env):
                     del self._known[key]
             # Drop the entry without a variable: it was made when the kernel fetched this token.
             fetched = self._known.get((holding.kernel_id, holding.profile, None))
             if fetched is not None and fetched.kept_by is None:
                 del self._known[holding.kernel_id, holding.profile, None]
         if holding.kernel_id in self._kernels:
-            holding = replace(holding, process=process_of(self._kernels.get_kernel(holding.kernel_id)))
-        self._known[mine] = holding
+            holding = replace(holding, process=kernel_process(self._kernels.get_kernel(holding.kernel_id)))
+        self._known[own_key] = holding
 
     def current(self) -> list[Holding]:
         """Return the holdings of running kernels. Drop holdings of ended kernels, and those from before a restart."""
@@ -145,7 +145,7 @@ class Holdings:
         self._known = {
             key: holding
             for key, holding in self._known.items()
-            if holding.kernel_id in kernels and holding.process == process_of(kernels.get_kernel(holding.kernel_id))
+            if holding.kernel_id in kernels and holding.process == kernel_process(kernels.get_kernel(holding.kernel_id))
         }
         return list(self._known.values())
 
@@ -157,26 +157,26 @@ class Renewals:
         self._extension = extension
         self._running: dict[tuple[str, str], _Renewal] = {}
 
-    def note(self, kernel_id: str, errand: Errand, sent: Token | None) -> None:
+    def start(self, kernel_id: str, injector: Injector, sent: Token | None) -> None:
         """Start renewing the variables that an injection has filled, in place of any earlier renewal.
 
         `sent` is the token that the server has put into the variables. If `sent` is None, the kernel has fetched the
         token itself, and the server renews nothing.
         """
-        self.release(kernel_id, errand.variables.values())
+        self.release(kernel_id, injector.variables.values())
         if sent is None:
             return
-        renewal = _Renewal(self._extension, kernel_id, errand, sent)
-        places = [(kernel_id, variable) for variable in errand.variables.values()]
+        renewal = _Renewal(self._extension, kernel_id, injector, sent)
+        places = [(kernel_id, variable) for variable in injector.variables.values()]
         self._running.update(dict.fromkeys(places, renewal))
         renewal.task = asyncio.create_task(renewal.run())
 
-        def over(_: asyncio.Task[None]) -> None:
+        def on_done(_: asyncio.Task[None]) -> None:
             for place in places:
                 if self._running.get(place) is renewal:
                     del self._running[place]
 
-        renewal.task.add_done_callback(over)
+        renewal.task.add_done_callback(on_done)
 
     def release(self, kernel_id: str, variables: Iterable[str]) -> None:
         """Stop renewing variables of a kernel: the kernel renews them itself, or their token is replaced or removed.
@@ -187,19 +187,19 @@ class Renewals:
         for env in released:
             renewal = self._stop((kernel_id, env))
             for other in () if renewal is None else renewal.variables.difference(released):
-                self._extension.holdings.renewed_by_nobody(kernel_id, other)
+                self._extension.holdings.mark_not_renewed(kernel_id, other)
 
-    def sent(self, kernel_id: str, env: str) -> Secret | None:
+    def sent_value(self, kernel_id: str, env: str) -> Secret | None:
         """Return the value that the server has put into a kernel's variable; None if it does not renew the variable."""
         renewal = self._running.get((kernel_id, env))
-        return None if renewal is None else renewal.value_in(env)
+        return None if renewal is None else renewal.sent_value(env)
 
     def forget(self, profile: str) -> None:
         """Stop renewing the tokens of a profile. The tokens stay in the kernels' variables."""
         for place, renewal in list(self._running.items()):
             if renewal.key.profile == profile:
                 self._stop(place)
-                self._extension.holdings.renewed_by_nobody(*place)
+                self._extension.holdings.mark_not_renewed(*place)
 
     async def close(self) -> None:
         """Stop all renewals."""
@@ -214,33 +214,33 @@ class Renewals:
             renewal.task.cancel()
         return renewal
 
-    def arrived(self, key: Key) -> None:
+    def on_token(self, key: Key) -> None:
         """Wake the renewals of a token, because a newer one is cached."""
         for renewal in self._running.values():
             if renewal.key == key:
-                renewal.news.set()
+                renewal.new_token.set()
 
 
 class _Renewal:
     """Renews one token in one kernel. A token with several values fills several variables."""
 
-    def __init__(self, extension: TokensExtension, kernel_id: str, errand: Errand, sent: Token) -> None:
-        self.key = errand.key
-        self.variables = frozenset(errand.variables.values())
-        self.news = asyncio.Event()
+    def __init__(self, extension: TokensExtension, kernel_id: str, injector: Injector, sent: Token) -> None:
+        self.key = injector.key
+        self.variables = frozenset(injector.variables.values())
+        self.new_token = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self._extension = extension
         self._kernel_id = kernel_id
-        self._errand = errand
+        self._injector = injector
         self._sent: Token | None = sent
         self._failures = 0
         # When to fetch if the cache holds no token. If the cache holds the token now, it drops the token only when the
         # profile changes: then fetch immediately. Otherwise the token had expired when it arrived: do not fetch again.
-        self._retry_at = inf if extension.source.held(errand.key) is None else -inf
+        self._retry_at = inf if extension.source.held(injector.key) is None else -inf
 
-    def value_in(self, variable: str) -> Secret | None:
+    def sent_value(self, variable: str) -> Secret | None:
         """Return the value that was put into the variable last; None once the kernel renews the variable itself."""
-        return None if self._sent is None else Secret(self._errand.values(self._sent)[variable])
+        return None if self._sent is None else Secret(self._injector.values(self._sent)[variable])
 
     async def run(self) -> None:
         """Renew the token until the kernel ends, does not take a new token, or renews the token itself."""
@@ -249,64 +249,64 @@ class _Renewal:
                 pass
         except Exception as error:
             # Only the type of other errors: their messages may quote a value.
-            why = str(error) if isinstance(error, Failed) else type(error).__name__
-            self._log(f"ends: {why}")
+            reason = str(error) if isinstance(error, Failed) else type(error).__name__
+            self._log(f"ends: {reason}")
             for variable in self.variables:
-                self._extension.holdings.renewed_by_nobody(self._kernel_id, variable)
+                self._extension.holdings.mark_not_renewed(self._kernel_id, variable)
 
     async def _renew(self) -> bool:
         """Wait for a newer token and put it into the kernel. Return whether to go on."""
-        await self._until_due()
-        token = self._newer() or await self._fetched()
+        await self._wait_until_due()
+        token = self._newer_token() or await self._fetch()
         if token is None or token is self._sent:
             return True
         self._log("sends a newer token")
         try:
-            given = await self._errand.run(token, replaces=self._sent)
+            outcome = await self._injector.run(token, replaces=self._sent)
         except TokenError as error:
             if not error.retryable:
                 raise
             # The token expired while the kernel was busy, and the next one could not be fetched.
             self._log(f"could not fetch ({type(error).__name__})")
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             return True
-        self._sent, self._failures = given.token, 0
+        self._sent, self._failures = outcome.token, 0
         for variable in self.variables:
-            held = Holding(self._kernel_id, self.key.profile, variable, given.expires_at, given.kept_by)
-            self._extension.holdings.note(held)
-        return given.token is not None
+            held = Holding(self._kernel_id, self.key.profile, variable, outcome.expires_at, outcome.kept_by)
+            self._extension.holdings.record(held)
+        return outcome.token is not None
 
-    async def _until_due(self) -> None:
+    async def _wait_until_due(self) -> None:
         """Wait until there is a newer token or a refresh is due. Raises `Failed` if the kernel has ended."""
         while True:
-            await self._errand.check()
-            self.news.clear()
-            left = self._due() - self._extension.clock.elapsed()
-            if self._newer() is not None or left <= 0:
+            await self._injector.check()
+            self.new_token.clear()
+            left = self._due_at() - self._extension.clock.elapsed()
+            if self._newer_token() is not None or left <= 0:
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.news.wait(), min(left, LONGEST_NAP_SECONDS))
+                await asyncio.wait_for(self.new_token.wait(), min(left, MAX_SLEEP_SECONDS))
 
-    def _newer(self) -> Token | None:
+    def _newer_token(self) -> Token | None:
         """Return the cached token; None if the kernel already has it, or nothing is cached."""
         held = self._extension.source.held(self.key)
         return None if held is None or held.token is self._sent else held.token
 
-    def _due(self) -> float:
+    def _due_at(self) -> float:
         held = self._extension.source.held(self.key)
         if held is None:
             return self._retry_at
         # A refused credential is not tried again automatically.
         return inf if isinstance(held.error, Unauthorized) else held.refresh_at
 
-    async def _fetched(self) -> Token | None:
+    async def _fetch(self) -> Token | None:
         """Fetch a token. Return None if that failed."""
         try:
-            flight = asyncio.wrap_future(self._extension.source.begin(self.key))
+            flight = asyncio.wrap_future(self._extension.source.start_fetch(self.key))
         except (RuntimeError, Busy) as problem:
             # The process has too many threads, or too many calls of this profile are waiting for a thread.
             self._log(f"could not fetch ({type(problem).__name__})")
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             return None
         # Not `await flight`, which would cancel the fetch with this task: other callers may be waiting for the fetch.
         await asyncio.wait({flight})
@@ -315,16 +315,16 @@ class _Renewal:
             # A token that has expired when it arrives is not cached. The next one would expire too: do not fetch again.
             self._retry_at = inf if self._extension.source.held(self.key) is None else -inf
             return flight.result()
-        hopeless = not isinstance(error, TokenError) or isinstance(
+        permanent = not isinstance(error, TokenError) or isinstance(
             error, Unauthorized | ConfigurationError | ParameterError
         )
         self._failures += 1
-        pause = inf if hopeless else min(2.0**self._failures, LONGEST_PAUSE_SECONDS)
+        pause = inf if permanent else min(2.0**self._failures, MAX_RETRY_SECONDS)
         self._retry_at = self._extension.clock.elapsed() + pause
         self._log(f"could not fetch ({type(error).__name__})")
         return None
 
     def _log(self, what: str) -> None:
         # As JSON, so that a name cannot forge a line of the log.
-        facts = {"profile": self.key.profile, "env": self._errand.env, "kernel_id": self._kernel_id}
+        facts = {"profile": self.key.profile, "env": self._injector.env, "kernel_id": self._kernel_id}
         self._extension.server.log.debug("jupyter_tokens renewal %s: %s", json.dumps(facts), what)

@@ -22,7 +22,7 @@ from ..protocol.proof import HEADER, WINDOW_SECONDS, ProofRefused
 from .answers import params_schemas, profile_entry, token_answer
 from .base import CREATE, TOKENS, TokensHandler
 from .holdings import Holding
-from .kernel_proof import check_adopted, connection_key, id_here
+from .kernel_proof import check_adopted, connection_key, local_kernel_id
 
 __all__ = [
     "KernelHandler",
@@ -56,7 +56,7 @@ class ProofHandler(TokensHandler):
     def check_xsrf_cookie(self) -> None:
         """Check nothing: XSRF tokens protect requests that a cookie authenticates, and these routes ignore cookies."""
 
-    def facts_of(self, error: TokenError) -> dict[str, Any]:
+    def error_body(self, error: TokenError) -> dict[str, Any]:
         """Return all facts of the error, so that the client can raise the same error."""
         return error.to_dict()
 
@@ -72,21 +72,21 @@ class KernelHandler(ProofHandler):
     @property
     def kernel_id(self) -> str:
         """The id that the kernel in the request's path has on this server."""
-        return id_here(self.kernel_manager, self.path_kwargs["kernel_id"])
+        return local_kernel_id(self.kernel_manager, self.path_kwargs["kernel_id"])
 
-    async def prove(self, kernel_id: str, action: str) -> str:
+    async def check_proof(self, kernel_id: str, action: str) -> str:
         """Check that the request comes from the kernel, and return this server's id of the kernel. Raises `Refused`."""
         # Raises if the body is too large, before it is hashed.
         body = self.raw_body
-        here = id_here(self.kernel_manager, kernel_id)
-        key = connection_key(self.kernel_manager, here)
+        local_id = local_kernel_id(self.kernel_manager, kernel_id)
+        key = connection_key(self.kernel_manager, local_id)
         header = self.request.headers.get(HEADER, "")
         try:
             self.extensionapp.gate.check(key, kernel_id, action, header, body)
-        except ProofRefused as refused:
-            self.refuse(*_REFUSED[refused.reason])
-        await check_adopted(self.kernel_manager, here)
-        return here
+        except ProofRefused as error:
+            self.refuse(*_REFUSED[error.reason])
+        await check_adopted(self.kernel_manager, local_id)
+        return local_id
 
 
 class KernelTokenHandler(KernelHandler):
@@ -95,7 +95,7 @@ class KernelTokenHandler(KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
         """Return a token, including its value."""
-        kernel_id = await self.prove(kernel_id, "token")
+        kernel_id = await self.check_proof(kernel_id, "token")
         body = self.body(
             {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}, "profile"
         )
@@ -105,17 +105,17 @@ class KernelTokenHandler(KernelHandler):
             await self._check_create(name, kernel_id)
             served = await extension.create_token(name, params)
         else:
-            refresh, newer_than = body.get("refresh", False), self.moment(body)
+            refresh, newer_than = body.get("refresh", False), self.parse_newer_than(body)
             served = await extension.get_token(name, params, refresh=refresh, newer_than=newer_than)
         extension.activity.served(self, name, to="kernel", cached=served.cached)
-        extension.holdings.note(Holding(kernel_id, name, None, served.token.expires_at))
+        extension.holdings.record(Holding(kernel_id, name, None, served.token.expires_at))
         self.finish(token_answer(served.profile, served.token, now=extension.clock.now(), value=True))
 
     async def _check_create(self, name: str, kernel_id: str) -> None:
         if self.extensionapp.source.profile(name).create_is_off:
             self.refuse(403, "The profile does not allow creating tokens: set allow_create in it.", "create_off")
         # No user is logged in here. An Authorizer can distinguish kernels by this name.
-        if not await self.may("execute", CREATE, User(username=f"kernel {kernel_id}")):
+        if not await self.is_authorized("execute", CREATE, User(username=f"kernel {kernel_id}")):
             self.refuse(403, "This kernel may fetch tokens, but not create them.", "create")
 
 
@@ -125,7 +125,7 @@ class KernelProfilesHandler(KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
         """List the profiles that the kernel may use, invalid profiles with their errors, and JSON schemas for forms."""
-        kernel_id = await self.prove(kernel_id, "profiles")
+        kernel_id = await self.check_proof(kernel_id, "profiles")
         self.body({})
         extension, entries = self.extensionapp, []
         profiles = await extension.profiles()
@@ -133,7 +133,7 @@ class KernelProfilesHandler(KernelHandler):
         for name in profiles:
             entry = profile_entry(extension.source, name)
             try:
-                allowed = await extension.may_have(name, kernel_id)
+                allowed = await extension.allows_kernel(name, kernel_id)
             except TokenError:
                 # The profile is invalid: list it, because its entry contains the error.
                 allowed = True
@@ -149,10 +149,10 @@ class KernelValuesHandler(KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
         """List the values that a parameter can have, if the API can list them: ids and names, never a token."""
-        kernel_id = await self.prove(kernel_id, "values")
+        kernel_id = await self.check_proof(kernel_id, "values")
         body = self.body({"profile": str, "param": str, "params": dict}, "profile", "param")
         await self.check_limits(body["profile"], kernel_id)
-        await self.tell_values(await self.extensionapp.profile(body["profile"]), body["param"], body.get("params", {}))
+        await self.send_values(await self.extensionapp.profile(body["profile"]), body["param"], body.get("params", {}))
 
 
 class KernelHoldingsHandler(KernelHandler):
@@ -161,7 +161,7 @@ class KernelHoldingsHandler(KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
         """Record the tokens that the kernel holds, and their variables, in place of what it reported last."""
-        kernel_id = await self.prove(kernel_id, "holdings")
+        kernel_id = await self.check_proof(kernel_id, "holdings")
         entries = self.body({"holdings": list}).get("holdings", [])
         known = set(await self.extensionapp.profiles())
         held = [self._holding(kernel_id, entry) for entry in entries]

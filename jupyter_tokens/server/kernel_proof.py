@@ -20,7 +20,7 @@ from .kernel_push import KernelChannel
 if TYPE_CHECKING:
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
-__all__ = ["ANSWER_SECONDS", "check_adopted", "connection_key", "id_here"]
+__all__ = ["ANSWER_SECONDS", "check_adopted", "connection_key", "local_kernel_id"]
 
 ANSWER_SECONDS = 2.0
 """How long an adopted kernel may take to answer on its control channel, in seconds. Busy kernels answer there too."""
@@ -29,7 +29,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FACTS = ("transport", "ip", "shell_port", "control_port")
 
 
-def id_here(kernels: AsyncMappingKernelManager, kernel_id: str) -> str:
+def local_kernel_id(kernels: AsyncMappingKernelManager, kernel_id: str) -> str:
     """Return this server's id of a kernel. `kernel_id` is the id in the name of the kernel's connection file.
 
     For a kernel that this server has started, both ids are the same. An adopted kernel (`allow_external_kernels`) has a
@@ -41,7 +41,9 @@ def id_here(kernels: AsyncMappingKernelManager, kernel_id: str) -> str:
     # The server adopts kernels when its kernels are listed, so a server that has just started may not know them yet.
     kernels.list_kernel_ids()
     name = f"kernel-{kernel_id}.json"
-    return next((here for here, file in kernels.kernel_id_to_connection_file.items() if file.name == name), kernel_id)
+    return next(
+        (local_id for local_id, file in kernels.kernel_id_to_connection_file.items() if file.name == name), kernel_id
+    )
 
 
 def connection_key(kernels: AsyncMappingKernelManager, kernel_id: str) -> bytes | None:

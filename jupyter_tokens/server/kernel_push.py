@@ -20,8 +20,8 @@ from jupyter_client.session import Session
 from jupyter_core.utils import ensure_async
 
 from ..errors import TokenError
-from ..protocol.messages import Env, variables_of
-from .snippets import EXPRESSION, Snippet, ask, filled, forget, snippet, unset
+from ..protocol.messages import Env, env_variables
+from .snippets import EXPRESSION, Snippet, forget_snippet, inject_snippet, snippet, unset, with_record
 
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
@@ -32,36 +32,36 @@ if TYPE_CHECKING:
     from .app import TokensExtension
 
 __all__ = [
-    "Errand",
     "Failed",
-    "Given",
     "Injection",
     "InjectionQueue",
+    "Injector",
     "KernelChannel",
-    "Patience",
+    "Outcome",
     "Removal",
-    "confirmed",
-    "evaluated",
-    "process_of",
+    "ReplyDeadline",
+    "expression_result",
+    "is_confirmed",
+    "kernel_process",
 ]
 
-MOST_FINISHED = 1000
+MAX_FINISHED = 1000
 """Maximum number of finished injections whose state is kept for clients; the oldest are dropped first."""
-MOST_QUEUED = 20
+MAX_QUEUED = 20
 """Maximum number of injections that may wait for one kernel at the same time; each uses a socket."""
 IDLE_SECONDS = 15.0
 """How long an injection waits for the answer of a kernel that does not seem busy, in seconds."""
 BUSY_SECONDS = 3600.0
 """How long an injection waits for the answer of a busy kernel, in seconds."""
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 """Seconds between two checks whether the kernel is still alive, while an injection waits for its answer."""
-MOST_SENDINGS = 10
+MAX_SENDS = 10
 """How often an injection is sent at most: again if a failed cell made the kernel drop it, or if the token expired."""
 
 _NOTHING: Mapping[str, str] = {}
 _ABORTED = {"aborted", "abort"}
 """The status of requests that ipykernel and IRkernel drop, because a cell before them failed or was interrupted."""
-MOST_TOLD = 500
+MAX_MESSAGE = 500
 """Maximum number of characters of a kernel's message that are passed on to clients."""
 
 
@@ -69,7 +69,7 @@ class Failed(Exception):
     """The token cannot be put into the kernel, or cannot be removed from it. The message is for the client."""
 
 
-class Given(NamedTuple):
+class Outcome(NamedTuple):
     """The outcome of an injection.
 
     Attributes
@@ -96,7 +96,7 @@ class Injection:
     message : str or None
         Why the injection failed; None in other states.
     kept_by : {"kernel", "server"} or None
-        See `Given`.
+        See `Outcome`.
     """
 
     kernel_id: str
@@ -109,7 +109,7 @@ class Injection:
     state: str = "queued"
     message: str | None = None
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the facts that clients get, for JSON."""
         return {
             "id": self.id,
@@ -124,19 +124,19 @@ class Injection:
         }
 
 
-class Patience:
+class ReplyDeadline:
     """Decides how long to wait for a kernel's answer: longer if the kernel is busy."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._began = self._idle_since = clock.elapsed()
+        self._started_at = self._idle_since = clock.elapsed()
 
     def is_over(self, *, busy: bool) -> bool:
         """Whether to give up; `busy` is true if the kernel seems busy now."""
         now = self._clock.elapsed()
         if busy:
             self._idle_since = now
-        return now - self._idle_since >= IDLE_SECONDS or now - self._began >= BUSY_SECONDS
+        return now - self._idle_since >= IDLE_SECONDS or now - self._started_at >= BUSY_SECONDS
 
 
 class InjectionQueue:
@@ -146,16 +146,16 @@ class InjectionQueue:
         self._known: OrderedDict[str, Injection] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def full(self, kernel_id: str) -> bool:
+    def is_full(self, kernel_id: str) -> bool:
         """Whether the queue of a kernel is full. Each kernel has its own queue."""
         waiting = [one for one in self._known.values() if (one.kernel_id, one.state) == (kernel_id, "queued")]
-        return len(waiting) >= MOST_QUEUED
+        return len(waiting) >= MAX_QUEUED
 
     def get(self, injection_id: str) -> Injection | None:
         """Return an injection by its id, if it is still known."""
         return self._known.get(injection_id)
 
-    def begin(self, injection: Injection, work: Callable[[], Awaitable[Given]]) -> asyncio.Task[None]:
+    def start(self, injection: Injection, work: Callable[[], Awaitable[Outcome]]) -> asyncio.Task[None]:
         """Start an injection, which continues even if the client disconnects. Return its task."""
         self._known[injection.id] = injection
         task = asyncio.create_task(self._run(injection, work))
@@ -169,10 +169,10 @@ class InjectionQueue:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self, injection: Injection, work: Callable[[], Awaitable[Given]]) -> None:
+    async def _run(self, injection: Injection, work: Callable[[], Awaitable[Outcome]]) -> None:
         try:
-            given = await work()
-            injection.expires_at, injection.kept_by, injection.state = given.expires_at, given.kept_by, "done"
+            outcome = await work()
+            injection.expires_at, injection.kept_by, injection.state = outcome.expires_at, outcome.kept_by, "done"
         except (Failed, TokenError) as error:
             injection.state, injection.message = "failed", str(error)
         except asyncio.CancelledError:
@@ -185,7 +185,7 @@ class InjectionQueue:
         finally:
             self._known.move_to_end(injection.id)
             finished = [known.id for known in self._known.values() if known.state != "queued"]
-            for injection_id in finished[:-MOST_FINISHED]:
+            for injection_id in finished[:-MAX_FINISHED]:
                 del self._known[injection_id]
 
 
@@ -244,16 +244,16 @@ class KernelChannel:
             reply.set_result(message["content"])
 
 
-def confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
+def is_confirmed(reply: dict[str, Any], sent: Snippet) -> bool:
     """Whether the reply confirms that the snippet ran without an error."""
     if reply.get("status") != "ok" or not sent.expression:
         return reply.get("status") == "ok"
     found = reply.get("user_expressions", {}).get(EXPRESSION, {})
-    paid = [payload.get("source") for payload in reply.get("payload", [])]
-    return found.get("status") == "ok" or EXPRESSION in paid
+    payload_sources = [payload.get("source") for payload in reply.get("payload", [])]
+    return found.get("status") == "ok" or EXPRESSION in payload_sources
 
 
-def evaluated(reply: dict[str, Any]) -> str:
+def expression_result(reply: dict[str, Any]) -> str:
     """Return the result of the snippet's expression as text; empty if the expression could not be evaluated."""
     try:
         return str(reply["user_expressions"][EXPRESSION]["data"]["text/plain"])
@@ -261,53 +261,53 @@ def evaluated(reply: dict[str, Any]) -> str:
         return ""
 
 
-def process_of(kernel: Any) -> object:
+def kernel_process(kernel: Any) -> object:
     """Return an identifier of a kernel's process, which changes with a restart; None if the provisioner has no pid."""
     return getattr(getattr(kernel, "provisioner", None), "pid", None)
 
 
-class _Visit:
+class _KernelOperation:
     """Base class of the operations on one kernel."""
 
-    _not_taken: ClassVar[str]
+    _failure_message: ClassVar[str]
 
     def __init__(self, extension: TokensExtension, kernel: KernelManager) -> None:
         self.kernel = kernel
         self.language = str(getattr(kernel.kernel_spec, "language", ""))
         self._extension = extension
-        self._process = process_of(kernel)
+        self._process = kernel_process(kernel)
 
     async def check(self) -> None:
         """Raise `Failed` if the kernel has died or was restarted."""
         if not await ensure_async(self.kernel.is_alive()):
             raise Failed("The kernel died.")
-        if process_of(self.kernel) != self._process:
+        if kernel_process(self.kernel) != self._process:
             raise Failed("The kernel was restarted.")
 
-    async def _taken(self, channel: KernelChannel, wanted: Snippet) -> dict[str, Any]:
-        for _ in range(MOST_SENDINGS):
-            reply = await self._answer(channel.execute(wanted))
+    async def _execute(self, channel: KernelChannel, wanted: Snippet) -> dict[str, Any]:
+        for _ in range(MAX_SENDS):
+            reply = await self._await_reply(channel.execute(wanted))
             if reply.get("status") not in _ABORTED:
                 return reply
-        raise Failed(f"{self._not_taken}: earlier cells failed. Try again.")
+        raise Failed(f"{self._failure_message}: earlier cells failed. Try again.")
 
-    async def _answer(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
-        patience = Patience(self._extension.clock)
-        while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
-            if patience.is_over(busy=getattr(self.kernel, "execution_state", None) == "busy"):
+    async def _await_reply(self, reply: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
+        deadline = ReplyDeadline(self._extension.clock)
+        while not (await asyncio.wait({reply}, timeout=POLL_SECONDS))[0]:
+            if deadline.is_over(busy=getattr(self.kernel, "execution_state", None) == "busy"):
                 raise Failed("The kernel does not answer.")
             await self.check()
         return reply.result()
 
 
-class Errand(_Visit):
+class Injector(_KernelOperation):
     """Puts one token into one kernel: asks the kernel to fetch the token, or sends the token.
 
     `params` are the parameters of the client's request; the profile's own parameters are added. The constructor raises
     `TokenError` for a kernel language without support, or an invalid name of a variable or parameter.
     """
 
-    _not_taken = "The kernel did not take the token"
+    _failure_message = "The kernel did not take the token"
 
     def __init__(
         self, extension: TokensExtension, kernel: KernelManager, profile: str, params: Mapping[str, Any], env: Env
@@ -315,11 +315,11 @@ class Errand(_Visit):
         super().__init__(extension, kernel)
         self.key: Key = extension.source.key(profile, params)
         self.env = env
-        self.variables = variables_of(env)
+        self.variables = env_variables(env)
         self._params = dict(params)
-        self._make(dict.fromkeys(self.variables.values(), ""))
+        self._build_snippet(dict.fromkeys(self.variables.values(), ""))
 
-    async def run(self, token: Token, replaces: Token | None = None) -> Given:
+    async def run(self, token: Token, replaces: Token | None = None) -> Outcome:
         """Put the token into the kernel.
 
         Parameters
@@ -337,12 +337,12 @@ class Errand(_Visit):
         TokenError
             A token could not be fetched.
         """
-        lived = self._lives(token)
+        was_valid = self._is_valid(token)
         with closing(KernelChannel(self.kernel, self.kernel.connect_shell)) as channel:
-            given = await self._ask(channel, token, replaces) if self.language.lower() == "python" else None
-            return given or await self._push(channel, token, replaces, lived=lived)
+            outcome = await self._ask_kernel(channel, token, replaces) if self.language.lower() == "python" else None
+            return outcome or await self._push(channel, token, replaces, was_valid=was_valid)
 
-    async def _ask(self, channel: KernelChannel, token: Token, replaces: Token | None) -> Given | None:
+    async def _ask_kernel(self, channel: KernelChannel, token: Token, replaces: Token | None) -> Outcome | None:
         """Ask the kernel to fetch the token itself. Return None if the kernel cannot."""
         wanted = {
             "profile": self.key.profile,
@@ -351,40 +351,42 @@ class Errand(_Visit):
             "obtained_at": token.obtained_at.isoformat(),
             "is_renewal": replaces is not None,
         }
-        reply = await self._taken(channel, ask(wanted))
-        return _given_of(evaluated(reply))
+        reply = await self._execute(channel, inject_snippet(wanted))
+        return _parse_outcome(expression_result(reply))
 
-    async def _push(self, channel: KernelChannel, token: Token, replaces: Token | None, *, lived: bool) -> Given:
+    async def _push(self, channel: KernelChannel, token: Token, replaces: Token | None, *, was_valid: bool) -> Outcome:
         expected = {} if replaces is None else self.values(replaces)
-        for _ in range(MOST_SENDINGS):
-            if lived and not self._lives(token):
+        for _ in range(MAX_SENDS):
+            if was_valid and not self._is_valid(token):
                 # The token has expired while the kernel was busy.
                 token = await self._extension.source.aget(self.key)
-                lived = self._lives(token)
-            sent = self._make(self.values(token), expected)
-            reply = await self._answer(channel.execute(sent))
+                was_valid = self._is_valid(token)
+            sent = self._build_snippet(self.values(token), expected)
+            reply = await self._await_reply(channel.execute(sent))
             if reply.get("status") not in _ABORTED:
-                if not confirmed(reply, sent):
+                if not is_confirmed(reply, sent):
                     raise Failed(f"The kernel did not set the variable{'s' if len(self.variables) > 1 else ''}.")
-                if self._lives(token) or not lived:
-                    return Given(token.expires_at, "server", token)
-        raise Failed(f"{self._not_taken}: earlier cells failed, or took longer than the token is valid. Try again.")
+                if self._is_valid(token) or not was_valid:
+                    return Outcome(token.expires_at, "server", token)
+        raise Failed(
+            f"{self._failure_message}: earlier cells failed, or took longer than the token is valid. Try again."
+        )
 
     def values(self, token: Token) -> dict[str, str]:
         """Return the token's value for each variable."""
         return {variable: token.reveal(field) for field, variable in self.variables.items()}
 
-    def _make(self, values: Mapping[str, str], expected: Mapping[str, str] = _NOTHING) -> Snippet:
+    def _build_snippet(self, values: Mapping[str, str], expected: Mapping[str, str] = _NOTHING) -> Snippet:
         sent = snippet(self.language, values, expected)
         if self.language.lower() != "python":
             return sent
-        return filled(self.env, self.key.profile, self._params, sent)
+        return with_record(self.env, self.key.profile, self._params, sent)
 
-    def _lives(self, token: Token) -> bool:
+    def _is_valid(self, token: Token) -> bool:
         return token.expires_at is None or token.expires_at.timestamp() > self._extension.clock.now()
 
 
-class Removal(_Visit):
+class Removal(_KernelOperation):
     """Removes a profile's tokens from a kernel.
 
     `sent` maps each variable that was filled to the value that the server has sent. A variable that contains another
@@ -392,7 +394,7 @@ class Removal(_Visit):
     whatever it contains, unless the kernel removes the token itself.
     """
 
-    _not_taken = "The kernel did not remove the token"
+    _failure_message = "The kernel did not remove the token"
 
     def __init__(
         self, extension: TokensExtension, kernel: KernelManager, profile: str, sent: Mapping[str, Secret | None]
@@ -401,44 +403,44 @@ class Removal(_Visit):
         self._profile = profile
         self._sent = sent
 
-    async def run(self) -> Given:
+    async def run(self) -> Outcome:
         """Remove the tokens. Raises `Failed` or `TokenError`."""
         with closing(KernelChannel(self.kernel, self.kernel.connect_shell)) as channel:
-            itself = self.language.lower() == "python" and await self._ask(channel)
+            itself = self.language.lower() == "python" and await self._ask_kernel(channel)
             for env, value in self._sent.items():
                 # A kernel that has removed the token itself has restored the variable's earlier value.
                 if value is not None or not itself:
                     await self._unset(channel, env, value)
-        return Given(None, None)
+        return Outcome(None, None)
 
     async def _unset(self, channel: KernelChannel, env: str, value: Secret | None) -> None:
         wanted = unset(self.language, env, None if value is None else value.reveal())
-        if not confirmed(await self._taken(channel, wanted), wanted):
+        if not is_confirmed(await self._execute(channel, wanted), wanted):
             raise Failed(f"The kernel did not remove the variable {env}.")
 
-    async def _ask(self, channel: KernelChannel) -> bool:
+    async def _ask_kernel(self, channel: KernelChannel) -> bool:
         """Ask the kernel to forget the tokens itself. Return whether it has done so."""
-        reply = await self._taken(channel, forget(self._profile))
-        return _outcome(evaluated(reply)) is not None
+        reply = await self._execute(channel, forget_snippet(self._profile))
+        return _parse_report(expression_result(reply)) is not None
 
 
-def _outcome(told: str) -> dict[str, Any] | None:
+def _parse_report(text: str) -> dict[str, Any] | None:
     """Return the outcome that a kernel reports; None if it did nothing. Raises `Failed` if it reports a failure."""
     try:
-        outcome: dict[str, Any] = json.loads(told)
-        if outcome["state"] == "failed":
-            raise Failed(str(outcome["message"])[:MOST_TOLD])
+        report: dict[str, Any] = json.loads(text)
+        if report["state"] == "failed":
+            raise Failed(str(report["message"])[:MAX_MESSAGE])
     except (ValueError, TypeError, KeyError, RecursionError):
         # The kernel does not have the extension, or has another version of it.
         return None
-    return outcome
+    return report
 
 
-def _given_of(told: str) -> Given | None:
+def _parse_outcome(text: str) -> Outcome | None:
     """Return the outcome of an injection that a kernel reports; None if the kernel did nothing."""
-    outcome = _outcome(told)
+    report = _parse_report(text)
     with suppress(ValueError, TypeError, KeyError):
-        if outcome is not None:
-            ends, kept_by = outcome["expires_at"], "kernel" if outcome["kept_fresh"] is True else None
-            return Given(None if ends is None else datetime.fromisoformat(ends), kept_by)
+        if report is not None:
+            ends, kept_by = report["expires_at"], "kernel" if report["kept_fresh"] is True else None
+            return Outcome(None if ends is None else datetime.fromisoformat(ends), kept_by)
     return None

@@ -29,12 +29,12 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from ..errors import ConfigurationError, Forbidden, TimedOut, TokenError
-from ..protocol.messages import Env, variables_of
+from ..protocol.messages import Env, env_variables
 from ..protocol.proof import FILLED_VARIABLE, START_VARIABLE
 from .base import error_facts
 from .holdings import Holding
-from .kernel_push import Errand, process_of
-from .snippets import check_value, filled_notes
+from .kernel_push import Injector, kernel_process
+from .snippets import check_value, filled_entries
 
 if TYPE_CHECKING:
     from traitlets.config import Configurable
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from ..token import Token
     from .app import TokensExtension
 
-__all__ = ["MOST_SECONDS", "NAME", "TokensProvisioner", "become_default"]
+__all__ = ["MAX_SECONDS", "NAME", "TokensProvisioner", "set_default_provisioner"]
 
 NAME = "jupyter-tokens"
 """Name of the provisioner's entry point. A kernelspec can choose the provisioner by this name."""
-MOST_SECONDS = 5.0
+MAX_SECONDS = 5.0
 """How long a kernel's start waits for all its tokens together, in seconds."""
 
 LOAD = "--ext=jupyter_tokens"
@@ -58,7 +58,7 @@ _MODULES = {("-m", "ipykernel_launcher"), ("-m", "ipykernel")}
 _FACTORY_VARIABLE = KernelProvisionerFactory.default_provisioner_name_env
 
 
-def become_default(kernels: Configurable) -> None:
+def set_default_provisioner(kernels: Configurable) -> None:
     """Make `TokensProvisioner` the default provisioner, unless the user has chosen one.
 
     Loads neither the profiles nor the provisioner factory: each would slow down every start of the server.
@@ -89,7 +89,7 @@ def _is_installed() -> bool:
 class TokensProvisioner(LocalProvisioner):
     """Starts kernels on this machine as jupyter_client does by default; adds the extension and the variables."""
 
-    _start: _Start | None = None
+    _start: _KernelStart | None = None
     _loaded_in: set[str] | None = None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
@@ -97,13 +97,13 @@ class TokensProvisioner(LocalProvisioner):
         # If this server runs in a kernel of another server, it has inherited these variables.
         ours = {START_VARIABLE, FILLED_VARIABLE}
         env = {name: value for name, value in launch["env"].items() if name not in ours}
-        extension = _extension_of(self)
+        extension = _find_extension(self)
         if extension is not None:
             path = _notebook(kwargs.get("env", {}).get("JPY_SESSION_NAME", ""), kwargs.get("cwd"))
-            given = {name for name, value in env.items() if os.environ.get(name) != value}
-            self._start = _Start(extension, self.parent, given | self.kernel_spec.env.keys(), path)
+            preset = {name for name, value in env.items() if os.environ.get(name) != value}
+            self._start = _KernelStart(extension, self.parent, preset | self.kernel_spec.env.keys(), path)
             env |= await self._start.variables()
-            if extension.load_in_kernels and _has_the_extension(launch["cmd"], env):
+            if extension.load_in_kernels and _has_extension(launch["cmd"], env):
                 launch["cmd"] = [*launch["cmd"], LOAD]
                 self._loaded_in = extension.loaded_in
         launch["env"] = env
@@ -113,7 +113,7 @@ class TokensProvisioner(LocalProvisioner):
         await super().post_launch(**kwargs)
         if self._start is not None:
             # Only now is the kernel's process known, and renewals end with the process.
-            self._start.launched()
+            self._start.on_launched()
         if self._loaded_in is not None:
             self._loaded_in.add(self.kernel_id)
 
@@ -123,7 +123,7 @@ class TokensProvisioner(LocalProvisioner):
             self._loaded_in.discard(self.kernel_id)
 
 
-def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
+def _has_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
     """Whether a command runs ipykernel with a Python that has this package installed.
 
     The command is only inspected, not run, because it may start a container or a job on another machine. Return False
@@ -150,19 +150,19 @@ def _has_the_extension(command: Sequence[str], env: Mapping[str, str]) -> bool:
     )
 
 
-class _Start:
+class _KernelStart:
     """The tokens for one start of one kernel.
 
-    `given` are the names of the variables that the kernelspec or the caller sets; these variables are left alone.
+    `preset` are the names of the variables that the kernelspec or the caller sets; these variables are left alone.
     `path` is the path of the notebook, or "" if it is unknown.
     """
 
-    def __init__(self, extension: TokensExtension, kernel: Any, given: set[str], path: str) -> None:
+    def __init__(self, extension: TokensExtension, kernel: Any, preset: set[str], path: str) -> None:
         self._extension = extension
         self._kernel = kernel
-        self._given = given
+        self._preset = preset
         self._path = path
-        self._taken: dict[str, str] = {}
+        self._claimed: dict[str, str] = {}
         self._sent: dict[str, tuple[Env, Token]] = {}
 
     async def variables(self) -> dict[str, str]:
@@ -172,45 +172,45 @@ class _Start:
             profiles.check_readable()
         except Exception as error:
             return {START_VARIABLE: json.dumps({"": _facts(error)})}
-        names = profiles.at_start()
+        names = profiles.injected_at_start()
         if not names:
             return {}
         tasks = {name: asyncio.create_task(self._fill(profiles, name)) for name in names}
-        await asyncio.wait(tasks.values(), timeout=MOST_SECONDS)
+        await asyncio.wait(tasks.values(), timeout=MAX_SECONDS)
         filled: dict[str, str] = {}
-        told = {}
+        outcomes = {}
         for name, task in tasks.items():
-            variables, told[name] = _outcome(task)
+            variables, outcomes[name] = _outcome(task)
             filled |= variables
             if variables:
                 self._extension.activity.injected(None, name, self._kernel.kernel_id)
-        names_only: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         for name, (env, _) in self._sent.items():
-            names_only |= filled_notes(env, name, {})
-        return {**filled, START_VARIABLE: json.dumps(told), FILLED_VARIABLE: json.dumps(names_only)}
+            entries |= filled_entries(env, name, {})
+        return {**filled, START_VARIABLE: json.dumps(outcomes), FILLED_VARIABLE: json.dumps(entries)}
 
-    def launched(self) -> None:
+    def on_launched(self) -> None:
         """Record what the kernel holds, and renew the tokens in it if the kernel's language is supported."""
         for name, (env, token) in self._sent.items():
             kept_by = None
             try:
-                errand = Errand(self._extension, self._kernel, name, {}, env)
+                injector = Injector(self._extension, self._kernel, name, {}, env)
             except TokenError as error:
                 # Usually because no variable can be set later in a kernel of this language.
                 self._extension.log.debug("jupyter_tokens: %s is not renewed: %s", name, error.message)
             else:
-                self._extension.renewals.note(self._kernel.kernel_id, errand, token)
+                self._extension.renewals.start(self._kernel.kernel_id, injector, token)
                 kept_by = "server"
-            for variable in variables_of(env).values():
+            for variable in env_variables(env).values():
                 held = Holding(
-                    self._kernel.kernel_id, name, variable, token.expires_at, kept_by, process_of(self._kernel)
+                    self._kernel.kernel_id, name, variable, token.expires_at, kept_by, kernel_process(self._kernel)
                 )
-                self._extension.holdings.note(held)
+                self._extension.holdings.record(held)
         self._sent.clear()
 
     async def _fill(self, profiles: Profiles, name: str) -> dict[str, str]:
         env = profiles[name].env
-        variables = self._variables_of(profiles[name])
+        variables = self._claim_variables(profiles[name])
         served = await self._extension.get_token(name)
         values = {variable: served.token.reveal(field) for field, variable in variables.items()}
         for value in values.values():
@@ -219,22 +219,22 @@ class _Start:
         self._sent[name] = env, served.token
         return values
 
-    def _variables_of(self, profile: Profile) -> dict[str, str]:
-        variables = variables_of(profile.env)
+    def _claim_variables(self, profile: Profile) -> dict[str, str]:
+        variables = env_variables(profile.env)
         assert variables  # inject_at_start needs them
         if not profile.allows(self._kernel.kernel_name, self._paths()):
             raise Forbidden("This profile is limited to other kernels or notebooks.", unsent=True)
         for variable in variables.values():
-            if variable in self._given:
+            if variable in self._preset:
                 raise ConfigurationError(
                     f"The variable {variable} is already set by the kernelspec or the client, and was left alone."
                 )
-            first = self._taken.get(variable, profile.name)
+            first = self._claimed.get(variable, profile.name)
             if first != profile.name:
                 raise ConfigurationError(
                     f"The variable {variable} is already filled by profile {first!r}. Choose another env."
                 )
-        self._taken |= dict.fromkeys(variables.values(), profile.name)
+        self._claimed |= dict.fromkeys(variables.values(), profile.name)
         return variables
 
     def _paths(self) -> list[str]:
@@ -265,7 +265,7 @@ def _outcome(task: asyncio.Task[dict[str, str]]) -> tuple[dict[str, str], str | 
         # Only this kernel stops waiting: the fetch goes on, and the next kernel gets the token.
         task.cancel()
         return {}, error_facts(
-            TimedOut(f"No token within {MOST_SECONDS:g} s: the kernel was started without the token.")
+            TimedOut(f"No token within {MAX_SECONDS:g} s: the kernel was started without the token.")
         )
     error = task.exception()
     return (task.result(), "ok") if error is None else ({}, _facts(error))
@@ -278,14 +278,14 @@ def _facts(error: BaseException) -> dict[str, Any]:
     return error_facts(error)
 
 
-def _extension_of(provisioner: LocalProvisioner) -> TokensExtension | None:
+def _find_extension(provisioner: LocalProvisioner) -> TokensExtension | None:
     """Return the extension of the server that starts the kernel, found through the provisioner's parents, or None."""
-    above: Any = provisioner.parent
-    while above is not None:
-        web_app = getattr(above, "web_app", None)
+    ancestor: Any = provisioner.parent
+    while ancestor is not None:
+        web_app = getattr(ancestor, "web_app", None)
         if web_app is not None:
             # jupyter_server keeps the extension apps here by name.
             extension: TokensExtension | None = web_app.settings.get("jupyter_tokens")
             return extension
-        above = getattr(above, "parent", None)
+        ancestor = getattr(ancestor, "parent", None)
     return None

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from tornado import web
 
-from .._util.threads import on_a_thread
+from .._util.threads import run_in_thread
 from ..sources.logins import attempt_to_dict
-from ..sources.loopback import PAGE_HEADERS, done, page
+from ..sources.loopback import PAGE_HEADERS, page, success_text
 from .base import LOGIN, TokensHandler
 from .kernel_handlers import KernelHandler
 
@@ -31,16 +31,16 @@ CALLBACK = "jupyter-tokens/login/callback"
 _COOKIE = "jupyter-tokens-login"
 
 
-def _answer(handler: TokensHandler, name: str, attempt: Attempt | None, where: str) -> None:
+def _send_attempt(handler: TokensHandler, name: str, attempt: Attempt | None, where: str) -> None:
     if attempt is None or attempt.profile != name:
         problem = f"There is no such login {where}, or it is no longer known. Start the login again."
         handler.refuse(404, problem, "unknown_login")
-    handler.finish(json.dumps(attempt_to_dict(attempt, handler.extensionapp.clock, handler.facts_of)))
+    handler.finish(json.dumps(attempt_to_dict(attempt, handler.extensionapp.clock, handler.error_body)))
 
 
 async def _log_out(handler: TokensHandler, name: str) -> None:
     extension = handler.extensionapp
-    revoked = await on_a_thread(partial(extension.source.logins.logout, name), name)
+    revoked = await run_in_thread(partial(extension.source.logins.logout, name), name)
     extension.renewals.forget(name)
     if revoked is not None:
         extension.activity.forgotten(handler, name)
@@ -51,16 +51,16 @@ async def _log_out(handler: TokensHandler, name: str) -> None:
 class _LoginHandler(TokensHandler):
     auth_resource = LOGIN
 
-    def browser(self) -> str:
+    def browser_session(self) -> str:
         """Return the user's session in this browser; "" if there is none yet."""
         given = self.get_secure_cookie(_COOKIE)
         user, _, value = (given or b"").decode().partition(" ")
         # A cookie set for another user does not count.
         return f"{user} {value}" if value and user == self._user() else ""
 
-    def begin_session(self) -> str:
+    def ensure_session(self) -> str:
         """Return the user's session in this browser. Sets the cookie if there is no session yet."""
-        session = self.browser()
+        session = self.browser_session()
         if not session:
             session = f"{self._user()} {secrets.token_urlsafe(24)}"
             self.set_secure_cookie(
@@ -90,16 +90,16 @@ class LoginHandler(_LoginHandler):
         extension = self.extensionapp
         profile = extension.source.profile(name)
         redirect_uri = getattr(profile.provider, "redirect_uri", "") or self._callback()
-        begin = partial(
-            extension.source.logins.begin,
+        start = partial(
+            extension.source.logins.start,
             name,
-            session=self.begin_session(),
+            session=self.ensure_session(),
             redirect_uri=redirect_uri,
             device=device,
-            logged_in=partial(extension.activity.login, self, name, "in"),
+            on_login=partial(extension.activity.login, self, name, "in"),
         )
-        attempt = await on_a_thread(begin, name)
-        _answer(self, name, attempt, "in this browser")
+        attempt = await run_in_thread(start, name)
+        _send_attempt(self, name, attempt, "in this browser")
 
     @web.authenticated
     @authorized(action="write", resource=LOGIN)
@@ -124,9 +124,9 @@ class LoginStateHandler(_LoginHandler):
     async def get(self, name: str, login_id: str) -> None:
         """Return the state of a login. For a login on another device, poll the login server first if a poll is due."""
         extension = self.extensionapp
-        look = partial(extension.source.logins.look, login_id, session=self.browser())
-        attempt = await on_a_thread(look, name)
-        _answer(self, name, attempt, "in this browser")
+        poll = partial(extension.source.logins.poll, login_id, session=self.browser_session())
+        attempt = await run_in_thread(poll, name)
+        _send_attempt(self, name, attempt, "in this browser")
 
 
 class CallbackHandler(_LoginHandler):
@@ -142,9 +142,9 @@ class CallbackHandler(_LoginHandler):
         extension = self.extensionapp
         given = self.request.query_arguments
         values = {name: [value.decode("utf-8", "replace") for value in every] for name, every in given.items()}
-        finish = partial(extension.source.logins.finish, values, session=self.browser() or "nobody")
-        attempt = await on_a_thread(finish)
-        self.finish(self._page(*done(attempt)))
+        finish = partial(extension.source.logins.finish, values, session=self.browser_session() or "nobody")
+        attempt = await run_in_thread(finish)
+        self.finish(self._page(*success_text(attempt)))
 
     def finish(self, chunk: Any = None) -> Any:
         """Send the answer. If the browser accepts HTML, an error in JSON is sent as a page."""
@@ -166,7 +166,7 @@ class KernelLoginHandler(KernelHandler):
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
         """Start a login on another device for the kernel, return the state of a login, or log out."""
-        kernel_id = await self.prove(kernel_id, "login")
+        kernel_id = await self.check_proof(kernel_id, "login")
         body = self.body({"profile": str, "id": str, "logout": bool}, "profile")
         name = body["profile"]
         extension, session = self.extensionapp, f"kernel {kernel_id}"
@@ -177,9 +177,9 @@ class KernelLoginHandler(KernelHandler):
             return
         attempt: Attempt | None
         if "id" in body:
-            attempt = await on_a_thread(partial(logins.look, body["id"], session=session), name)
+            attempt = await run_in_thread(partial(logins.poll, body["id"], session=session), name)
         else:
-            told = partial(extension.activity.login, self, name, "in")
-            begin = partial(logins.begin, name, session=session, device=True, logged_in=told)
-            attempt = await on_a_thread(begin, name)
-        _answer(self, name, attempt, "of this kernel")
+            on_login = partial(extension.activity.login, self, name, "in")
+            start = partial(logins.start, name, session=session, device=True, on_login=on_login)
+            attempt = await run_in_thread(start, name)
+        _send_attempt(self, name, attempt, "of this kernel")

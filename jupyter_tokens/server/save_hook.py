@@ -29,10 +29,10 @@ __all__ = ["SaveHook"]
 
 _COLLABORATION = "jupyter_server_ydoc"
 _FORMAT = 4
-_MOST_TOLD = 5
+_MAX_NAMED = 5
 _UNPROCESSABLE = 422
-_FEW = 1024
-_MOST_ENDLESS = 1024
+_MIN_SWEEP = 1024
+_MAX_WITHOUT_EXPIRY = 1024
 """Maximum number of tokens without an expiry that are kept. As none of them expires, the oldest are dropped."""
 
 
@@ -42,26 +42,26 @@ class SaveHook:
     def __init__(self, extension: TokensExtension) -> None:
         self._extension = extension
         self._server = extension.server
-        self._shared = _SharedDocuments(extension.server, lambda content: scan(content, self._live()))
-        self._covered: list[Any] = []
+        self._shared = _SharedDocuments(extension.server, lambda content: scan(content, self._valid_tokens()))
+        self._hooked: list[Any] = []
         self._lock = threading.Lock()
         self._tokens: dict[tuple[str, str], Token] = {}
-        self._sweep_at = _FEW
+        self._sweep_at = _MIN_SWEEP
         self._known: Known | None = None
         # Record all tokens from the start: after a refresh, the old token is still valid, but no longer in the cache.
-        extension.source.watch(self.know)
-        self.cover()
+        extension.source.watch(self.add_token)
+        self.install()
 
-    def cover(self) -> None:
+    def install(self) -> None:
         """Make sure that the server's current contents manager calls `before_save`.
 
         Other extensions may replace the manager at any time. So this is called again when the server has started, and
         whenever a new token with a value arrives.
         """
         contents: Any = self._server.web_app.settings["contents_manager"]
-        if any(contents is each for each in self._covered):
+        if any(contents is each for each in self._hooked):
             return
-        self._covered.append(contents)
+        self._hooked.append(contents)
         if str(getattr(contents.save, "__module__", "")).startswith("jupyter_server."):
             # Jupyter's own managers run registered hooks, after the hook in the user's configuration.
             contents.register_pre_save_hook(self.before_save)
@@ -69,14 +69,14 @@ class SaveHook:
         # A manager of another package may run no hooks, or only for some files, or pass saves on to further managers.
         # But every save calls `save` of this manager first.
         try:
-            contents.save = self._before(contents.save)
+            contents.save = self._wrap_save(contents.save)
         except AttributeError:
             self._extension.log.error(  # noqa: TRY400 (the traceback says nothing more)
                 "scan_on_save has no effect: notebooks are saved by %s, which offers no way to scan them first.",
                 type(contents).__qualname__,
             )
 
-    def _before(self, save: Any) -> Any:
+    def _wrap_save(self, save: Any) -> Any:
         @wraps(save)
         def scanned(model: dict[str, Any], path: str = "", *args: Any, **kwargs: Any) -> Any:
             self.before_save(model=model, path=path)
@@ -93,7 +93,7 @@ class SaveHook:
         try:
             is_shared = self._shared.is_open(path)
             replaces_all = is_shared and self._extension.scan_on_save == "refuse"
-            scanned = (partial(scan, everywhere=True) if replaces_all else scan)(content, self._live())
+            scanned = (partial(scan, everywhere=True) if replaces_all else scan)(content, self._valid_tokens())
         except Exception as error:
             # Only the type: the error's text may quote what was scanned.
             self._extension.log.warning(
@@ -101,16 +101,16 @@ class SaveHook:
             )
             return
         if scanned.findings:
-            self._act(path, content, scanned, is_shared=is_shared)
+            self._handle_findings(path, content, scanned, is_shared=is_shared)
 
-    def _act(self, path: str, content: dict[str, Any], scanned: Scan, *, is_shared: bool) -> None:
+    def _handle_findings(self, path: str, content: dict[str, Any], scanned: Scan, *, is_shared: bool) -> None:
         mode, log, activity = self._extension.scan_on_save, self._extension.log, self._extension.activity
         found = scanned.findings
         if mode == "refuse" and not is_shared:
-            activity.found(path, "refused", _named(found))
+            activity.found(path, "refused", _finding_names(found))
             raise HTTPError(
                 _UNPROCESSABLE,
-                f"Not saved, because jupyter_tokens found secrets in the notebook: {_told(found)}. "
+                f"Not saved, because jupyter_tokens found secrets in the notebook: {_describe(found)}. "
                 "Remove them, and save again.",
             )
         # The server itself saves a shared document, so no user would see an error, and a refusal would lose all other
@@ -118,58 +118,58 @@ class SaveHook:
         replaces = [each for each in found if mode == "refuse" or (mode == "redact" and each.place.may_change)]
         if replaces:
             redact(content, scanned.edits)
-            activity.found(path, "redacted", _named(replaces))
-            log.warning("%s: redacted: %s", path, _told(replaces))
+            activity.found(path, "redacted", _finding_names(replaces))
+            log.warning("%s: redacted: %s", path, _describe(replaces))
             if is_shared:
                 self._shared.redact(path)
         left = [each for each in found if each not in replaces]
         if left:
-            activity.found(path, "saved", _named(left))
-            log.warning("%s: saved, but the notebook contains secrets: %s", path, _told(left))
+            activity.found(path, "saved", _finding_names(left))
+            log.warning("%s: saved, but the notebook contains secrets: %s", path, _describe(left))
 
-    def know(self, key: Key, token: Token) -> None:
+    def add_token(self, key: Key, token: Token) -> None:
         """Look for a token from now on, until it expires."""
         if token.has_value:
             with self._lock:
                 for value in token.values().values():
-                    written = key.profile, value
+                    entry = key.profile, value
                     # A token that arrives again moves to the end, because the first ones are dropped first.
-                    self._tokens.pop(written, None)
-                    self._tokens[written] = token
+                    self._tokens.pop(entry, None)
+                    self._tokens[entry] = token
                 self._known = None
                 if len(self._tokens) >= self._sweep_at:
                     # Not only when a notebook is saved: tokens also arrive if no notebook is ever saved.
-                    self._drop_ended()
-                    self._sweep_at = max(_FEW, 2 * len(self._tokens))
-            self.cover()
+                    self._drop_expired()
+                    self._sweep_at = max(_MIN_SWEEP, 2 * len(self._tokens))
+            self.install()
 
-    def _live(self) -> Known:
+    def _valid_tokens(self) -> Known:
         with self._lock:
-            self._drop_ended()
+            self._drop_expired()
             if self._known is None:
                 self._known = Known({value: f"token {profile}" for profile, value in self._tokens})
             return self._known
 
-    def _drop_ended(self) -> None:
+    def _drop_expired(self) -> None:
         now = self._extension.clock.now()
-        ended = [
-            written
-            for written, token in self._tokens.items()
+        expired = [
+            entry
+            for entry, token in self._tokens.items()
             if token.expires_at is not None and token.expires_at.timestamp() <= now
         ]
-        endless = [written for written, token in self._tokens.items() if token.expires_at is None]
-        for written in ended + endless[:-_MOST_ENDLESS]:
-            del self._tokens[written]
+        without_expiry = [entry for entry, token in self._tokens.items() if token.expires_at is None]
+        for entry in expired + without_expiry[:-_MAX_WITHOUT_EXPIRY]:
+            del self._tokens[entry]
             self._known = None
 
 
-def _named(found: Sequence[Finding]) -> list[str]:
-    named = [str(each) for each in found[:_MOST_TOLD]]
-    return [*named, f"and {len(found) - _MOST_TOLD} more"] if len(found) > _MOST_TOLD else named
+def _finding_names(found: Sequence[Finding]) -> list[str]:
+    named = [str(each) for each in found[:_MAX_NAMED]]
+    return [*named, f"and {len(found) - _MAX_NAMED} more"] if len(found) > _MAX_NAMED else named
 
 
-def _told(found: Sequence[Finding]) -> str:
-    return "; ".join(_named(found))
+def _describe(found: Sequence[Finding]) -> str:
+    return "; ".join(_finding_names(found))
 
 
 class _SharedDocuments:

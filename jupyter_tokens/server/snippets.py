@@ -17,29 +17,29 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError, ParameterError, UnusableToken
-from ..protocol.messages import Env, variables_of
+from ..protocol.messages import Env, env_variables
 from ..protocol.proof import FILLED_VARIABLE
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "EXPRESSION",
-    "MOST_BYTES",
+    "MAX_BYTES",
     "Snippet",
-    "ask",
     "check_value",
-    "filled",
-    "filled_notes",
-    "forget",
+    "filled_entries",
+    "forget_snippet",
+    "inject_snippet",
     "languages",
     "snippet",
     "unset",
+    "with_record",
 ]
 
 ENTRY_POINT_GROUP = "jupyter_tokens.kernel_languages"
 EXPRESSION = "jupyter_tokens"
 """The name of the user expression. The kernel's reply contains this name to confirm that the snippet ran."""
 
-MOST_BYTES = 32_000
+MAX_BYTES = 32_000
 """Maximum size of a value, in bytes: about the limit on Windows. The limit on Linux is about four times as much."""
 
 
@@ -66,39 +66,39 @@ def _python(values: Mapping[str, str], expected: Mapping[str, str]) -> Snippet:
     return Snippet("", done)
 
 
-def ask(request: Mapping[str, Any]) -> Snippet:
+def inject_snippet(request: Mapping[str, Any]) -> Snippet:
     """Return a snippet that makes a Python kernel fetch and inject a token itself. It contains no value.
 
     The snippet evaluates to the outcome (see `kernel.magics.inject`), or to None if the server has to send the value,
     for example because the extension is not loaded.
     """
-    return _calls("inject", json.dumps(request))
+    return _magics_call("inject", json.dumps(request))
 
 
-def forget(profile: str) -> Snippet:
+def forget_snippet(profile: str) -> Snippet:
     """Return a snippet that makes a Python kernel forget a profile's tokens, as `%deltoken` does.
 
     The snippet evaluates to None if the extension is not loaded, else to the outcome (`kernel.magics.forget`).
     """
-    return _calls("forget", profile)
+    return _magics_call("forget", profile)
 
 
-def _calls(function: str, argument: str) -> Snippet:
+def _magics_call(function: str, argument: str) -> Snippet:
     magics = "__import__('sys').modules.get('jupyter_tokens.kernel.magics')"
     return Snippet("", f"getattr({magics}, '{function}', lambda _: None)('{_hex(argument)}')")
 
 
-def filled_notes(env: Env, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def filled_entries(env: Env, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of `JUPYTER_TOKENS_FILLED` for the variables that a token fills."""
-    variables = variables_of(env)
+    variables = env_variables(env)
     note = {"profile": profile, "params": dict(params), **({} if "" in variables else {"env": variables})}
     return dict.fromkeys(variables.values(), note)
 
 
-def filled(env: Env, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
+def with_record(env: Env, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
     """Return a Python snippet that also records which token the variables contain, for an extension loaded later."""
     environ, loads = "__import__('os').environ", "__import__('json').loads"
-    entry = _text(json.dumps(filled_notes(env, profile, params)))
+    entry = _text(json.dumps(filled_entries(env, profile, params)))
     both = f"{{**{loads}({environ}.get('{FILLED_VARIABLE}', '{{}}')), **{loads}({entry})}}"
     # The record is made first, so that no variable contains an unrecorded value that a thread could print.
     return Snippet(
@@ -184,9 +184,9 @@ def check_value(value: str) -> None:
         size = -1
     if "\0" in value or size < 0:
         raise UnusableToken("The token contains a character that an environment variable cannot hold.")
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise UnusableToken(
-            f"The token has more than {MOST_BYTES} bytes, too many for an environment variable on some systems."
+            f"The token has more than {MAX_BYTES} bytes, too many for an environment variable on some systems."
         )
 
 
@@ -242,7 +242,7 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
 
 
 def unset(language: str, name: str, expected: str | None = None) -> Snippet:
-    """Create a snippet that removes an environment variable set by `snippet`, and in Python its record by `filled`.
+    """Create a snippet that removes an environment variable set by `snippet` and, in Python, its record.
 
     Languages of other packages can only set variables. There, the variable becomes empty, whatever its value was.
 
@@ -266,8 +266,8 @@ def unset(language: str, name: str, expected: str | None = None) -> Snippet:
             environ, named = "__import__('os').environ", _text(name)
             ours = "" if expected is None else f" if {environ}.get({named}) == {_text(expected)} else None"
             notes = f"__import__('json').loads({environ}.get('{FILLED_VARIABLE}', '{{}}')).items()"
-            kept = f"__import__('json').dumps({{k: v for k, v in {notes} if k != {named}}})"
-            forgotten = f"{environ}.__setitem__('{FILLED_VARIABLE}', {kept})"
+            others = f"__import__('json').dumps({{k: v for k, v in {notes} if k != {named}}})"
+            forgotten = f"{environ}.__setitem__('{FILLED_VARIABLE}', {others})"
             # The expression must not evaluate to the old value, because its result goes into the reply.
             return Snippet("", f"(({environ}.pop({named}, None) and None){ours}, {forgotten})[1]")
         case "r":

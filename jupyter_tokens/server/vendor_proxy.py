@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from .._util.threads import on_a_thread
+from .._util.threads import run_in_thread
 from ..errors import ApiError, ParameterError, TokenError
 from ..providers.params import parse_params
 from ..sources.cache import Key
@@ -82,13 +82,13 @@ class VendorProxyHandler(TokensHandler):
     @authorized(action="read", resource=PROXY)
     async def get(self, name: str, path: str) -> None:
         """Make a GET call that the vendor documents for this API."""
-        await self._pass(name)
+        await self._proxy(name)
 
     @web.authenticated
     @authorized(action="write", resource=PROXY)
     async def post(self, name: str, path: str) -> None:
         """Make a POST call that the vendor documents for this API."""
-        await self._pass(name)
+        await self._proxy(name)
 
     def set_default_headers(self) -> None:
         """Also set `Allow` if a method was refused. After an error, tornado clears the headers and calls this again."""
@@ -99,31 +99,31 @@ class VendorProxyHandler(TokensHandler):
     def compute_etag(self) -> None:
         """Return no ETag, so that the answer is never 304 instead of a token."""
 
-    async def _pass(self, name: str) -> None:
+    async def _proxy(self, name: str) -> None:
         extension = self.extensionapp
         if not extension.allow_reveal:
             self.refuse(
                 403, "The proxy is off, because the administrator does not allow tokens to be revealed.", "reveal_off"
             )
         profile = extension.source.profile(name)
-        path, params = self._call(profile)
+        path, params = self._parse_call(profile)
         if profile.provider.caches:
-            await self._cached(profile)
+            await self._send_cached(profile)
             return
-        began = extension.clock.elapsed()
+        started_at = extension.clock.elapsed()
         source = extension.source
         try:
-            answer = await on_a_thread(lambda: source.exchange(profile, params, path), name)
+            answer = await run_in_thread(lambda: source.exchange(profile, params, path), name)
         except TokenError as error:
             # The call could not be made, for example because the login before it failed, or the API did not answer.
-            self._tell(profile, params, extension.clock.elapsed() - began, error)
+            self._report(profile, params, extension.clock.elapsed() - started_at, error)
             raise
-        seconds = extension.clock.elapsed() - began
-        self._answer(answer)
+        seconds = extension.clock.elapsed() - started_at
+        self._send_answer(answer)
         # Only now, so that the answer does not wait for the report.
-        self._tell(profile, params, seconds, answer.error)
+        self._report(profile, params, seconds, answer.error)
 
-    def _call(self, profile: Profile) -> tuple[str, dict[str, ParamValue]]:
+    def _parse_call(self, profile: Profile) -> tuple[str, dict[str, ParamValue]]:
         """Return the documented path and the parameters of the call; refuse calls that the vendor does not document."""
         documented = profile.provider.documented
         if documented is None:
@@ -137,13 +137,13 @@ class VendorProxyHandler(TokensHandler):
             if found is not None:
                 break
         else:
-            taken = " and ".join(f"{documented.method} {call}" for call in paths)
-            self.refuse(404, f"The proxy only accepts {taken} for this profile.", "no_such_call")
+            accepted = " and ".join(f"{documented.method} {call}" for call in paths)
+            self.refuse(404, f"The proxy only accepts {accepted} for this profile.", "no_such_call")
         if request.method != documented.method:
             self._allowed = documented.method
             self.refuse(405, f"The vendor documents this call with the method {documented.method}.", "method")
-        said = {**found.groupdict(), **_said(documented, request, body)}
-        params = parse_params(profile.provider.params, said)
+        sent = {**found.groupdict(), **_parse_params(documented, request, body)}
+        params = parse_params(profile.provider.params, sent)
         self._check_pinned(profile, params)
         return call, params
 
@@ -155,7 +155,7 @@ class VendorProxyHandler(TokensHandler):
             if params.get(name) != pinned and (value is not None or name in profile.fixed_params):
                 self.refuse(403, f"The profile fixes {name}, and the call has a different value or none.", "pinned")
 
-    async def _cached(self, profile: Profile) -> None:
+    async def _send_cached(self, profile: Profile) -> None:
         extension = self.extensionapp
         try:
             served = await extension.get_token(profile.name)
@@ -170,7 +170,7 @@ class VendorProxyHandler(TokensHandler):
         self.set_header(CACHE_HEADER, "hit" if served.cached else "miss")
         self.finish(json.dumps(served.profile.provider.answer(served.token, extension.clock.now())))
 
-    def _answer(self, answer: Answer) -> None:
+    def _send_answer(self, answer: Answer) -> None:
         # The vendor's reason phrase is left out: it may contain anything.
         self.set_status(answer.status, responses.get(answer.status, "Unknown"))
         self.set_header(CACHE_HEADER, "pass")
@@ -190,7 +190,7 @@ class VendorProxyHandler(TokensHandler):
         """The policy of `APIHandler`, with a sandbox: if a browser shows a body as a page, the page runs no scripts."""
         return f"{super().content_security_policy}; sandbox"
 
-    def _tell(
+    def _report(
         self, profile: Profile, params: Mapping[str, ParamValue], seconds: float, error: TokenError | None
     ) -> None:
         extension = self.extensionapp
@@ -200,7 +200,7 @@ class VendorProxyHandler(TokensHandler):
             count_fetch(fetched, refresh=False)
             extension.activity.served(self, profile.name, to="proxy", cached=False)
         else:
-            extension.source.note(fetched)
+            extension.source.notify_observers(fetched)
 
 
 @cache
@@ -209,30 +209,30 @@ def _pattern(documented: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\{(\w+)\\}", rf"(?P<\1>{_ID})", re.escape(documented)), re.ASCII)
 
 
-def _said(documented: Documented, request: HTTPServerRequest, body: bytes) -> dict[str, str | list[str]]:
+def _parse_params(documented: Documented, request: HTTPServerRequest, body: bytes) -> dict[str, str | list[str]]:
     """Return the parameters in query and form. Raises `Refused` or `ParameterError` for anything undocumented."""
     for name, value in documented.headers.items():
         if request.headers.get(name, value) != value:
             raise Refused(404, f"The header {name} must be {value}.", "no_such_call")
-    pairs = [pair for pair in _pairs(request.query) if pair[0] != _LOGIN]
+    pairs = [pair for pair in _parse_form(request.query) if pair[0] != _LOGIN]
     if documented.fixed is not None and request.headers.get("Content-Type", "").partition(";")[0].strip() == _FORM:
-        pairs += _pairs(body.decode("latin-1"))
+        pairs += _parse_form(body.decode("latin-1"))
     elif body.strip() not in _NO_BODY:
         wanted = "no body" if documented.fixed is None else f"a body of the type {_FORM}"
         raise Refused(400, f"This call takes {wanted}.", "body")
     fixed = documented.fixed or {}
-    said: dict[str, str] = {}
+    sent: dict[str, str] = {}
     for name, value in pairs:
         if name not in (*documented.query, *fixed, *documented.dropped) and not _is_item(name, documented.arrays):
             raise ParameterError(f"{name[:80]!r} is not a parameter of this call.")
-        if name in said:
+        if name in sent:
             raise ParameterError(f"Parameter {name} is given twice.")
-        said[name] = value
+        sent[name] = value
     for name, value in fixed.items():
-        if said.pop(name, None) != value:
+        if sent.pop(name, None) != value:
             raise ParameterError(f"Parameter {name} must be {value}.")
-    arrays = {name: _items(name, said) for name in documented.arrays}
-    plain = {name: value for name, value in said.items() if name in documented.query}
+    arrays = {name: _items(name, sent) for name in documented.arrays}
+    plain = {name: value for name, value in sent.items() if name in documented.query}
     return {**plain, **{name: items for name, items in arrays.items() if items}}
 
 
@@ -242,18 +242,18 @@ def _is_item(name: str, arrays: tuple[str, ...]) -> bool:
     return array in arrays and _NUMBER.fullmatch(number) is not None
 
 
-def _items(array: str, said: Mapping[str, str]) -> list[str]:
+def _items(array: str, sent: Mapping[str, str]) -> list[str]:
     """Return the elements of an array in order. Raises `ParameterError` if an element is missing."""
-    count = sum(_is_item(name, (array,)) for name in said)
+    count = sum(_is_item(name, (array,)) for name in sent)
     try:
-        return [said[f"{array}.{number}"] for number in range(1, count + 1)]
+        return [sent[f"{array}.{number}"] for number in range(1, count + 1)]
     except KeyError as missing:
         raise ParameterError(
             f"Parameter {missing.args[0]} is missing, although a later element of the array is given."
         ) from None
 
 
-def _pairs(encoded: str) -> list[tuple[str, str]]:
+def _parse_form(encoded: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(encoded, keep_blank_values=True, errors="strict")
     except ValueError:

@@ -16,7 +16,7 @@ from ..clock import Clock, utc
 from ..errors import TokenError
 
 if TYPE_CHECKING:
-    from ..protocol.handles import Issued
+    from ..protocol.handles import IssuedHandle
     from ..protocol.records import Records
     from ..sources.local import Fetched
     from ..token import Token
@@ -26,7 +26,7 @@ __all__ = ["Audit", "Holding"]
 
 _audit = logging.getLogger("jupyter_tokens.audit")
 _log = logging.getLogger(__name__)
-_ASKS = Counter(
+_REQUESTS = Counter(
     "jupyter_tokens_service_asks",
     "Tokens served, and requests about a profile that were refused",
     ["profile", "user", "outcome"],
@@ -34,8 +34,8 @@ _ASKS = Counter(
 _KIND = "held"
 _UNKNOWN_LIFE_SECONDS = 86_400.0
 """Seconds for which a token without a known expiry counts as held."""
-_MOST_NOTED = 65_536
-_END_SECONDS = 5.0
+_MAX_HOLDINGS = 65_536
+_CLOSE_SECONDS = 5.0
 """Longest wait for the last records when the service stops."""
 
 
@@ -76,8 +76,8 @@ class Audit:
     def __init__(self, records: Records, clock: Clock) -> None:
         self._records = records
         self._clock = clock
-        self._noted: dict[tuple[str, str | None, str], datetime | None] = {}
-        self._under_way = 0
+        self._held_until: dict[tuple[str, str | None, str], datetime | None] = {}
+        self._pending = 0
         self._stored = threading.Condition()
 
     def served(self, caller: Caller, token: Token, *, cached: bool, handle: str | None = None) -> None:
@@ -86,28 +86,30 @@ class Audit:
         `cached` is true if the token came from this replica's cache. `handle` is the id of the worker's handle.
         """
         profile = token.profile
-        _ASKS.labels(profile, caller.name, "served").inc()
+        _REQUESTS.labels(profile, caller.name, "served").inc()
         by = {} if handle is None else {"handle": handle}
-        self._tell("served", logging.INFO, {"profile": profile, "cached": cached, **_who(caller), **by}, keep=False)
+        self._record(
+            "served", logging.INFO, {"profile": profile, "cached": cached, **_caller_facts(caller), **by}, store=False
+        )
         if handle is None:
-            self._hold((caller.name, caller.server, profile), token.expires_at)
+            self._record_holding((caller.name, caller.server, profile), token.expires_at)
 
-    def handle(self, what: str, issued: Issued, by: Caller) -> None:
+    def handle(self, what: str, issued: IssuedHandle, by: Caller) -> None:
         """Record that a handle was "issued" or "revoked"."""
         facts = {"handle": issued.id, "what": what, "profile": issued.profile, "owner": issued.owner}
-        self._tell("handle", logging.INFO, {**facts, **_who(by)})
+        self._record("handle", logging.INFO, {**facts, **_caller_facts(by)})
 
     def forgotten(self, caller: Caller, profile: str) -> None:
         """Record that a user made the service forget a profile's tokens."""
-        self._tell("forgotten", logging.INFO, {"profile": profile, **_who(caller)})
+        self._record("forgotten", logging.INFO, {"profile": profile, **_caller_facts(caller)})
 
     def refused(self, caller: Caller | None, profile: str | None, reason: str) -> None:
         """Record a request that was answered with an error. `profile` must be the name of a known profile, or None."""
         if caller is not None and profile is not None:
-            _ASKS.labels(profile, caller.name, reason).inc()
+            _REQUESTS.labels(profile, caller.name, reason).inc()
         # Unauthenticated requests are only logged: they could push other events out of the stored list.
-        facts = {"profile": profile, "reason": reason, **_who(caller)}
-        self._tell("refused", logging.WARNING, facts, keep=caller is not None)
+        facts = {"profile": profile, "reason": reason, **_caller_facts(caller)}
+        self._record("refused", logging.WARNING, facts, store=caller is not None)
 
     def fetched(self, fetched: Fetched) -> None:
         """Record a call to a token API, and its error if it failed."""
@@ -119,10 +121,10 @@ class Audit:
             "user": fetched.key.user or None,
         }
         if error is None:
-            self._tell("fetched", logging.INFO, facts)
+            self._record("fetched", logging.INFO, facts)
         else:
             why = {"reason": error.reason, "code": error.code, "request_id": error.request_id}
-            self._tell("failed", logging.WARNING, {**facts, **why})
+            self._record("failed", logging.WARNING, {**facts, **why})
 
     def holdings(self) -> list[Holding]:
         """Return the tokens that users hold, sorted by user, server and profile. Blocks. Raises `Busy`."""
@@ -134,16 +136,16 @@ class Audit:
         """Return the latest events, newest first. Each has `at` (ISO 8601), `kind` and facts. Blocks. Raises `Busy`."""
         return self._records.events()
 
-    def _hold(self, who: tuple[str, str | None, str], until: datetime | None) -> None:
+    def _record_holding(self, who: tuple[str, str | None, str], until: datetime | None) -> None:
         # If the token's expiry is known, the holding is stored once, not at each request.
-        if self._noted.get(who, self) == until and until is not None:
+        if self._held_until.get(who, self) == until and until is not None:
             return
-        if len(self._noted) >= _MOST_NOTED:
-            self._noted.clear()
-        self._noted[who] = until
+        if len(self._held_until) >= _MAX_HOLDINGS:
+            self._held_until.clear()
+        self._held_until[who] = until
         user, server, profile = who
 
-        def hold() -> None:
+        def store_holding() -> None:
             name, now = json.dumps(who), self._clock.now()
             known = self._records.get(_KIND, name)
             since = now if known is None else known.facts["since"]
@@ -152,22 +154,22 @@ class Audit:
             life = _UNKNOWN_LIFE_SECONDS if ends is None else max(1.0, ends - now)
             self._records.put(_KIND, name, facts, seconds=life)
 
-        self._note(hold)
+        self._store(store_holding)
 
-    def _tell(self, kind: str, level: int, facts: dict[str, Any], *, keep: bool = True) -> None:
+    def _record(self, kind: str, level: int, facts: dict[str, Any], *, store: bool = True) -> None:
         # JSON escapes line breaks, so a user name cannot forge a log line.
         _audit.log(level, "jupyter_tokens %s %s", kind, json.dumps(facts))
-        if keep:
+        if store:
             event = {"at": utc(self._clock.now()).isoformat(timespec="seconds"), "kind": kind, **facts}
-            self._note(lambda: self._records.append(event))
+            self._store(lambda: self._records.append(event))
 
     def close(self) -> None:
         """Wait until all events and holdings are stored, for a few seconds at most."""
         with self._stored:
-            self._stored.wait_for(lambda: not self._under_way, _END_SECONDS)
+            self._stored.wait_for(lambda: not self._pending, _CLOSE_SECONDS)
 
-    def _note(self, act: Callable[[], None]) -> None:
-        def noted() -> None:
+    def _store(self, act: Callable[[], None]) -> None:
+        def run() -> None:
             try:
                 act()
             except TokenError as problem:
@@ -177,17 +179,17 @@ class Audit:
 
         self._count(1)
         if not self._records.blocks:
-            noted()
+            run()
             return
         try:
-            THREADS.start("audit", noted)
+            THREADS.start("audit", run)
         except (TokenError, RuntimeError) as problem:
             self._count(-1)
             _log.debug("event not stored: %s", problem)
 
     def _count(self, change: int) -> None:
         with self._stored:
-            self._under_way += change
+            self._pending += change
             self._stored.notify_all()
 
 
@@ -195,7 +197,7 @@ def _utc(seconds: float | None) -> datetime | None:
     return None if seconds is None else utc(seconds)
 
 
-def _who(caller: Caller | None) -> dict[str, Any]:
+def _caller_facts(caller: Caller | None) -> dict[str, Any]:
     if caller is None:
         return {"user": None, "server": None, "stale": False}
     # stale: the hub does not answer now, and these facts are from an earlier answer.

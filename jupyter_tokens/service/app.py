@@ -14,7 +14,7 @@ from tornado import web
 from traitlets import Bool, Dict, Integer, List, TraitError, Unicode, validate
 from traitlets.config import Config, Configurable
 
-from .._util.threads import on_a_thread
+from .._util.threads import run_in_thread
 from ..clock import Clock, SystemClock
 from ..config.files import load_settings
 from ..errors import ConfigurationError, NotGranted, UnknownProfile
@@ -33,7 +33,7 @@ from .handlers import (
     HandleTokenHandler,
     HealthHandler,
     MetricsHandler,
-    NothingHandler,
+    NotFoundHandler,
     OwnHandleHandler,
     ProfilesHandler,
     TokenHandler,
@@ -41,7 +41,7 @@ from .handlers import (
 from .page import LoggedInHandler, PageHandler, login
 
 if TYPE_CHECKING:
-    from ..protocol.handles import Issued
+    from ..protocol.handles import IssuedHandle
     from ..protocol.records import Records
     from ..sources.local import Fetched
 
@@ -140,7 +140,7 @@ class TokenService(Configurable):
     def source(self) -> LocalSource:
         """The source of tokens, from the service's own profiles."""
         source = LocalSource(clock=self.clock)
-        source.observe(partial(self._fetched, source))
+        source.observe(partial(self._on_fetched, source))
         counted.add(source)
         return source
 
@@ -191,14 +191,17 @@ class TokenService(Configurable):
             grant.get("scopes", ())
         )
 
-    def check_still_granted(self, issued: Issued) -> None:
+    def check_still_granted(self, issued: IssuedHandle) -> None:
         """Raise `NotGranted` if the profile is no longer granted, or if the handle's owner has left the granted groups.
 
         The owner's groups are the groups that the hub last reported. If the hub has not reported the owner, no error is
         raised. A grant with scopes is not checked here, because a worker's request does not show the owner's scopes.
         Such a grant is checked when the handle is renewed.
         """
-        groups, grant = self.callers.groups_of(issued.owner.removeprefix(OWNER)), self.grants.get(issued.profile, {})
+        groups, grant = (
+            self.callers.reported_groups(issued.owner.removeprefix(OWNER)),
+            self.grants.get(issued.profile, {}),
+        )
         granted = frozenset(grant.get("groups", ()))
         if not grant.get("scopes") and granted.isdisjoint(granted if groups is None else groups):
             raise NotGranted("The owner of this handle is no longer granted the profile.", profile=issued.profile)
@@ -221,16 +224,16 @@ class TokenService(Configurable):
     async def forget(self, user: str, name: str) -> None:
         """Forget a profile's tokens; only this user's tokens if the profile has a separate secret for each user."""
         user = user if self.source.profile(name).is_personal else ""
-        kept = self.source.keys()
+        cached = self.source.keys()
 
         def forget() -> None:
             # Needed even if no token is cached here: another replica may have put a token into the store.
             self.source.forget(Key(name, user=user))
-            for key in kept:
+            for key in cached:
                 if (key.profile, key.user) == (name, user):
                     self.source.forget(key)
 
-        await on_a_thread(forget)
+        await run_in_thread(forget)
 
     def application(self, prefix: str) -> web.Application:
         """Return the web application. `prefix` is the path before the routes, with a slash at both ends."""
@@ -239,7 +242,7 @@ class TokenService(Configurable):
             _log.warning("c.TokenService.grants names profiles that do not exist: %s", ", ".join(sorted(missing)))
         return web.Application(
             [(prefix + route.pattern, route.handler) for route in ROUTES],
-            default_handler_class=NothingHandler,
+            default_handler_class=NotFoundHandler,
             log_function=_log_request,
             service=self,
             records=self.records,  # opened now, so that an invalid URL or key is noticed at the start
@@ -255,7 +258,7 @@ class TokenService(Configurable):
         self.audit.close()
         self.records.close()
 
-    def _fetched(self, source: LocalSource, fetched: Fetched) -> None:
+    def _on_fetched(self, source: LocalSource, fetched: Fetched) -> None:
         count_fetch(fetched, refresh=source.held(fetched.key) is not None)
         self.audit.fetched(fetched)
 

@@ -22,7 +22,7 @@ STALE_SECONDS = 600.0
 """How long a caller stays known while the hub does not answer, in seconds."""
 _HUB_SECONDS = 5.0
 """Time limit of a request to the hub, and pause after a request without an answer, in seconds."""
-_MOST_KNOWN = 4096
+_MAX_KNOWN = 4096
 # A longer token could exceed the hub's limit on headers, and the hub would seem not to answer.
 _HEADER = re.compile(r"(?:token|bearer)\s+(\S{1,1024})", re.IGNORECASE)
 _SERVER = re.compile(r"access:servers!server=([^/]+)/(.*)")
@@ -74,12 +74,12 @@ class Callers:
         self._clock = clock
         self._known: dict[bytes, _Known] = {}
         self._groups: dict[str, frozenset[str]] = {}
-        self._ask_from = -inf
+        self._retry_at = -inf
 
     @property
     def hub_answers(self) -> bool:
         """Whether the hub answered the last request of `identify`. True before the first request."""
-        return self._ask_from == -inf
+        return self._retry_at == -inf
 
     async def identify(self, headers: Mapping[str, str]) -> Caller:
         """Return the user or service whose hub token is in the request. Raises `Refused`."""
@@ -96,7 +96,7 @@ class Callers:
         if known is not None and self._clock.elapsed() - known.asked_at < self._max_age:
             return known.caller
         try:
-            model = await self._ask(found[1])
+            model = await self._ask_hub(found[1])
         except (HTTPError, TimeoutError):
             if known is None or self._clock.elapsed() - known.asked_at > STALE_SECONDS:
                 raise Refused(
@@ -113,12 +113,12 @@ class Callers:
                 "JupyterHub does not know this token. The token's server may have stopped: start the server again.",
                 "token",
             )
-        caller = self.described(model)
+        caller = self.parse_model(model)
         self._remember(digest, caller)
         return caller
 
-    async def _ask(self, token: str) -> dict[str, Any] | None:
-        if self._clock.elapsed() < self._ask_from:
+    async def _ask_hub(self, token: str) -> dict[str, Any] | None:
+        if self._clock.elapsed() < self._retry_at:
             raise TimeoutError
         try:
             model: dict[str, Any] | None = await asyncio.wait_for(
@@ -129,16 +129,16 @@ class Callers:
                 "JupyterHub gives no valid answer (%s). Users who were seen in the last 10 minutes are still served.",
                 type(error).__name__,
             )
-            self._ask_from = self._clock.elapsed() + _HUB_SECONDS
+            self._retry_at = self._clock.elapsed() + _HUB_SECONDS
             raise
-        self._ask_from = -inf
+        self._retry_at = -inf
         return model
 
-    def groups_of(self, user: str) -> frozenset[str] | None:
+    def reported_groups(self, user: str) -> frozenset[str] | None:
         """Return the user's groups, as the hub last reported them; None if the hub has not reported the user."""
         return self._groups.get(user)
 
-    def described(self, model: Mapping[str, Any]) -> Caller:
+    def parse_model(self, model: Mapping[str, Any]) -> Caller:
         """Convert the hub's description of a user or service. Raises `Refused` if it has no access to the service."""
         if not self.hub.check_scopes(self._access, model):
             hint = (
@@ -157,8 +157,8 @@ class Callers:
 
     def _remember(self, digest: bytes, caller: Caller) -> None:
         now = self._clock.elapsed()
-        if digest not in self._known and len(self._known) >= _MOST_KNOWN:
-            self._known = {kept: known for kept, known in self._known.items() if now - known.asked_at <= STALE_SECONDS}
-            self._groups = {kept.caller.name: kept.caller.groups for kept in self._known.values()}
+        if digest not in self._known and len(self._known) >= _MAX_KNOWN:
+            self._known = {key: known for key, known in self._known.items() if now - known.asked_at <= STALE_SECONDS}
+            self._groups = {known.caller.name: known.caller.groups for known in self._known.values()}
         self._known[digest] = _Known(caller, now)
         self._groups[caller.name] = caller.groups

@@ -19,7 +19,7 @@ from ..server.issuing import Issuing
 from .callers import Caller
 
 if TYPE_CHECKING:
-    from ..protocol.handles import Handles, Issued
+    from ..protocol.handles import Handles, IssuedHandle
     from .app import TokenService
 
 __all__ = [
@@ -30,11 +30,11 @@ __all__ = [
     "HandlesHandler",
     "HealthHandler",
     "MetricsHandler",
-    "NothingHandler",
+    "NotFoundHandler",
     "OwnHandleHandler",
     "ProfilesHandler",
     "TokenHandler",
-    "shown",
+    "public_error",
 ]
 
 _log = logging.getLogger(__name__)
@@ -66,24 +66,24 @@ class ServiceHandler(JsonHandler):
         self.profile = name if name in self.service.source.profiles() else None
         self.service.check_granted(caller, name)
 
-    def facts_of(self, error: TokenError) -> dict[str, Any]:
-        """Return all facts about the error that users get (see `shown`). The user's server raises that error again."""
-        return shown(error).to_dict()
+    def error_body(self, error: TokenError) -> dict[str, Any]:
+        """Return the facts about the error that users get (`public_error`). Their server raises that error again."""
+        return public_error(error).to_dict()
 
     def refused(self, status: int, reason: str) -> None:
         """Record in the audit log that a request was answered with an error."""
         self.service.audit.refused(self.caller, self.profile, reason)
 
     async def serve(
-        self, caller: Caller, name: str, params: Mapping[str, Any], *, handle: str | None = None, **asked: Any
+        self, caller: Caller, name: str, params: Mapping[str, Any], *, handle: str | None = None, **options: Any
     ) -> None:
         """Answer with a token and its value.
 
-        `handle` is the id of the worker's handle, if a worker sent the request. `asked` is passed on to
+        `handle` is the id of the worker's handle, if a worker sent the request. `options` are passed on to
         `TokenSource.serve`.
         """
         service = self.service
-        token, cached = await service.source.serve(service.key(caller.name, name, params), **asked)
+        token, cached = await service.source.serve(service.key(caller.name, name, params), **options)
         profile = service.source.profile(name)
         if cached:
             count_hit(profile.provider.id)
@@ -100,7 +100,9 @@ class TokenHandler(ServiceHandler):
         body = self.body({"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType)}, "profile")
         name, params = body["profile"], body.get("params", {})
         self.check_granted(caller, name)
-        await self.serve(caller, name, params, refresh=body.get("refresh", False), newer_than=self.moment(body))
+        await self.serve(
+            caller, name, params, refresh=body.get("refresh", False), newer_than=self.parse_newer_than(body)
+        )
 
 
 class ProfilesHandler(ServiceHandler):
@@ -121,7 +123,7 @@ class ProfilesHandler(ServiceHandler):
         except ConfigurationError as error:
             nothing = dict.fromkeys(("provider", "title", "env", "kernels", "notebooks"))
             empty = {"params": {}, "sandbox": False, "scheme": "", "header": ""}
-            return {"name": name, **nothing, **empty, "error": self.facts_of(error)}
+            return {"name": name, **nothing, **empty, "error": self.error_body(error)}
         return {
             "name": name,
             "provider": profile.provider.id,
@@ -157,11 +159,11 @@ class _Issuing(Issuing, ServiceHandler):
     def handles(self) -> Handles:
         return self.service.handles
 
-    def issues_at(self, profile: str) -> tuple[str | None, str | None]:
+    def issuer_address(self, profile: str) -> tuple[str | None, str | None]:
         """Return no URL and no certificate: the service does not know the URL by which the user's server reaches it."""
         return None, None
 
-    def tell_of(self, what: str, issued: Issued) -> None:
+    def report_handle(self, what: str, issued: IssuedHandle) -> None:
         assert self.caller is not None
         self.service.audit.handle(what, issued, self.caller)
 
@@ -170,10 +172,10 @@ class _Issuing(Issuing, ServiceHandler):
         self.check_granted(self.caller, profile)
         self.service.key(self.caller.name, profile, params)
 
-    async def own(self, handle_id: str) -> Issued:
+    async def own_handle(self, handle_id: str) -> IssuedHandle:
         """Return a handle of the user. Raises `Refused` if the handle is unknown or belongs to another user."""
         owner = OWNER + (await self.user()).name
-        issued = await self.known(handle_id)
+        issued = await self.find_handle(handle_id)
         if issued is None or issued.owner != owner:
             self.refuse(404, "There is no handle with this id, or it belongs to another user.", "handle")
         return issued
@@ -185,12 +187,12 @@ class HandlesHandler(_Issuing):
     async def get(self) -> None:
         """List the user's active handles."""
         caller = await self.user()
-        self.tell_all(await self.in_use(OWNER + caller.name))
+        self.send_handles(await self.in_use(OWNER + caller.name))
 
     async def post(self) -> None:
         """Issue a handle."""
         caller = await self.user()
-        self.tell(await self.issue(OWNER + caller.name, self.asked()))
+        self.send_handle(await self.issue(OWNER + caller.name, self.issue_body()))
 
 
 class HandleHandler(_Issuing):
@@ -198,7 +200,7 @@ class HandleHandler(_Issuing):
 
     async def delete(self, handle_id: str) -> None:
         """Revoke a handle."""
-        await self.revoke(await self.own(handle_id))
+        await self.revoke(await self.own_handle(handle_id))
         self.set_status(HTTPStatus.NO_CONTENT)
         self.finish()
 
@@ -211,7 +213,7 @@ class OwnHandleHandler(_Issuing):
 
         If the user is no longer granted the profile, a request to renew revokes the handle too.
         """
-        issued = await self.own(handle_id)
+        issued = await self.own_handle(handle_id)
         self.body({})
         if action == "revoke":
             await self.revoke(issued)
@@ -222,7 +224,7 @@ class OwnHandleHandler(_Issuing):
         except NotGranted:
             await self.revoke(issued)
             raise
-        self.tell(await self.renew(handle_id))
+        self.send_handle(await self.renew(handle_id))
 
 
 class HandleTokenHandler(_Issuing):
@@ -230,13 +232,18 @@ class HandleTokenHandler(_Issuing):
 
     async def post(self, handle_id: str) -> None:
         """Return a token with its value, to a worker that proves that it has the handle."""
-        asked = await self.let_in(handle_id)
-        owner = asked.issued.owner.removeprefix(OWNER)
+        wanted = await self.authenticate_holder(handle_id)
+        owner = wanted.issued.owner.removeprefix(OWNER)
         self.caller = caller = Caller(owner, None, frozenset(), frozenset())
-        self.profile = asked.profile
-        self.service.check_still_granted(asked.issued)
+        self.profile = wanted.profile
+        self.service.check_still_granted(wanted.issued)
         await self.serve(
-            caller, asked.profile, asked.params, refresh=asked.refresh, newer_than=asked.newer_than, handle=handle_id
+            caller,
+            wanted.profile,
+            wanted.params,
+            refresh=wanted.refresh,
+            newer_than=wanted.newer_than,
+            handle=handle_id,
         )
 
 
@@ -263,7 +270,7 @@ class MetricsHandler(ServiceHandler):
         self.finish(generate_latest())
 
 
-class NothingHandler(ServiceHandler):
+class NotFoundHandler(ServiceHandler):
     """Answers all other paths with 404."""
 
     async def prepare(self) -> None:
@@ -271,7 +278,7 @@ class NothingHandler(ServiceHandler):
         self.refuse(404, "The hub's token service has no such route.", "route")
 
 
-def shown(error: TokenError) -> TokenError:
+def public_error(error: TokenError) -> TokenError:
     """Return the error that users get.
 
     An error that only the administrator can correct is logged, and replaced by a general error.

@@ -28,10 +28,11 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
     """
     named = [scope for grant in grants.values() for scope in grant.get("scopes", ())]
     scopes = list(dict.fromkeys([*_ALWAYS, *named]))
-    said = {"description": "Use a profile of jupyter_tokens"}
-    custom = {scope: said for scope in named if scope.startswith("custom:")}
+    definition = {"description": "Use a profile of jupyter_tokens"}
+    custom = {scope: definition for scope in named if scope.startswith("custom:")}
     kind, _, path = url.partition(":")
-    place = f"http+unix://{quote(path, safe='')}" if kind == "unix" else url.rstrip("/")
+    base_url = f"http+unix://{quote(path, safe='')}" if kind == "unix" else url.rstrip("/")
+    service_url = f"{base_url}/services/jupyter-tokens"
     service: dict[str, Any] = {"name": "jupyter-tokens"}
     if kind != "unix":
         service["url"] = url
@@ -52,7 +53,7 @@ def hub_config(url: str, grants: Mapping[str, Any], *, external: bool) -> str:
         ),
         f"c.JupyterHub.load_roles.append({_literal({'name': 'user', 'scopes': ['self', _ALWAYS[2]]})})",
         f"c.Spawner.server_token_scopes = {_literal(scopes)}",
-        f"c.Spawner.environment.update({_literal({'JUPYTER_TOKENS_SERVICE_URL': f'{place}/services/jupyter-tokens'})})",
+        f"c.Spawner.environment.update({_literal({'JUPYTER_TOKENS_SERVICE_URL': service_url})})",
     ]
     if custom:
         lines += [

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, cast
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
 from tornado import web
 
-from .._util.threads import on_a_thread
+from .._util.threads import run_in_thread
 from ..errors import Busy, TokenError
-from ..server.base import Refused, status_of
-from .handlers import OWNER, shown
+from ..server.base import Refused, http_status
+from .handlers import OWNER, public_error
 
 if TYPE_CHECKING:
-    from ..protocol.handles import Issued
+    from ..protocol.handles import IssuedHandle
     from .activity import Holding
     from .app import TokenService
     from .callers import Caller
@@ -40,7 +40,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",  # JupyterHub's check of a form reads the header Referer
     "X-Content-Type-Options": "nosniff",
 }
-_MOST_EVENTS = 50
+_MAX_EVENTS = 50
 
 
 def login(prefix: str, max_age: int) -> HubOAuth | None:
@@ -90,9 +90,9 @@ class _Page(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc] # Jupy
         message = responses.get(status_code, "Unknown error")
         reason = "http"
         if isinstance(error, Refused):
-            message, reason = error.message, error.code_word
+            message, reason = error.message, error.error_reason
         elif isinstance(error, TokenError):
-            status_code, message, reason = status_of(error), shown(error).message, error.reason
+            status_code, message, reason = http_status(error), public_error(error).message, error.reason
         self.set_status(status_code)
         self.service.audit.refused(self.caller, None, reason)
         self.render("page.html", style=_STYLE, problem=message)
@@ -110,7 +110,7 @@ class PageHandler(_Page):
         await super().prepare()
         model = await self.hub_auth.get_user(self, sync=False)
         if model is not None:
-            self.caller = self.service.callers.described(model)
+            self.caller = self.service.callers.parse_model(model)
             if not self.caller.name:
                 raise Refused(403, "This page is for people, but this token belongs to a service.", "no_user")
         self.current_user = self.caller
@@ -121,12 +121,12 @@ class PageHandler(_Page):
         caller, service = self._caller, self.service
         everybody = service.is_admin(caller)
 
-        def look() -> tuple[list[Holding], list[Issued], list[Mapping[str, Any]]]:
+        def load() -> tuple[list[Holding], list[IssuedHandle], list[Mapping[str, Any]]]:
             owner = None if everybody else OWNER + caller.name
             return service.audit.holdings(), service.handles.in_use(owner), service.audit.events()
 
         try:
-            holdings, handles, events = await on_a_thread(look)
+            holdings, handles, events = await run_in_thread(load)
         except Busy as problem:
             raise Refused(503, problem.message, problem.reason) from None
         self.render(
@@ -137,8 +137,8 @@ class PageHandler(_Page):
             everybody=everybody,
             holdings=[held for held in holdings if everybody or held.user == caller.name],
             handles=sorted(handles, key=lambda handle: (handle.owner, handle.profile, handle.ends_at)),
-            events=[event for event in events if everybody or event["user"] == caller.name][:_MOST_EVENTS],
-            told=service.handles.told,
+            events=[event for event in events if everybody or event["user"] == caller.name][:_MAX_EVENTS],
+            handle_to_dict=service.handles.to_dict,
             xsrf=self.xsrf_token,
             owner_of=lambda handle: handle.owner.removeprefix(OWNER),
         )
@@ -149,10 +149,10 @@ class PageHandler(_Page):
         caller, service = self._caller, self.service
         handle_id, profile = self.get_body_argument("revoke", ""), self.get_body_argument("forget", "")
         if handle_id:
-            issued = await on_a_thread(lambda: service.handles.of(handle_id))
+            issued = await run_in_thread(lambda: service.handles.get(handle_id))
             if issued is None or (issued.owner != OWNER + caller.name and not service.is_admin(caller)):
                 raise Refused(404, "There is no handle with this id, or it belongs to another user.", "handle")
-            await on_a_thread(lambda: service.handles.revoke(handle_id))
+            await run_in_thread(lambda: service.handles.revoke(handle_id))
             service.audit.handle("revoked", issued, caller)
         elif profile:
             user = self.get_body_argument("user", caller.name)

@@ -16,14 +16,14 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 
 from .app import TokenService
 
-__all__ = ["Place", "serve"]
+__all__ = ["BindAddress", "serve"]
 
 _PARENT_SECONDS = 1.0
-_MOST_BYTES = 2**20
+_MAX_BYTES = 2**20
 """Size limit of a request's body, in bytes, for all routes. The routes with JSON have a smaller limit."""
 
 
-class Place(NamedTuple):
+class BindAddress(NamedTuple):
     """Where the service listens.
 
     Attributes
@@ -44,14 +44,16 @@ class Place(NamedTuple):
     prefix: str
 
 
-async def serve(service: TokenService, place: Place, *, managed: bool, ready: Callable[[list[str]], None]) -> None:
+async def serve(
+    service: TokenService, address: BindAddress, *, managed: bool, ready: Callable[[list[str]], None]
+) -> None:
     """Serve until SIGINT or SIGTERM or, if `managed`, until the hub has ended.
 
     Parameters
     ----------
     service : TokenService
         The service to run.
-    place : Place
+    address : BindAddress
         Where the service listens.
     managed : bool
         Whether the hub started this process. Then this process ends soon after the hub, and lets other processes listen
@@ -67,30 +69,30 @@ async def serve(service: TokenService, place: Place, *, managed: bool, ready: Ca
         The store's keys are missing or invalid.
     """
     parent = os.getppid()
-    server = HTTPServer(service.application(place.prefix), max_body_size=_MOST_BYTES)
+    server = HTTPServer(service.application(address.prefix), max_body_size=_MAX_BYTES)
     urls = []
-    if place.port is not None:
-        sockets = bind_sockets(place.port, place.ip, family=socket.AF_UNSPEC, reuse_port=managed)
+    if address.port is not None:
+        sockets = bind_sockets(address.port, address.ip, family=socket.AF_UNSPEC, reuse_port=managed)
         server.add_sockets(sockets)
-        urls += [f"http://{place.ip}:{sockets[0].getsockname()[1]}{place.prefix}"]
-    if place.path:
+        urls += [f"http://{address.ip}:{sockets[0].getsockname()[1]}{address.prefix}"]
+    if address.path:
         # All users of the machine may connect, because each request has to contain a token or a proof. The mode of the
         # folder limits which users can create a socket in it.
-        server.add_socket(bind_unix_socket(place.path, mode=0o666))
-        urls += [f"http+unix://{quote(place.path, safe='')}{place.prefix}"]
+        server.add_socket(bind_unix_socket(address.path, mode=0o666))
+        urls += [f"http+unix://{quote(address.path, safe='')}{address.prefix}"]
     ready(urls)
     try:
-        await _until_told(parent if managed else None)
+        await _wait_for_stop(parent if managed else None)
     finally:
         server.stop()
         await server.close_all_connections()
         service.close()
 
 
-async def _until_told(parent: int | None) -> None:
-    told, loop = asyncio.Event(), asyncio.get_running_loop()
+async def _wait_for_stop(parent: int | None) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
-    while not told.is_set() and parent in {None, os.getppid()}:
+        loop.add_signal_handler(number, stop.set)
+    while not stop.is_set() and parent in {None, os.getppid()}:
         with suppress(TimeoutError):
-            await asyncio.wait_for(told.wait(), None if parent is None else _PARENT_SECONDS)
+            await asyncio.wait_for(stop.wait(), None if parent is None else _PARENT_SECONDS)

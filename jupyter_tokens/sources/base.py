@@ -47,17 +47,17 @@ class TokenSource(TokenCache, ABC):
     ----------
     mode : str
         How this process gets its tokens, as cards show it: "server", "direct", "direct (reason)" or "handle".
-    gone : TokenError or None
+    connection_error : TokenError or None
         Only in `RemoteSource`: why the other process did not answer the last request. Otherwise None.
     """
 
     is_remote: ClassVar[bool] = False
     """Whether this process reports the tokens that it holds to the process that fetches them."""
     mode: str
-    gone: TokenError | None = None
+    connection_error: TokenError | None = None
 
     def __init__(self, *, clock: Clock | None = None) -> None:
-        super().__init__(self._fetch_renewable, clock=clock, arrived=self._tell)
+        super().__init__(self._fetch_renewable, clock=clock, on_token=self._notify)
         self._watchers: list[tuple[Callable[[Key, Token], None], Callable[[], None] | None]] = []
 
     # What each source implements
@@ -185,7 +185,7 @@ class TokenSource(TokenCache, ABC):
             profile=key.profile,
         )
 
-    def look_again(self) -> None:
+    def expire_config(self) -> None:
         """Read the configuration again before the next call."""
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
@@ -213,7 +213,7 @@ class TokenSource(TokenCache, ABC):
         token = await self.aget(key, refresh=refresh, newer_than=newer_than)
         return token, before is not None and before.token is token
 
-    def live(self) -> int:
+    def count_valid(self) -> int:
         """Return how many valid tokens are cached."""
         return sum(1 for key in self.keys() if self.standing(key).state in {"fresh", "aging"})
 
@@ -228,8 +228,8 @@ class TokenSource(TokenCache, ABC):
         keys = [key for key in self.keys() if key.profile == profile]
         shown: Key | None = keys[-1] if keys else None
         with suppress(ParameterError):  # Many profiles need parameters in the call.
-            own = self.key(profile)
-            shown = own if own in keys else shown or own
+            default = self.key(profile)
+            shown = default if default in keys else shown or default
         if shown is None:
             return Standing("none", None, None), None
         standing = self.standing(shown)
@@ -243,12 +243,12 @@ class TokenSource(TokenCache, ABC):
     def forget(self, key: Key) -> None:
         """Remove what is cached under a key."""
         super().forget(key)
-        self._tell_loss()
+        self._notify_loss()
 
     def forget_profiles(self, names: Container[str]) -> None:
         """Remove what is cached for these profiles, with any parameters."""
         super().forget_profiles(names)
-        self._tell_loss()
+        self._notify_loss()
 
     def forget_profile(self, profile: str) -> None:
         """Remove what is cached for a profile, with any parameters."""
@@ -277,11 +277,11 @@ class TokenSource(TokenCache, ABC):
     def _renew(self, key: Key, refused: Token | None) -> Token:
         return self.get(key, newer_than=None if refused is None else refused.obtained_at)
 
-    def _tell(self, key: Key, token: Token) -> None:
+    def _notify(self, key: Key, token: Token) -> None:
         for on_token, _ in tuple(self._watchers):
             on_token(key, token)
 
-    def _tell_loss(self) -> None:
+    def _notify_loss(self) -> None:
         for _, on_loss in tuple(self._watchers):
             if on_loss is not None:
                 on_loss()

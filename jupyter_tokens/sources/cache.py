@@ -49,8 +49,8 @@ logging.getLogger("jupyter_tokens").addHandler(logging.NullHandler())
 
 _STEP_SECONDS = 1.0
 """If a new token expires at most this many seconds later, it counts as no newer: APIs report whole seconds."""
-_LONGEST_BACKOFF_SECONDS = 60.0
-_FEW = 1024
+_MAX_BACKOFF_SECONDS = 60.0
+_MIN_SWEEP = 1024
 
 
 class Key(NamedTuple):
@@ -140,7 +140,7 @@ class _Entry:
     def refresh_at(self) -> float:
         return max(self.ends_at - windows(self.life)[0], self.not_before)
 
-    def wait_from(self) -> float:
+    def mandatory_at(self) -> float:
         return max(self.ends_at - windows(self.life)[1], self.not_before)
 
     def state(self, now: float) -> State:
@@ -171,7 +171,7 @@ class TokenCache:
         Called with a key and an `Ask`; fetches the token. Blocks; raises `TokenError`.
     clock : Clock, optional
         By default the machine's clock.
-    arrived : callable, optional
+    on_token : callable, optional
         Called with key and token after a token was cached, on the thread that fetched the token.
     spawn : callable, optional
         Runs a function in the background; by default on `THREADS`.
@@ -184,18 +184,18 @@ class TokenCache:
         fetch: Callable[[Key, Ask], Token],
         *,
         clock: Clock | None = None,
-        arrived: Callable[[Key, Token], None] | None = None,
+        on_token: Callable[[Key, Token], None] | None = None,
         spawn: Callable[[Callable[[], None]], None] | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
         self._fetch = fetch
         self.clock = clock or SystemClock()
-        self._arrived = arrived
+        self._on_token = on_token
         self._spawn = spawn
         self._rng = rng
         self._lock = threading.Lock()
         self._entries: dict[Key, _Entry] = {}
-        self._sweep_at = _FEW
+        self._sweep_at = _MIN_SWEEP
 
     def get(self, key: Key, *, refresh: bool = False, newer_than: datetime | None = None) -> Token:
         """Return a token from the cache, or fetch it. All callers that need the same token share one fetch.
@@ -238,17 +238,17 @@ class TokenCache:
                 self._run_in_background(flight)
             else:
                 _log.debug("%s: waiting for the fetch that is under way", key.profile)
-            landing = asyncio.wrap_future(flight.future)
+            waiter = asyncio.wrap_future(flight.future)
             try:
-                await asyncio.wait([landing])
+                await asyncio.wait([waiter])
             finally:
-                # After a cancellation nobody reads the result of `landing`. The flight itself cannot be cancelled.
-                landing.cancel()
-            token = self._outcome(flight, landing.exception(), strict=refresh or newer_than is not None)
+                # After a cancellation nobody reads the result of `waiter`. The flight itself cannot be cancelled.
+                waiter.cancel()
+            token = self._outcome(flight, waiter.exception(), strict=refresh or newer_than is not None)
             if token is not None:
                 return token
 
-    def begin(self, key: Key) -> Future[Token]:
+    def start_fetch(self, key: Key) -> Future[Token]:
         """Start a fetch in the background, unless this key is being fetched already. Returns the fetch's future."""
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
@@ -299,12 +299,12 @@ class TokenCache:
             now = self.clock.elapsed()
             token = entry.token if now < entry.ends_at else None
             if token is None or refresh:
-                serve = False
+                is_usable = False
             elif newer_than is not None:
-                serve = token.obtained_at > newer_than or now < entry.not_before
+                is_usable = token.obtained_at > newer_than or now < entry.not_before
             else:
-                serve = now < entry.wait_from()
-            if token is None or not serve:
+                is_usable = now < entry.mandatory_at()
+            if token is None or not is_usable:
                 return self._join(key, entry, Ask(refresh, None if refresh else newer_than or entry.obtained_at()))
             if newer_than is None and now >= entry.refresh_at() and entry.flight is None:
                 background = self._join(key, entry, Ask(newer_than=token.obtained_at))
@@ -362,27 +362,27 @@ class TokenCache:
             if stalled:
                 # The API returned the same token again. Its windows are still computed from its whole life, and the
                 # next attempt comes after half of the remaining time, at least a second and at most a minute from now.
-                entry.not_before = now + min(max((ends_at - now) / 2, _STEP_SECONDS), _LONGEST_BACKOFF_SECONDS)
+                entry.not_before = now + min(max((ends_at - now) / 2, _STEP_SECONDS), _MAX_BACKOFF_SECONDS)
                 life = max(life, entry.life)
             else:
                 entry.not_before = -inf
             entry.token, entry.life, entry.ends_at = token, life, ends_at
             entry.failures, entry.error = 0, None
             self._sweep(now)
-            kept = ends_at > now and self._entries.get(flight.key) is entry
-            if kept:
+            cached = ends_at > now and self._entries.get(flight.key) is entry
+            if cached:
                 self._entries[flight.key] = self._entries.pop(flight.key)
             else:
                 # A token that has already expired (ExpireTime=0 is legal) or whose key was forgotten meanwhile is only
                 # returned to the callers that waited for it.
-                self._drop(flight)
+                self._discard(flight)
         if stalled:
             _log.debug("%s: the source returned a token that is no newer; backing off", flight.key.profile)
         else:
             _log.debug("%s: got a token; expiry: %s", flight.key.profile, token.expires_at or "unknown")
-        if kept and self._arrived is not None:
+        if cached and self._on_token is not None:
             try:
-                self._arrived(flight.key, token)
+                self._on_token(flight.key, token)
             except Exception as error:
                 # A failing watcher must not keep the token from the callers.
                 _log.warning("%s: a watcher of new tokens failed: %s", flight.key.profile, type(error).__name__)
@@ -395,7 +395,7 @@ class TokenCache:
         """
         if len(self._entries) >= self._sweep_at:
             self._entries = {key: e for key, e in self._entries.items() if e.flight is not None or e.ends_at > now}
-            self._sweep_at = max(_FEW, 2 * len(self._entries))
+            self._sweep_at = max(_MIN_SWEEP, 2 * len(self._entries))
 
     def _failed(self, flight: _Flight, error: Exception) -> None:
         failure = error.copy() if isinstance(error, TokenError) else None
@@ -407,12 +407,12 @@ class TokenCache:
             if entry.token is None:
                 if failure is None or isinstance(failure, ConfigurationError | ParameterError):
                     # The error of an invalid call, or an unexpected error, says nothing about the token: not kept.
-                    self._drop(flight)
+                    self._discard(flight)
             else:
                 entry.failures += 1
-                wait = min(2.0 ** min(entry.failures, 6), _LONGEST_BACKOFF_SECONDS) * (1 + self._rng()) / 2
-                asked = failure.retry_after if failure is not None and failure.retry_after is not None else 0.0
-                entry.not_before = self.clock.elapsed() + max(wait, asked)
+                wait = min(2.0 ** min(entry.failures, 6), _MAX_BACKOFF_SECONDS) * (1 + self._rng()) / 2
+                retry_after = failure.retry_after if failure is not None and failure.retry_after is not None else 0.0
+                entry.not_before = self.clock.elapsed() + max(wait, retry_after)
                 if isinstance(error, Unauthorized | LoginNeeded):
                     # Vendors lock an access key after a few refusals, so no further refresh is due while the cached
                     # token is valid. After a new login there is no wait, because a login removes what is cached.
@@ -425,10 +425,10 @@ class TokenCache:
         with self._lock:
             flight.entry.flight = None
             if flight.entry.token is None:
-                self._drop(flight)
+                self._discard(flight)
         flight.future.set_exception(_Abandoned())
 
-    def _drop(self, flight: _Flight) -> None:
+    def _discard(self, flight: _Flight) -> None:
         if self._entries.get(flight.key) is flight.entry:
             del self._entries[flight.key]
 

@@ -27,7 +27,7 @@ _QUIET_SECONDS = 3.0
 """Seconds without a response after which the caller checks whether the server hangs. Also the limit for connecting."""
 _READ_SECONDS = 60.0
 """Time limit for one read or write of a socket, in seconds."""
-_MOST_BYTES = 2 * 1024 * 1024
+_MAX_BYTES = 2 * 1024 * 1024
 _HUB_CERT, _HUB_KEY = "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_KEYFILE"
 """The variables with the client certificate and key that JupyterHub sets with `internal_ssl`; kernels inherit them."""
 _CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
@@ -48,7 +48,7 @@ class Connection:
         body: bytes,
         *,
         seconds: float,
-        meanwhile: Callable[[], object] | None = None,
+        on_wait: Callable[[], object] | None = None,
         fresh: bool = False,
     ) -> tuple[int, bytes]:
         """Send one call with its proof; return status and body. Blocks.
@@ -61,7 +61,7 @@ class Connection:
             The request's body, as JSON.
         seconds : float
             Time limit for the response.
-        meanwhile : callable, optional
+        on_wait : callable, optional
             Called every few seconds while there is no response. If it raises, the wait ends.
         fresh : bool
             Use a new connection, so that the call never has to be sent twice.
@@ -75,23 +75,23 @@ class Connection:
         ServerUntrusted
             One of the two processes does not accept the other's certificate, or TLS fails in another way.
         """
-        kept: http.client.HTTPConnection | None = None
+        reused: http.client.HTTPConnection | None = None
         if not fresh:
             with suppress(IndexError):
-                kept = self._idle.pop()
-        reached = kept is not None
+                reused = self._idle.pop()
+        reached = reused is not None
         try:
-            if kept is not None:
+            if reused is not None:
                 # The server may have closed this connection in the meantime. Then the call goes over a new connection.
                 with suppress(http.client.HTTPException, *_CLOSED):
-                    return self._exchange(kept, action, body, seconds, meanwhile)
+                    return self._exchange(reused, action, body, seconds, on_wait)
                 _log.debug("%s has closed a kept connection; connecting again", self._caller.peer)
             # The limit for connecting is short, because connecting only takes time if the server hangs.
             connection = _connected(self._caller, min(seconds, _QUIET_SECONDS))
             reached = True
-            return self._exchange(connection, action, body, seconds, meanwhile)
+            return self._exchange(connection, action, body, seconds, on_wait)
         except TimeoutError:
-            problem = f"{_capital(self._caller.peer)} does not answer."
+            problem = f"{_capitalized(self._caller.peer)} does not answer."
             raise TimedOut(problem, hint="Try again later.", unsent=not reached) from None
         except (http.client.HTTPException, OSError) as error:
             raise _failure(error, self._caller, reached=reached) from None
@@ -107,38 +107,38 @@ class Connection:
         action: str,
         body: bytes,
         seconds: float,
-        meanwhile: Callable[[], object] | None,
+        on_wait: Callable[[], object] | None,
     ) -> tuple[int, bytes]:
-        me = self._caller
-        path = f"{urlsplit(me.url).path.rstrip('/')}/{me.route}/{action}"
-        whole = False
+        caller = self._caller
+        path = f"{urlsplit(caller.url).path.rstrip('/')}/{caller.route}/{action}"
+        is_complete = False
         try:
             connection.sock.settimeout(min(seconds, _READ_SECONDS))
             nonce, now = secrets.token_hex(16), int(self._clock.now())
-            proof = me.prove(action, body, time=now, nonce=nonce)
-            connection.request("POST", path, body, {me.header: proof, "Content-Type": "application/json"})
-            if meanwhile is not None:
-                _await_answer(connection.sock, seconds, meanwhile)
+            proof = caller.prove(action, body, time=now, nonce=nonce)
+            connection.request("POST", path, body, {caller.header: proof, "Content-Type": "application/json"})
+            if on_wait is not None:
+                _wait_for_response(connection.sock, seconds, on_wait)
             response = connection.getresponse()
-            raw = response.read(_MOST_BYTES)
-            whole = response.isclosed() and not response.will_close
+            raw = response.read(_MAX_BYTES)
+            is_complete = response.isclosed() and not response.will_close
         finally:
-            if whole:
+            if is_complete:
                 self._idle.append(connection)
             else:
                 connection.close()
         return response.status, raw
 
 
-def _await_answer(answering: socket.socket, seconds: float, meanwhile: Callable[[], object]) -> None:
+def _wait_for_response(sock: socket.socket, seconds: float, on_wait: Callable[[], object]) -> None:
     # TLS may send data of its own after the handshake, which looks like a response here. The caller then waits for the
-    # response for up to `_READ_SECONDS`, without calls of `meanwhile`.
+    # response for up to `_READ_SECONDS`, without calls of `on_wait`.
     with selectors.DefaultSelector() as selector:
-        selector.register(answering, selectors.EVENT_READ)
+        selector.register(sock, selectors.EVENT_READ)
         for _ in range(int(seconds / _QUIET_SECONDS)):
             if selector.select(_QUIET_SECONDS):
                 return
-            meanwhile()
+            on_wait()
     raise TimeoutError
 
 
@@ -153,7 +153,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _capital(text: str) -> str:
+def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
@@ -165,20 +165,22 @@ def _failure(error: Exception, caller: Caller, *, reached: bool) -> ServerGone:
             "A hub's token service needs a certificate that this system trusts."
         )
         return ServerUntrusted(
-            f"{_capital(peer)} cannot be reached: its certificate is not trusted ({name}).", hint=hint, unsent=unsent
+            f"{_capitalized(peer)} cannot be reached: its certificate is not trusted ({name}).",
+            hint=hint,
+            unsent=unsent,
         )
     closed = isinstance(error, _CLOSED)
     if caller.shows_cert and (isinstance(error, ssl.SSLError) or (closed and reached)):
         # The TLS alert that refuses the certificate is often lost, because the server closes the connection immediately
         # after the alert.
         return ServerUntrusted(
-            f"{_capital(peer)} asks for a client certificate, and probably refuses the certificate in {_HUB_CERT} "
+            f"{_capitalized(peer)} asks for a client certificate, and probably refuses the certificate in {_HUB_CERT} "
             f"({name}).",
             hint="The certificate must be signed by the server's client_ca (JUPYTERHUB_SSL_CLIENT_CA).",
             unsent=unsent,
         )
     if isinstance(error, ssl.SSLError) and not closed:
-        return ServerUntrusted(f"{_capital(peer)} cannot be reached over TLS ({name}).", unsent=unsent)
+        return ServerUntrusted(f"{_capitalized(peer)} cannot be reached over TLS ({name}).", unsent=unsent)
     return ServerGone(f"{peer} cannot be reached ({name}).", unsent=unsent)
 
 

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import ConfigurationError, HandleRefused, UnknownProfile
-from ..protocol.handles import written_params
+from ..protocol.handles import normalise_params
 from .base import TokenSource
-from .remote import RemoteSource, written_key
+from .remote import RemoteSource, remote_key
 
 if TYPE_CHECKING:
     from ..clock import Clock
@@ -28,7 +28,7 @@ class HandleSource(TokenSource):
 
     Parameters
     ----------
-    open_own : callable
+    open_local : callable
         Opens this process's own source, for profiles without a handle and for handles without an issuer.
     handles : iterable of Handle
         The handles to start with; see also `add` and `remove`.
@@ -39,10 +39,10 @@ class HandleSource(TokenSource):
     mode = "handle"
 
     def __init__(
-        self, open_own: Callable[[], TokenSource], handles: Iterable[Handle] = (), *, clock: Clock | None = None
+        self, open_local: Callable[[], TokenSource], handles: Iterable[Handle] = (), *, clock: Clock | None = None
     ) -> None:
         super().__init__(clock=clock)
-        self._open_own = open_own
+        self._open_local = open_local
         # The latest handle comes first, because it may replace a handle that has ended.
         self._remotes: dict[str, tuple[Handle, RemoteSource]] = {}
         self._about: dict[str, About] = {}
@@ -56,37 +56,37 @@ class HandleSource(TokenSource):
 
     def remove(self, handle: Handle) -> None:
         """Stop using a handle, and forget its profile's tokens."""
-        left = dict(self._remotes)
-        _, remote = left.pop(handle.id, (None, None))
+        remaining = dict(self._remotes)
+        _, remote = remaining.pop(handle.id, (None, None))
         if remote is not None:
-            self._remotes = left
+            self._remotes = remaining
             remote.close()
             self.forget_profile(handle.profile)
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """Return the cache key of a call. Only the types of parameters are checked here; `fetch` checks the rest."""
-        return written_key(profile, params)
+        return remote_key(profile, params)
 
     def fetch(self, key: Key, ask: Ask) -> Token:
         """Fetch one token from a handle's issuer, or from this process's own source. Blocks. Raises `TokenError`."""
-        mine = [(handle, remote) for handle, remote in self._remotes.values() if handle.profile == key.profile]
-        if not mine:
-            return self._from_own(key, ask)
-        asked = written_params(dict(key.params))
+        matching = [(handle, remote) for handle, remote in self._remotes.values() if handle.profile == key.profile]
+        if not matching:
+            return self._fetch_locally(key, ask)
+        params = normalise_params(dict(key.params))
         refused: HandleRefused | None = None
-        for handle, remote in mine:
-            if handle.covers(asked):
+        for handle, remote in matching:
+            if handle.covers(params):
                 try:
-                    return remote.fetch(key, ask) if handle.url else self._from_own(key, ask, handle)
+                    return remote.fetch(key, ask) if handle.url else self._fetch_locally(key, ask, handle)
                 except HandleRefused as error:
                     # An earlier handle may still be valid.
                     refused = refused or error
         if refused is not None:
             raise refused
-        if not all(handle.url for handle, _ in mine):
+        if not all(handle.url for handle, _ in matching):
             # A handle without an issuer does not limit the parameters. An `auth` from the driver also contains the
             # profile's own parameters, so its call may have more parameters than the handle.
-            return self._from_own(key, ask)
+            return self._fetch_locally(key, ask)
         raise HandleRefused(
             "This process has a handle for the profile, but not for calls with these parameters.",
             hint="In the driver, issue a handle for these parameters: issue_handle(profile, name=value).",
@@ -100,7 +100,7 @@ class HandleSource(TokenSource):
 
     def entries(self) -> list[ProfileEntry]:
         """Return the profiles of this process's own configuration. Profiles of handles are not listed."""
-        return self._own.entries()
+        return self._local.entries()
 
     def about(self, profile: str) -> About:
         """Return what a card shows about a profile.
@@ -110,7 +110,7 @@ class HandleSource(TokenSource):
         for handle, remote in self._remotes.values():
             if handle.profile == profile and handle.url:
                 return remote.about(profile)
-        return self._own.about(profile)
+        return self._local.about(profile)
 
     def issue(self, handle: Handle, lease: float) -> NoReturn:
         """Raise `ConfigurationError`: only the driver issues handles."""
@@ -122,13 +122,13 @@ class HandleSource(TokenSource):
             remote.close()
 
     @cached_property
-    def _own(self) -> TokenSource:
-        return self._open_own()
+    def _local(self) -> TokenSource:
+        return self._open_local()
 
-    def _from_own(self, key: Key, ask: Ask, handle: Handle | None = None) -> Token:
+    def _fetch_locally(self, key: Key, ask: Ask, handle: Handle | None = None) -> Token:
         try:
-            own = self._own.key(key.profile, {**dict(handle.params if handle else ()), **dict(key.params)})
-            return self._own.get(own, refresh=ask.refresh, newer_than=ask.newer_than)
+            local_key = self._local.key(key.profile, {**dict(handle.params if handle else ()), **dict(key.params)})
+            return self._local.get(local_key, refresh=ask.refresh, newer_than=ask.newer_than)
         except UnknownProfile as unknown:
             if handle is None:
                 raise
@@ -141,12 +141,12 @@ class HandleSource(TokenSource):
 
 
 class _Issuer(RemoteSource):
-    token_seconds = 60.0  # Shorter than in `RemoteSource`, because `_look` cannot notice an issuer that hangs.
+    token_seconds = 60.0  # Shorter than in `RemoteSource`, because `_check_alive` cannot notice an issuer that hangs.
 
     def __init__(self, handle: Handle, about: dict[str, About], clock: Clock) -> None:
         super().__init__(handle, clock=clock)
         # Shared by all issuers, because a cached token may have come from the issuer of another handle.
         self._about = about
 
-    def _look(self) -> None:
+    def _check_alive(self) -> None:
         """Do nothing: a worker has no other route to call in order to check whether the issuer hangs."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.profiles import Profile, Profiles
 from ..errors import ConfigurationError, NotGranted, TokenError
-from ..protocol.messages import misshapen
+from ..protocol.messages import unexpected_response
 from ..providers.base import Provider
 from ..providers.catalogue import provider_class
 from .cache import Ask, Key
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HubSource"]
 
-LOOK_SECONDS = 10.0
+REFRESH_SECONDS = 10.0
 """Age at which the list of granted profiles is requested again, in seconds."""
 _ANSWER_SECONDS = 1.5
 """Time limit for the list of granted profiles, in seconds. It is shorter than the time that a kernel waits for this
@@ -51,35 +51,35 @@ class HubSource(LocalSource):
         self._service = _Service(server, clock=clock)
         self._facts: dict[str, Mapping[str, Any]] = {}
         self._granted: dict[str, Profile | TokenError] = {}
-        self._both: tuple[Profiles, object, Profiles] | None = None
-        self._ask_from = -inf
-        self._looking = threading.Lock()
+        self._merged: tuple[Profiles, object, Profiles] | None = None
+        self._refresh_at = -inf
+        self._refresh_lock = threading.Lock()
         self._listed = False
 
     @property
-    def is_due(self) -> bool:
-        """Whether `look` would send a request to the service, or wait for the first list."""
-        return self.clock.elapsed() >= self._ask_from or (not self._listed and self._looking.locked())
+    def refresh_due(self) -> bool:
+        """Whether `refresh_profiles` would send a request to the service, or wait for the first list."""
+        return self.clock.elapsed() >= self._refresh_at or (not self._listed and self._refresh_lock.locked())
 
-    def look(self) -> None:
+    def refresh_profiles(self) -> None:
         """Update the list of granted profiles if it is old. Blocks for a few seconds at most, and never raises.
 
         One caller at a time sends the request. The others use the previous list, or wait if there is no list yet.
         """
-        if self._looking.acquire(blocking=not self._listed):
+        if self._refresh_lock.acquire(blocking=not self._listed):
             try:
-                if self.clock.elapsed() >= self._ask_from:
+                if self.clock.elapsed() >= self._refresh_at:
                     # Set before the request: if the service refuses a token meanwhile, the list is due again.
-                    self._ask_from = self.clock.elapsed() + LOOK_SECONDS
-                    self._look()
+                    self._refresh_at = self.clock.elapsed() + REFRESH_SECONDS
+                    self._read_profiles()
             finally:
-                self._looking.release()
+                self._refresh_lock.release()
 
-    def _look(self) -> None:
+    def _read_profiles(self) -> None:
         try:
             facts = self._service.granted()
             changed = {name for name in facts.keys() | self._facts.keys() if facts.get(name) != self._facts.get(name)}
-            granted = {name: _profile(told) for name, told in facts.items()} if changed else self._granted
+            granted = {name: _granted_profile(entry) for name, entry in facts.items()} if changed else self._granted
         except TokenError as problem:
             _log.debug("the hub's token service does not list the granted profiles: %s", problem)
             # The previous list is kept, because the service may only be restarting.
@@ -94,24 +94,24 @@ class HubSource(LocalSource):
 
     def profiles(self) -> Profiles:
         """Return this server's own profiles and the granted profiles, without a request to the service."""
-        own, granted = super().profiles(), self._granted
-        if self._both is None or self._both[0] is not own or self._both[1] is not granted:
-            self._both = own, granted, own.beside(granted)
-        return self._both[2]
+        local, granted = super().profiles(), self._granted
+        if self._merged is None or self._merged[0] is not local or self._merged[1] is not granted:
+            self._merged = local, granted, local.combined_with(granted)
+        return self._merged[2]
 
     def fetch(self, key: Key, ask: Ask = Ask()) -> Token:  # noqa: B008 (a tuple)
         """Fetch one token of an own profile, or get the token of a granted profile. Blocks. Raises `TokenError`."""
-        if self._is_own(key.profile):
+        if self._is_local(key.profile):
             return super().fetch(key, ask)
         try:
             return self._service.fetch(key, self._since_forgotten(key, ask))
         except NotGranted:
-            self._ask_from = -inf
+            self._refresh_at = -inf
             raise
 
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a new token. Only possible for this server's own profiles. Raises `TokenError`."""
-        if not self._is_own(profile):
+        if not self._is_local(profile):
             raise ConfigurationError(
                 "The hub's token service does not create tokens.",
                 hint="Create the token with a profile of your own.",
@@ -119,7 +119,7 @@ class HubSource(LocalSource):
             )
         return super().create(profile, params)
 
-    def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
+    def list_profile_values(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
         """List the values that a parameter can have. Not possible for granted profiles. Raises `TokenError`."""
         if profile.origin:
             raise ConfigurationError(
@@ -127,11 +127,11 @@ class HubSource(LocalSource):
                 hint="Look the value up in the vendor's console, and pass it yourself.",
                 profile=profile.name,
             )
-        return super().list_values_of(profile, param, given)
+        return super().list_profile_values(profile, param, given)
 
-    def issuer_of(self, profile: str) -> str:
+    def issuer_url(self, profile: str) -> str:
         """Return the URL of the service's routes for a granted profile, else "". See `LocalSource`."""
-        return "" if self._is_own(profile) else self._service.own_url
+        return "" if self._is_local(profile) else self._service.routes_url
 
     def issue(self, handle: Handle, lease: float) -> Handle:
         """Issue a handle for a granted profile through the service. Raises `TokenError`."""
@@ -147,12 +147,12 @@ class HubSource(LocalSource):
         self._service.close()
         super().close()
 
-    def _is_own(self, profile: str) -> bool:
+    def _is_local(self, profile: str) -> bool:
         return profile in super().profiles()
 
 
 class _Service(RemoteSource):
-    # Shorter than in `RemoteSource`: behind a proxy, the service may never answer although `_look` is still answered.
+    # Shorter than in `RemoteSource`: behind a proxy, the service may never answer although `_check_alive` succeeds.
     token_seconds = 60.0
 
     def granted(self) -> dict[str, Mapping[str, Any]]:
@@ -160,37 +160,37 @@ class _Service(RemoteSource):
         answer = self._call("profiles", {}, seconds=_ANSWER_SECONDS)
         try:
             may_reveal = answer["may_reveal"]
-            return {told["name"]: {**told, "may_reveal": may_reveal} for told in answer["profiles"]}
+            return {entry["name"]: {**entry, "may_reveal": may_reveal} for entry in answer["profiles"]}
         except (KeyError, TypeError):
-            raise misshapen() from None
+            raise unexpected_response() from None
 
 
-def _profile(told: Mapping[str, Any]) -> Profile | TokenError:
+def _granted_profile(entry: Mapping[str, Any]) -> Profile | TokenError:
     """Build a granted profile, or its error, from the service's facts. Raises `TokenError` for invalid facts."""
     try:
-        if told["error"] is not None:
-            return TokenError.from_dict(told["error"])
+        if entry["error"] is not None:
+            return TokenError.from_dict(entry["error"])
         params: Mapping[str, Any] = {}
         with suppress(Exception):
             # If the provider comes from a package that is not installed here, calls cannot have parameters.
-            params = provider_class(told["provider"]).params
-        facts = {name: told[name] for name in ("title", "sandbox", "scheme", "header")}
+            params = provider_class(entry["provider"]).params
+        facts = {name: entry[name] for name in ("title", "sandbox", "scheme", "header")}
         # Only describes the profile: the service calls the API.
-        kind = type("Granted", (Provider,), {"id": told["provider"], "params": params, **facts})
-        kernels, notebooks = told["kernels"], told["notebooks"]
+        kind = type("Granted", (Provider,), {"id": entry["provider"], "params": params, **facts})
+        kernels, notebooks = entry["kernels"], entry["notebooks"]
         return Profile(
-            name=told["name"],
+            name=entry["name"],
             provider=kind(),
-            params={name: value for name, value in told["params"].items() if name in params},
-            env=told["env"],
+            params={name: value for name, value in entry["params"].items() if name in params},
+            env=entry["env"],
             timeout=0.0,
             verify=True,
             references={},
             kernels=None if kernels is None else tuple(kernels),
             notebooks=None if notebooks is None else tuple(notebooks),
-            fixed_params=frozenset(told["params"]),
+            fixed_params=frozenset(entry["params"]),
             origin="the hub's token service",
-            may_reveal=told["may_reveal"],
+            may_reveal=entry["may_reveal"],
         )
     except (KeyError, TypeError, AttributeError):
-        raise misshapen() from None
+        raise unexpected_response() from None

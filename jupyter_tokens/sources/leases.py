@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Leases"]
 
-_LONGEST_NAP_SECONDS = 30.0
+_MAX_SLEEP_SECONDS = 30.0
 """Longest time between two checks of the clock, in seconds: timers stop while a machine is suspended, leases do not."""
 _RETRY_SECONDS = 5.0
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class _Lease:
     handle: Handle
     source: TokenSource
     seconds: float
-    due: float
+    due_at: float
 
 
 class Leases:
@@ -68,7 +68,7 @@ class Leases:
                 thread = threading.Thread(target=self._run, name="jupyter_tokens leases", daemon=True)
                 thread.start()
                 self._thread = thread
-                atexit.register(self.end)
+                atexit.register(self.close)
             self._changed.notify()
 
     @property
@@ -88,9 +88,9 @@ class Leases:
         if lease is not None:
             lease.source.revoke(handle)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Revoke all handles whose issuer can be reached, and end the thread."""
-        atexit.unregister(self.end)
+        atexit.unregister(self.close)
         for lease in list(self._running.values()):
             with suppress(TokenError):
                 self.revoke(lease.handle)
@@ -102,22 +102,22 @@ class Leases:
 
     def _run(self) -> None:
         while (lease := self._next()) is not None:
-            pause = self._renewed(lease)
+            pause = self._renew(lease)
             with self._changed:
-                lease.due = self._clock.elapsed() + pause
+                lease.due_at = self._clock.elapsed() + pause
 
     def _next(self) -> _Lease | None:
         """Sleep until a lease has to be renewed, and return the lease. Return None if the thread must end."""
         with self._changed:
             while self._thread is threading.current_thread():
-                first = min(self._running.values(), key=lambda lease: lease.due, default=None)
-                left = _LONGEST_NAP_SECONDS if first is None else first.due - self._clock.elapsed()
+                first = min(self._running.values(), key=lambda lease: lease.due_at, default=None)
+                left = _MAX_SLEEP_SECONDS if first is None else first.due_at - self._clock.elapsed()
                 if first is not None and left <= 0:
                     return first
-                self._wait(self._changed, min(left, _LONGEST_NAP_SECONDS))
+                self._wait(self._changed, min(left, _MAX_SLEEP_SECONDS))
         return None
 
-    def _renewed(self, lease: _Lease) -> float:
+    def _renew(self, lease: _Lease) -> float:
         """Renew a lease, and return the seconds until the next attempt. Drop the lease if the handle has ended."""
         handle = lease.handle
         try:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Fetched", "LocalSource"]
 
 _NONE: Mapping[str, Any] = {}
-_MOST_KEYS = 4096
+_MAX_KEYS = 4096
 _log = logging.getLogger(__name__)
 
 
@@ -74,7 +74,7 @@ class LocalSource(TokenSource):
         Use these profiles instead of Jupyter's configuration.
     clock, transport : optional
         For tests.
-    look_seconds : float
+    check_seconds : float
         Shortest time, in seconds, between two checks whether the configuration files have changed.
     """
 
@@ -86,11 +86,11 @@ class LocalSource(TokenSource):
         *,
         clock: Clock | None = None,
         transport: Transport | None = None,
-        look_seconds: float = 1.0,
+        check_seconds: float = 1.0,
     ) -> None:
         super().__init__(clock=clock)
-        self._look_seconds = look_seconds
-        self._look_at = -inf
+        self._check_seconds = check_seconds
+        self._check_at = -inf
         self._fixed = profiles is not None
         self._profiles = profiles
         self._fingerprint: object = None
@@ -98,9 +98,13 @@ class LocalSource(TokenSource):
         self._forgotten: dict[Key, datetime] = {}  # when tokens were last forgotten, by profile and user
         self._opening = threading.Lock()
         self._observers: list[Callable[[Fetched], None]] = []
-        self._upstream = Upstream(self._current, transport, self.clock, subject=lambda name: self.get(self.key(name)))
+        self._upstream = Upstream(
+            self._current_profiles, transport, self.clock, subject=lambda name: self.get(self.key(name))
+        )
         self._shared: SharedTokens | None = None
-        self._shared_by: object = self  # the fingerprint for which `_shared` was opened; `self` before the first time
+        self._shared_fingerprint: object = (
+            self  # the fingerprint for which `_shared` was opened; `self` before the first time
+        )
 
     @cached_property
     def logins(self) -> Logins:
@@ -109,8 +113,8 @@ class LocalSource(TokenSource):
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
         if login_id is None:
-            attempt = self.logins.begin(profile, session=_SESSION, device=True)
-        elif (known := self.logins.look(login_id, session=_SESSION)) is not None:
+            attempt = self.logins.start(profile, session=_SESSION, device=True)
+        elif (known := self.logins.poll(login_id, session=_SESSION)) is not None:
             attempt = known
         else:
             raise LoginNeeded(
@@ -143,17 +147,17 @@ class LocalSource(TokenSource):
 
         remove(profile, self.profiles(), log_out)
         self.forget_profile(profile)
-        self.look_again()
+        self.expire_config()
         return revoked
 
     def profiles(self) -> Profiles:
         """Return the configured profiles. Reads the configuration files again if they have changed."""
-        if self._profiles is not None and (self._fixed or self.clock.elapsed() < self._look_at):
+        if self._profiles is not None and (self._fixed or self.clock.elapsed() < self._check_at):
             return self._profiles
         files = config_files()
         fingerprint = stamp(files)
         with self._opening:
-            self._look_at = self.clock.elapsed() + self._look_seconds
+            self._check_at = self.clock.elapsed() + self._check_seconds
             if self._profiles is None or self._fingerprint != fingerprint:
                 if self._profiles is not None:
                     _log.debug("the configuration files changed")
@@ -168,38 +172,38 @@ class LocalSource(TokenSource):
     def profile(self, name: str) -> Profile:
         """Return a profile by its name, even if it was added a moment ago. Raises `ConfigurationError`."""
         if name not in self.profiles():
-            self.look_again()
+            self.expire_config()
         return self.profiles()[name]
 
     problem: TokenError | None = None
-    """Why the last `look` of a `HubSource` failed; None if it succeeded. Always None in other sources."""
+    """Why the last `refresh_profiles` of a `HubSource` failed; None if it succeeded. Always None in other sources."""
 
     @property
-    def is_due(self) -> bool:
-        """Whether `look` would send a request: only in `HubSource`."""
+    def refresh_due(self) -> bool:
+        """Whether `refresh_profiles` would send a request: only in `HubSource`."""
         return False
 
-    def look(self) -> None:
+    def refresh_profiles(self) -> None:
         """Do nothing. In `HubSource`, this updates the list of granted profiles."""
 
-    def look_again(self) -> None:
+    def expire_config(self) -> None:
         """Check the configuration files before the next call."""
-        self._look_at = -inf
+        self._check_at = -inf
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         self.profiles()  # clears `_keys` if the configuration has changed
         params = {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
         # Contains the types, because as a dict key True equals 1, but an API may treat them differently.
-        written = (profile, *((name, type(value), value) for name, value in params.items()))
+        raw_key = (profile, *((name, type(value), value) for name, value in params.items()))
         try:
-            key = self._keys.get(written)
+            key = self._keys.get(raw_key)
         except TypeError:
             key = None  # A value is not hashable: below, call_params raises an error that names the parameter.
         if key is None:
             key = Key(profile, tuple(self.profile(profile).call_params(params).items()))
-            if len(self._keys) >= _MOST_KEYS:
+            if len(self._keys) >= _MAX_KEYS:
                 self._keys.clear()
-            self._keys[written] = key
+            self._keys[raw_key] = key
         return key
 
     def about(self, profile: str) -> About:
@@ -220,11 +224,11 @@ class LocalSource(TokenSource):
 
         Raises `TokenError`. The error names the profile and contains no secret.
         """
-        began = self.clock.elapsed()
+        started_at = self.clock.elapsed()
         stored = False  # whether the result came from the store, without a call to the API
 
         def share(wanted: Wanted, call: Callable[[], Token]) -> Token:
-            def asked() -> Token:
+            def call_api() -> Token:
                 nonlocal stored
                 stored = False
                 return call()
@@ -234,29 +238,29 @@ class LocalSource(TokenSource):
             if shared is None:
                 return call()
             stored = True
-            return shared.get(key, self._since_forgotten(key, ask), wanted, asked)
+            return shared.get(key, self._since_forgotten(key, ask), wanted, call_api)
 
         try:
             token = self._upstream.fetch(key, share)
         except TokenError as error:
             if not stored:
-                self.note(Fetched(key, error.provider or "", self.clock.elapsed() - began, error))
+                self.notify_observers(Fetched(key, error.provider or "", self.clock.elapsed() - started_at, error))
             raise
         if not stored:
-            self.note(Fetched(key, token.provider, self.clock.elapsed() - began, None))
+            self.notify_observers(Fetched(key, token.provider, self.clock.elapsed() - started_at, None))
         return token
 
     def forget(self, key: Key) -> None:
         """Remove what is cached under a key. The next fetch takes no older token from the store."""
-        self._forget_older(Key(key.profile, user=key.user), key.__eq__)
+        self._mark_forgotten(Key(key.profile, user=key.user), key.__eq__)
         super().forget(key)
 
     def forget_profile(self, profile: str) -> None:
         """Remove what is cached for a profile. The next fetch takes no older token from the store."""
-        self._forget_older(Key(profile), lambda key: key.profile == profile)
+        self._mark_forgotten(Key(profile), lambda key: key.profile == profile)
         super().forget_profile(profile)
 
-    def issuer_of(self, profile: str) -> str:
+    def issuer_url(self, profile: str) -> str:
         """Return the URL of the process that issues a profile's handles; "" if that is this process."""
         return ""
 
@@ -270,9 +274,9 @@ class LocalSource(TokenSource):
             return self._upstream.create(profile, params)
 
     def list_values(self, profile: str, param: str, given: Mapping[str, Any]) -> list[Listed]:
-        return self.list_values_of(self.profiles()[profile], param, given)
+        return self.list_profile_values(self.profiles()[profile], param, given)
 
-    def list_values_of(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
+    def list_profile_values(self, profile: Profile, param: str, given: Mapping[str, Any]) -> list[Listed]:
         """Do the same as `list_values`, for a profile that need not be in the configuration."""
         with detached_errors():
             return self._upstream.list_values(profile, param, given)
@@ -287,7 +291,7 @@ class LocalSource(TokenSource):
         self._observers.append(on_fetch)
         return partial(self._observers.remove, on_fetch)
 
-    def note(self, fetched: Fetched) -> None:
+    def notify_observers(self, fetched: Fetched) -> None:
         """Inform the observers of a fetch from an API. `fetch` does this itself; callers of `exchange` call this."""
         for on_fetch in tuple(self._observers):
             try:
@@ -301,12 +305,14 @@ class LocalSource(TokenSource):
         if self._shared is not None:
             self._shared.close()
 
-    def _forget_older(self, of: Key, which: Callable[[Key], bool]) -> None:
+    def _mark_forgotten(self, scope: Key, matches: Callable[[Key], bool]) -> None:
         # The current time is not enough: a cached token may come from another machine, whose clock may be ahead.
-        held = [self.held(key) for key in self.keys() if (key.profile, key.user) == (of.profile, of.user)]
-        self._forgotten[of] = max([utc(self.clock.now()), *(one.token.obtained_at for one in held if one is not None)])
+        held = [self.held(key) for key in self.keys() if (key.profile, key.user) == (scope.profile, scope.user)]
+        self._forgotten[scope] = max(
+            [utc(self.clock.now()), *(one.token.obtained_at for one in held if one is not None)]
+        )
         if self._shared is not None:
-            self._shared.forget(which)
+            self._shared.forget(matches)
 
     def _since_forgotten(self, key: Key, ask: Ask) -> Ask:
         """Return `ask` with the condition that the token is newer than the last `forget` of its profile.
@@ -321,14 +327,14 @@ class LocalSource(TokenSource):
     def _open_shared(self) -> SharedTokens | None:
         """Return the tokens in the store, or None if the configuration has no store. Raises `ConfigurationError`."""
         with self._opening:
-            if self._shared_by != self._fingerprint:
+            if self._shared_fingerprint != self._fingerprint:
                 settings = TokenStore.configured()
                 store = settings.open(self.clock)
                 self._shared = None if store is None else SharedTokens(settings, store, self.clock)
-                self._shared_by = self._fingerprint
+                self._shared_fingerprint = self._fingerprint
             return self._shared
 
-    def _current(self) -> Profiles:
+    def _current_profiles(self) -> Profiles:
         # The files were checked just before, by `key` or `profiles`.
         return self._profiles if self._profiles is not None else self.profiles()
 

@@ -12,7 +12,7 @@ from jupyter_core.paths import jupyter_config_dir
 from ..config import secret_store
 from ..config.secrets import SecretRef
 from ..errors import ConfigurationError, TimedOut
-from ..providers.login import Login, LoginInUse, needed
+from ..providers.login import Login, LoginInUse, login_needed
 from ..providers.oauth2 import OAuth2
 from .stores import LockTaken, StoreUnavailable
 from .stores.file import can_lock, locked
@@ -25,7 +25,9 @@ __all__ = ["LoginStore"]
 
 
 class LoginStore:
-    """The logins of this user, in the user's configuration folder or keyring. Thread-safe; only `seen` does not block.
+    """The logins of this user, in the user's configuration folder or keyring. Thread-safe.
+
+    All methods except `last_read` block.
 
     If the server replaces the refresh token at each use, and two processes use the same refresh token, the login is
     lost. So a login is read, used and replaced under one lock, which the system releases if the process dies. On
@@ -34,7 +36,7 @@ class LoginStore:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seen: dict[str, Login | None] = {}
+        self._last_read: dict[str, Login | None] = {}
 
     def read(self, profile: Profile) -> Login | None:
         """Return the login of a profile, or None. Raises `SecretError`."""
@@ -45,12 +47,12 @@ class LoginStore:
             seconds=0.9 * profile.timeout,
         )
         text = reference.find()
-        login = self._seen[profile.name] = None if text is None else Login.from_json(text)
+        login = self._last_read[profile.name] = None if text is None else Login.from_json(text)
         return login
 
-    def seen(self, profile: Profile) -> Login | None:
+    def last_read(self, profile: Profile) -> Login | None:
         """Return the login of a profile as this process has last read or written it, or None. Does not block."""
-        return self._seen.get(profile.name)
+        return self._last_read.get(profile.name)
 
     @contextmanager
     def using(self, profile: Profile) -> Iterator[LoginInUse]:
@@ -61,7 +63,7 @@ class LoginStore:
         with self._locked(profile):
             login = self.read(profile)
             if login is None:
-                raise needed(profile.name)
+                raise login_needed(profile.name)
             yield LoginInUse(login, lambda changed: self._write(profile, changed))
 
     def put(self, profile: Profile, login: Login, check: Callable[[], object]) -> None:
@@ -70,7 +72,7 @@ class LoginStore:
             check()
             self._write(profile, login)
 
-    def take(self, profile: Profile) -> Login | None:
+    def pop(self, profile: Profile) -> Login | None:
         """Remove the login of a profile, and return it; None if there is none. Raises `TokenError`."""
         with self._locked(profile):
             login = self.read(profile)
@@ -83,7 +85,7 @@ class LoginStore:
             secret_store.erase(_reference(profile), _folder())
         else:
             secret_store.store([(_reference(profile), login.to_json())], _folder())
-        self._seen[profile.name] = login
+        self._last_read[profile.name] = login
 
     @contextmanager
     def _locked(self, profile: Profile) -> Iterator[None]:

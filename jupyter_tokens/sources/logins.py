@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..clock import utc
 from ..errors import ConfigurationError, LoginNeeded, TokenError, detached_errors
-from ..providers.login import needed
+from ..providers.login import login_needed
 from ..providers.oauth2 import DEVICE_CODE, OAuth2
 from ..providers.oauth2_login import (
     Authorization,
@@ -39,7 +39,7 @@ __all__ = ["LOGIN_SECONDS", "Attempt", "Logins", "attempt_to_dict"]
 
 LOGIN_SECONDS = 600.0
 """Time limit for a login in a browser, in seconds. For a login on another device, the server sets the limit."""
-_MOST = 100
+_MAX_ATTEMPTS = 100
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +50,7 @@ class Attempt:
     Attributes
     ----------
     id : str
-        The login's id, for `Logins.look`.
+        The login's id, for `Logins.poll`.
     profile : str
         The profile's name.
     state : str
@@ -70,26 +70,28 @@ class Attempt:
     id: str
     profile: str
     session: Secret = field(repr=False)
-    used: Profile = field(repr=False)
+    started_with: Profile = field(repr=False)
     seconds: float
     ends_at: float
     state: Literal["waiting", "done", "failed"] = "waiting"
-    asked: Authorization | None = field(default=None, repr=False)
+    authorization: Authorization | None = field(default=None, repr=False)
     url: Secret | None = field(default=None, repr=False)
     device: DeviceCode | None = field(default=None, repr=False)
     poll_at: float = 0.0
     polling: threading.Lock = field(default_factory=threading.Lock, repr=False)
     who: str = ""
     error: TokenError | None = None
-    logged_in: Callable[[], object] = field(default=lambda: None, repr=False)
+    on_login: Callable[[], object] = field(default=lambda: None, repr=False)
 
-    def is_of(self, session: str) -> bool:
+    def belongs_to(self, session: str) -> bool:
         """Whether this session has started the login."""
         return hmac.compare_digest(self.session.reveal().encode(), session.encode())
 
 
-def attempt_to_dict(attempt: Attempt, clock: Clock, told: Callable[[TokenError], dict[str, Any]]) -> dict[str, Any]:
-    """Convert a login to JSON for a client. `told` converts the login's error."""
+def attempt_to_dict(
+    attempt: Attempt, clock: Clock, error_body: Callable[[TokenError], dict[str, Any]]
+) -> dict[str, Any]:
+    """Convert a login to JSON for a client. `error_body` converts the login's error."""
     device = attempt.device
     return {
         "id": attempt.id,
@@ -103,7 +105,7 @@ def attempt_to_dict(attempt: Attempt, clock: Clock, told: Callable[[TokenError],
         "interval": device.interval if device is not None else 1.0,
         "expires_at": utc(clock.now() + attempt.ends_at - clock.elapsed()).isoformat(timespec="seconds"),
         "who": attempt.who or None,
-        "error": None if attempt.error is None else told(attempt.error),
+        "error": None if attempt.error is None else error_body(attempt.error),
     }
 
 
@@ -116,30 +118,30 @@ class Logins:
         Makes the calls.
     profiles : callable
         Returns the current profiles.
-    changed : callable
+    on_change : callable
         Called with the profile's name after a login or logout, so that its tokens are fetched again.
     clock : Clock
     """
 
     def __init__(
-        self, upstream: Upstream, profiles: Callable[[], Profiles], changed: Callable[[str], None], clock: Clock
+        self, upstream: Upstream, profiles: Callable[[], Profiles], on_change: Callable[[str], None], clock: Clock
     ) -> None:
         self._upstream = upstream
         self._store = upstream.logins
         self._profiles = profiles
-        self._changed = changed
+        self._on_change = on_change
         self._clock = clock
         self._lock = threading.Lock()
         self._attempts: dict[str, Attempt] = {}
 
-    def begin(
+    def start(
         self,
         name: str,
         *,
         session: str,
         redirect_uri: str | None = None,
         device: bool = False,
-        logged_in: Callable[[], object] = lambda: None,
+        on_login: Callable[[], object] = lambda: None,
     ) -> Attempt:
         """Start a login.
 
@@ -154,18 +156,18 @@ class Logins:
             uses another device.
         device : bool
             True if the person uses another device, even with a `redirect_uri`.
-        logged_in : callable
+        on_login : callable
             Called once the person has logged in, on the thread that notices the login.
         """
-        profile, provider = self._of(name)
+        profile, provider = self._login_profile(name)
         attempt = Attempt(
             id=secrets.token_hex(16),
             profile=name,
             session=Secret(session),
-            used=profile,
+            started_with=profile,
             seconds=LOGIN_SECONDS,
             ends_at=self._clock.elapsed() + LOGIN_SECONDS,
-            logged_in=logged_in,
+            on_login=on_login,
         )
         with detached_errors():
             if device or redirect_uri is None or provider.grant == DEVICE_CODE:
@@ -174,10 +176,10 @@ class Logins:
                 attempt.ends_at = self._clock.elapsed() + code.expires_in
                 attempt.poll_at = self._clock.elapsed() + code.interval
             else:
-                asked = attempt.asked = Authorization(redirect_uri)
-                url = self._upstream.drive(profile, lambda call: authorization_url(provider, call, asked))
+                authorization = attempt.authorization = Authorization(redirect_uri)
+                url = self._upstream.drive(profile, lambda call: authorization_url(provider, call, authorization))
                 attempt.url = Secret(url)
-        self._note(attempt)
+        self._add(attempt)
         _log.debug("%s: a login %s has begun", name, "on another device" if attempt.device else "in a browser")
         return attempt
 
@@ -187,47 +189,50 @@ class Logins:
         Raises `LoginNeeded` for a response that matches no login of this session, or the error of a failed login.
         """
         single = {name: values[0] for name, values in answer.items() if len(values) == 1}
-        attempt = self._waiting(single.get("state", ""))
+        attempt = self._claim_state(single.get("state", ""))
         # A state can only be used once, even in a wrong session.
-        if attempt is None or len(single) != len(answer) or not attempt.is_of(session):
+        if attempt is None or len(single) != len(answer) or not attempt.belongs_to(session):
             raise _unknown(attempt)
-        profile, provider = self._of(attempt.profile)
-        if profile is not attempt.used:
+        profile, provider = self._login_profile(attempt.profile)
+        if profile is not attempt.started_with:
             raise _unknown(attempt)
-        asked = attempt.asked
-        assert asked is not None
+        authorization = attempt.authorization
+        assert authorization is not None
         self._conclude(
             attempt,
             lambda: self._upstream.drive(
-                profile, lambda call: redeem(provider, call, asked, single), asked, Secret(single.get("code", ""))
+                profile,
+                lambda call: redeem(provider, call, authorization, single),
+                authorization,
+                Secret(single.get("code", "")),
             ),
         )
         if attempt.error is not None:
             raise attempt.error.copy()
         return attempt
 
-    def look(self, login_id: str, *, session: str) -> Attempt | None:
+    def poll(self, login_id: str, *, session: str) -> Attempt | None:
         """Return a login, or None if this session has no such login. Asks the server first if a poll is due."""
         with self._lock:
             attempt = self._attempts.get(login_id)
-        if attempt is None or not attempt.is_of(session):
+        if attempt is None or not attempt.belongs_to(session):
             return None
         # Only one caller at a time polls the server.
         if attempt.state == "waiting" and attempt.polling.acquire(blocking=False):
             try:
-                self._look(attempt)
+                self._poll(attempt)
             finally:
                 attempt.polling.release()
         return attempt
 
     def logout(self, name: str) -> bool | None:
         """Log the person out. Returns whether the server has revoked the login; None if nobody was logged in."""
-        profile, provider = self._of(name)
+        profile, provider = self._login_profile(name)
         with self._lock:
             for attempt in [attempt for attempt in self._attempts.values() if attempt.profile == name]:
                 del self._attempts[attempt.id]
-        login = self._store.take(profile)
-        self._changed(name)
+        login = self._store.pop(profile)
+        self._on_change(name)
         if login is None:
             return None
         try:
@@ -237,30 +242,30 @@ class Logins:
             _log.warning("%s: the login is forgotten, but was not revoked: %s", name, error)
             return False
 
-    def is_for_device(self, name: str) -> bool:
+    def uses_device_flow(self, name: str) -> bool:
         """Whether the profile's grant is the device flow."""
-        return self._of(name)[1].grant == DEVICE_CODE
+        return self._login_profile(name)[1].grant == DEVICE_CODE
 
-    def who(self, name: str) -> Login | None:
+    def get(self, name: str) -> Login | None:
         """Return the login of a profile, or None."""
-        return self._store.read(self._of(name)[0])
+        return self._store.read(self._login_profile(name)[0])
 
-    def seen(self, name: str) -> Login | None:
+    def peek(self, name: str) -> Login | None:
         """Return the login of a profile, or None, without waiting for a person.
 
         The login in a keyring is returned as this process has last read or written it, because a keyring may ask the
         person to unlock it.
         """
-        profile, provider = self._of(name)
+        profile, provider = self._login_profile(name)
         if provider.login_store == "keyring":
-            return self._store.seen(profile)
+            return self._store.last_read(profile)
         try:
             return self._store.read(profile)
         except TokenError as error:
             _log.debug("%s: the login cannot be read: %s", name, error)
             return None
 
-    def _of(self, name: str) -> tuple[Profile, OAuth2]:
+    def _login_profile(self, name: str) -> tuple[Profile, OAuth2]:
         profile = self._profiles()[name]
         if not profile.provider.logs_in or not isinstance(profile.provider, OAuth2):
             raise ConfigurationError(
@@ -270,35 +275,37 @@ class Logins:
             )
         return profile, profile.provider
 
-    def _note(self, attempt: Attempt) -> None:
+    def _add(self, attempt: Attempt) -> None:
         with self._lock:
             now = self._clock.elapsed()
             for old in [old for old in self._attempts.values() if old.ends_at + LOGIN_SECONDS <= now]:
                 del self._attempts[old.id]
-            while len(self._attempts) >= _MOST:
+            while len(self._attempts) >= _MAX_ATTEMPTS:
                 del self._attempts[next(iter(self._attempts))]
             self._attempts[attempt.id] = attempt
 
-    def _waiting(self, state: str) -> Attempt | None:
+    def _claim_state(self, state: str) -> Attempt | None:
         """Return the attempt with this state, and mark the state as used. None for an unknown, used or old state."""
         with self._lock:
             for attempt in self._attempts.values():
-                asked = attempt.asked
-                if asked is not None and hmac.compare_digest(asked.state.reveal().encode(), state.encode()):
+                authorization = attempt.authorization
+                if authorization is not None and hmac.compare_digest(
+                    authorization.state.reveal().encode(), state.encode()
+                ):
                     if attempt.state != "waiting" or attempt.url is None:
                         return None
                     attempt.url = None
                     return attempt if self._clock.elapsed() < attempt.ends_at else None
         return None
 
-    def _look(self, attempt: Attempt) -> None:
+    def _poll(self, attempt: Attempt) -> None:
         now = self._clock.elapsed()
         device = attempt.device
         if now >= attempt.ends_at:
-            attempt.state, attempt.error = "failed", needed(attempt.profile, "The login took too long.")
+            attempt.state, attempt.error = "failed", login_needed(attempt.profile, "The login took too long.")
         elif device is not None and now >= attempt.poll_at:
-            profile, provider = self._of(attempt.profile)
-            if profile is not attempt.used:
+            profile, provider = self._login_profile(attempt.profile)
+            if profile is not attempt.started_with:
                 attempt.state, attempt.error = "failed", _unknown(attempt)
                 return
             self._conclude(
@@ -314,7 +321,7 @@ class Logins:
             login = get()
             if login is None:
                 return
-            self._store.put(attempt.used, login, lambda: self._check_running(attempt))
+            self._store.put(attempt.started_with, login, lambda: self._check_running(attempt))
         except TokenError as error:
             if attempt.device is not None and login is None and error.retryable:
                 # A network problem, or a busy server: the next poll may succeed.
@@ -322,8 +329,8 @@ class Logins:
             attempt.state, attempt.error = "failed", error.copy()
             return
         attempt.state, attempt.who = "done", login.who
-        self._changed(attempt.profile)
-        attempt.logged_in()
+        self._on_change(attempt.profile)
+        attempt.on_login()
         _log.debug("%s: somebody has logged in", attempt.profile)
 
     def _check_running(self, attempt: Attempt) -> None:

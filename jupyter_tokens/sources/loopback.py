@@ -21,7 +21,7 @@ from ..errors import LoginNeeded, TokenError
 from ..token import Secret
 from .logins import Attempt
 
-__all__ = ["PAGE_HEADERS", "Loopback", "done", "page"]
+__all__ = ["PAGE_HEADERS", "Loopback", "page", "success_text"]
 
 _CALLBACK = "/callback"
 _COOKIE = "jupyter_tokens_login"
@@ -50,14 +50,14 @@ class Loopback:
     redirect_uri : str
         The URL to which the authorization server redirects the browser.
     start : Secret
-        The URL to open in the browser after a call of `lead`.
+        The URL to open in the browser after a call of `redirect_to`.
     """
 
     def __init__(self) -> None:
         self._once, self._cookie = secrets.token_urlsafe(24), Secret(secrets.token_urlsafe(32))
-        self._to: Secret | None = None
+        self._target: Secret | None = None
         self._lock = threading.Lock()
-        self._ended: Future[Attempt] = Future()
+        self._result: Future[Attempt] = Future()
         self._finish: Callable[[Mapping[str, Sequence[str]]], Attempt] | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -74,14 +74,14 @@ class Loopback:
         self._server.shutdown()
         self._server.server_close()
 
-    def lead(self, url: Secret, finish: Callable[[Mapping[str, Sequence[str]]], Attempt]) -> None:
+    def redirect_to(self, url: Secret, finish: Callable[[Mapping[str, Sequence[str]]], Attempt]) -> None:
         """Redirect the first browser that opens `start` to `url`. `finish` gets the query when the browser returns."""
-        self._to, self._finish = url, finish
+        self._target, self._finish = url, finish
 
     def wait(self, seconds: float) -> Attempt:
         """Wait for at most `seconds` until the browser returns, and return the finished login. Raises `TokenError`."""
         try:
-            return self._ended.result(seconds)
+            return self._result.result(seconds)
         except TimeoutError:
             pass
         raise LoginNeeded(f"Nobody logged in within {seconds:g} s.", hint="Start the login again.")
@@ -92,33 +92,33 @@ class Loopback:
         # Any other host name belongs to another site (DNS rebinding).
         if host == self._host and parts.path == f"/{self._once}":
             with self._lock:
-                to, self._to = self._to, None
-            if to is not None:
+                location, self._target = self._target, None
+            if location is not None:
                 cookie = f"{_COOKIE}={self._cookie.reveal()}; Path={_CALLBACK}; HttpOnly; SameSite=Lax"
-                return 302, {"Location": to.reveal(), "Set-Cookie": cookie, "Cache-Control": "no-store"}, b""
-        if host != self._host or parts.path != _CALLBACK or not self._is_ours(cookies):
-            return _failed(
+                return 302, {"Location": location.reveal(), "Set-Cookie": cookie, "Cache-Control": "no-store"}, b""
+        if host != self._host or parts.path != _CALLBACK or not self._has_cookie(cookies):
+            return _error_page(
                 403, "This link was opened before, or its login was not started in this browser. Start the login again."
             )
-        return self._end(parse_qs(parts.query, keep_blank_values=True))
+        return self._finish_login(parse_qs(parts.query, keep_blank_values=True))
 
-    def _end(self, answer: Mapping[str, Sequence[str]]) -> tuple[int, dict[str, str], bytes]:
+    def _finish_login(self, answer: Mapping[str, Sequence[str]]) -> tuple[int, dict[str, str], bytes]:
         with self._lock:
             finish, self._finish = self._finish, None
         if finish is None:
-            return _failed(403, "This login has already ended. Start it again.")
+            return _error_page(403, "This login has already ended. Start it again.")
         try:
             attempt = finish(answer)
         except TokenError as error:
-            self._ended.set_exception(error.copy())
-            return _failed(400, f"{error.message} {error.hint}")
+            self._result.set_exception(error.copy())
+            return _error_page(400, f"{error.message} {error.hint}")
         except Exception as error:
-            self._ended.set_exception(error)
-            return _failed(500, "The login has failed. See where you started it.")
-        self._ended.set_result(attempt)
-        return 200, dict(PAGE_HEADERS), page(*done(attempt))
+            self._result.set_exception(error)
+            return _error_page(500, "The login has failed. See where you started it.")
+        self._result.set_result(attempt)
+        return 200, dict(PAGE_HEADERS), page(*success_text(attempt))
 
-    def _is_ours(self, cookies: str) -> bool:
+    def _has_cookie(self, cookies: str) -> bool:
         try:
             found = SimpleCookie(cookies).get(_COOKIE)
         except CookieError:
@@ -126,12 +126,12 @@ class Loopback:
         return found is not None and secrets.compare_digest(found.value.encode(), self._cookie.reveal().encode())
 
 
-def done(attempt: Attempt) -> tuple[str, str]:
+def success_text(attempt: Attempt) -> tuple[str, str]:
     """Return title and text of the page after a login."""
     return f"Logged in{f' as {attempt.who}' if attempt.who else ''}", "You can close this page."
 
 
-def _failed(status: int, text: str) -> tuple[int, dict[str, str], bytes]:
+def _error_page(status: int, text: str) -> tuple[int, dict[str, str], bytes]:
     return status, dict(PAGE_HEADERS), page("Not logged in", text)
 
 

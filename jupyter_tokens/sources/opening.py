@@ -43,12 +43,12 @@ def open_source(
     handles : iterable of Handle
         The handles that were installed in this process, the latest handle last.
     """
-    open_own = partial(_open_own, profiles, clock, transport)
-    usable = list(handles)
+    open_local = partial(_open_local, profiles, clock, transport)
+    installed = list(handles)
     if profiles is None and HANDLE_VARIABLE in os.environ:
         _log.debug("source: the handle of %s", HANDLE_VARIABLE)
-        usable.insert(0, Handle.read(os.environ[HANDLE_VARIABLE]))
-    return HandleSource(open_own, usable, clock=clock) if usable else open_own()
+        installed.insert(0, Handle.read(os.environ[HANDLE_VARIABLE]))
+    return HandleSource(open_local, installed, clock=clock) if installed else open_local()
 
 
 def add_handle(source: TokenSource, handle: Handle) -> HandleSource:
@@ -65,7 +65,7 @@ def remove_handle(source: TokenSource, handle: Handle) -> None:
         source.remove(handle)
 
 
-def _open_own(profiles: Profiles | None, clock: Clock | None, transport: Transport | None) -> TokenSource:
+def _open_local(profiles: Profiles | None, clock: Clock | None, transport: Transport | None) -> TokenSource:
     mode = "direct" if profiles is not None else load_mode()
     local = LocalSource(profiles, clock=clock, transport=transport)
     if mode == "direct":

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from .._util.loopback import is_loopback
 from ..clock import Clock
-from ..config.secrets import tell_seen
+from ..config.secrets import notify_watchers
 from ..errors import (
     ConfigurationError,
     KernelUnknown,
@@ -24,8 +24,8 @@ from ..errors import (
     TokenError,
     UnknownProfile,
 )
-from ..protocol.handles import written_params
-from ..protocol.messages import About, entries_from_dict, misshapen, token_from_dict
+from ..protocol.handles import normalise_params
+from ..protocol.messages import About, entries_from_dict, token_from_dict, unexpected_response
 from ..protocol.proof import Identity
 from ..providers.base import Listed
 from ..token import Secret
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
     from ..protocol.proof import Caller
     from ..token import Token
 
-__all__ = ["RemoteSource", "written_key"]
+__all__ = ["RemoteSource", "remote_key"]
 
 _log = logging.getLogger(__name__)
 _NONE: Mapping[str, Any] = {}
-_LOOK_SECONDS = 2.0
+_QUICK_SECONDS = 2.0
 """Time limit for calls that the server answers without a vendor's API, in seconds."""
-_MOST_HOLDINGS = 300
+_MAX_HOLDINGS = 300
 """Maximum number of tokens in one report, so that the server accepts the size of the report."""
 # These reasons mean that the server no longer runs the extension, or that another server started this kernel.
-_STRANGER = {"unknown_kernel", "http"}
+_UNKNOWN_CALLER = {"unknown_kernel", "http"}
 _FAULT = http.client.INTERNAL_SERVER_ERROR
 
 
@@ -67,14 +67,14 @@ class RemoteSource(TokenSource):
 
     Notes
     -----
-    `gone` is the reason why the server did not answer the last request (`TimedOut`: the server hangs), or None.
+    `connection_error` is why the server did not answer the last request (`TimedOut`: the server hangs), or None.
     """
 
     is_remote = True
 
     token_seconds: ClassVar[float] = 660.0
     """Time limit for fetching a token, in seconds. The `timeout` of every profile is shorter, because the server's own
-    error says more. `_look` notices long before this limit if the server hangs."""
+    error says more. `_check_alive` notices long before this limit if the server hangs."""
 
     def __init__(self, caller: Caller, *, fallback: TokenSource | None = None, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
@@ -87,7 +87,7 @@ class RemoteSource(TokenSource):
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
         """Return the cache key of a call. Only the types of parameters are checked here; the server checks the rest."""
-        return written_key(profile, params)
+        return remote_key(profile, params)
 
     def about(self, profile: str) -> About:
         """Return what a card shows about a profile. Before the first token of the profile, only its name is known."""
@@ -99,7 +99,7 @@ class RemoteSource(TokenSource):
         The time limit is short, because a person is waiting for the list. Raises `TokenError`.
         """
         try:
-            return entries_from_dict(self._call("profiles", {}, seconds=_LOOK_SECONDS))
+            return entries_from_dict(self._call("profiles", {}, seconds=_QUICK_SECONDS))
         except ServerGone as gone:
             entries = self._fallback_for(gone).entries()
             if not entries:
@@ -121,7 +121,7 @@ class RemoteSource(TokenSource):
         try:
             return [Listed(one["id"], one["label"]) for one in answer["values"]]
         except (KeyError, TypeError):
-            raise misshapen() from None
+            raise unexpected_response() from None
 
     def login(self, profile: str, login_id: str | None = None) -> dict[str, Any]:
         body = {"profile": profile} if login_id is None else {"profile": profile, "id": login_id}
@@ -148,14 +148,14 @@ class RemoteSource(TokenSource):
                 hint="Put the token into a variable or a file, or let the SDK run `jupyter tokens get`.",
                 profile=key.profile,
             )
-        answer = self._call("sdk", {"profile": key.profile, "params": dict(key.params)}, seconds=_LOOK_SECONDS)
+        answer = self._call("sdk", {"profile": key.profile, "params": dict(key.params)}, seconds=_QUICK_SECONDS)
         secret = Secret(str(answer.get("secret", "")))
-        tell_seen(key.profile, [secret])
-        return Endpoint(f"{self.own_url}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
+        notify_watchers(key.profile, [secret])
+        return Endpoint(f"{self.routes_url}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
         """Report the tokens that this kernel holds to the server. Raises `TokenError`."""
-        self._call("holdings", {"holdings": list(held[:_MOST_HOLDINGS])}, seconds=_LOOK_SECONDS)
+        self._call("holdings", {"holdings": list(held[:_MAX_HOLDINGS])}, seconds=_QUICK_SECONDS)
 
     def issue(self, handle: Handle, lease: float) -> Handle:
         """Issue a handle through the server, or issue the same handle again. Raises `TokenError`.
@@ -164,23 +164,23 @@ class RemoteSource(TokenSource):
         """
         body = {"id": handle.id, "key": handle.key.hex(), "profile": handle.profile, "params": dict(handle.params)}
         try:
-            answer = self._call("handles", {**body, "lease": lease}, seconds=_LOOK_SECONDS)
+            answer = self._call("handles", {**body, "lease": lease}, seconds=_QUICK_SECONDS)
         except ServerGone as gone:
             return self._fallback_for(gone).issue(handle, lease)
         try:
             # The hub's service does not know the URL by which this process reaches it.
-            return replace(handle, url=str(answer["url"] or self.own_url), certificate=answer["certificate"])
+            return replace(handle, url=str(answer["url"] or self.routes_url), certificate=answer["certificate"])
         except KeyError:
-            raise misshapen() from None
+            raise unexpected_response() from None
 
     def renew(self, handle: Handle) -> None:
-        self._call(f"handles/{handle.id}/renew", {}, seconds=_LOOK_SECONDS)
+        self._call(f"handles/{handle.id}/renew", {}, seconds=_QUICK_SECONDS)
 
     def revoke(self, handle: Handle) -> None:
-        self._call(f"handles/{handle.id}/revoke", {}, seconds=_LOOK_SECONDS)
+        self._call(f"handles/{handle.id}/revoke", {}, seconds=_QUICK_SECONDS)
 
     @property
-    def own_url(self) -> str:
+    def routes_url(self) -> str:
         """The URL of this process's routes at the other process."""
         return f"{self._caller.url.rstrip('/')}/{self._caller.route}"
 
@@ -223,24 +223,24 @@ class RemoteSource(TokenSource):
         token, about = token_from_dict(answer, now=self.clock.now())
         self._about[token.profile] = about
         # Done here, because watchers of new tokens are not called for an expired token.
-        tell_seen(token.profile, [token])
+        notify_watchers(token.profile, [token])
         return token
 
     def _call(self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False) -> dict[str, Any]:
         """Make one call to the server, on a new connection if `fresh`, and return the JSON of a successful response."""
-        status, answer = self._ask(action, body, seconds=seconds, fresh=fresh)
+        status, answer = self._exchange(action, body, seconds=seconds, fresh=fresh)
         if status < http.client.BAD_REQUEST:
             return answer
         raise TokenError.from_dict({"message": f"HTTP {status}: {self._caller.peer} gives no reason.", **answer})
 
-    def _ask(
+    def _exchange(
         self, action: str, body: Mapping[str, Any], *, seconds: float, fresh: bool = False
     ) -> tuple[int, dict[str, Any]]:
         """Return the response's status and JSON. Raise `ServerGone` or `TimedOut` if jupyter_tokens does not answer."""
-        meanwhile = self._look if seconds > _LOOK_SECONDS else None
+        on_wait = self._check_alive if seconds > _QUICK_SECONDS else None
         try:
             text = json.dumps(body).encode()
-            status, raw = self._connection.send(action, text, seconds=seconds, meanwhile=meanwhile, fresh=fresh)
+            status, raw = self._connection.send(action, text, seconds=seconds, on_wait=on_wait, fresh=fresh)
             try:
                 answer = json.loads(raw)
             except (ValueError, RecursionError):
@@ -249,29 +249,29 @@ class RemoteSource(TokenSource):
                 raise ServerGone(
                     f"the response at the address of {self._caller.peer} is not from jupyter_tokens.", status=status
                 )
-            if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _STRANGER:
+            if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _UNKNOWN_CALLER:
                 raise KernelUnknown(
                     f"{self._caller.peer} does not know this {self._caller.kind}, or no longer runs jupyter_tokens "
                     f"(HTTP {status}).",
                     status=status,
                 )
         except (ServerGone, TimedOut) as gone:
-            self.gone = gone.copy()
+            self.connection_error = gone.copy()
             raise
-        self.gone, self._answered_at = None, self.clock.elapsed()
+        self.connection_error, self._answered_at = None, self.clock.elapsed()
         return status, answer
 
-    def _look(self) -> None:
+    def _check_alive(self) -> None:
         """Raise if the server does not even answer a call that needs no vendor: then the server itself hangs."""
-        if self.clock.elapsed() > self._answered_at + _LOOK_SECONDS:
-            self._ask("profiles", {}, seconds=_LOOK_SECONDS)
+        if self.clock.elapsed() > self._answered_at + _QUICK_SECONDS:
+            self._exchange("profiles", {}, seconds=_QUICK_SECONDS)
 
 
-def written_key(profile: str, params: Mapping[str, Any]) -> Key:
+def remote_key(profile: str, params: Mapping[str, Any]) -> Key:
     """Return the cache key of a call. Raises `ParameterError` for a wrong type; another process checks the values."""
     for name, value in params.items():
-        texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
-        if not texts and not isinstance(value, str | int | float | bool | None):
+        is_string_list = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+        if not is_string_list and not isinstance(value, str | int | float | bool | None):
             raise ParameterError(f"Parameter {name} must be a string, a list of strings, a number, true or false.")
     # A magic passes numbers as strings; the server accepts both.
-    return Key(profile, written_params(params))
+    return Key(profile, normalise_params(params))

@@ -1,4 +1,4 @@
-"""Shares tokens between processes, with one API call in each token's lifetime: look, lock, look again, call, put.
+"""Shares tokens between processes, with one API call in each token's lifetime: read, lock, read again, call, write.
 
 An entry's name and encryption key are derived from the installation's key and from the provider's credential. So a
 process that could not fetch a token cannot find or read it in the store.
@@ -23,7 +23,7 @@ from ..errors import ApiError, TimedOut, TokenError, Unauthorized
 from ..providers.base import Reference
 from ..token import Secret, Token
 from .cache import Ask, Key, windows
-from .stores import Kept, Store, StoreUnavailable, TokenStore
+from .stores import SlotContent, Store, StoreUnavailable, TokenStore
 
 if TYPE_CHECKING:
     from .upstream import Wanted
@@ -39,7 +39,7 @@ _UNKNOWN_LIFE_SECONDS = 300.0
 _STEP = timedelta(seconds=1)
 """Times of two processes that differ by at most this much count as equal."""
 _WARNING_SECONDS = 600.0
-_MOST = 1024
+_MAX_LAST_USED = 1024
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +50,7 @@ class _Found(NamedTuple):
     seal: _Seal
 
 
-class _Last(NamedTuple):
+class _LastUsed(NamedTuple):
     """The token that this process last used for a key."""
 
     name: str
@@ -75,7 +75,7 @@ class SharedTokens:
         self._settings = settings
         self._store = store
         self._clock = clock
-        self._last: dict[Key, _Last] = {}
+        self._last_used: dict[Key, _LastUsed] = {}
         self._warned: dict[str, float] = {}
 
     def get(self, key: Key, ask: Ask, wanted: Wanted, call: Callable[[], Token]) -> Token:
@@ -89,23 +89,23 @@ class SharedTokens:
             return call()
         with ExitStack() as stack:
             try:
-                found, refusal = self._look(seals, wanted), self._refusal(seals[0])
-                if found is not None and found.seal is seals[0] and self._serves(key, found, ask, seen=None):
-                    return self._served(key, found)
+                found, refusal = self._read(seals, wanted), self._refusal(seals[0])
+                if found is not None and found.seal is seals[0] and self._satisfies(key, found, ask, fence_before=None):
+                    return self._accept(key, found)
                 if refusal is not None and isinstance(refusal[0], Unauthorized) and not ask.refresh:
                     _log.debug("%s: refused a moment ago", key.profile)
                     raise refusal[0]
-                seen = found.fence if found is not None else 0
+                fence_before = found.fence if found is not None else 0
                 refused = refusal[1] if refusal is not None else 0
                 fence = stack.enter_context(self._store.lock(seals[0].name, seconds=wanted.profile.timeout))
-                found, refusal = self._look(seals, wanted), self._refusal(seals[0])
+                found, refusal = self._read(seals, wanted), self._refusal(seals[0])
             except StoreUnavailable as problem:
                 self._warn(str(problem))
                 return call()
-            if found is not None and self._serves(key, found, ask, seen):
+            if found is not None and self._satisfies(key, found, ask, fence_before):
                 if found.seal is not seals[0]:
-                    found = self._seal_anew(seals[0], found, fence)
-                return self._served(key, found)
+                    found = self._reseal(seals[0], found, fence)
+                return self._accept(key, found)
             if refusal is not None and (
                 refusal[1] > refused or (isinstance(refusal[0], Unauthorized) and not ask.refresh)
             ):
@@ -113,12 +113,12 @@ class SharedTokens:
                 raise refusal[0]
             return self._call(key, seals[0], fence, call)
 
-    def forget(self, which: Callable[[Key], bool]) -> None:
+    def forget(self, matches: Callable[[Key], bool]) -> None:
         """Empty the slots that this process has used for these keys."""
-        for key in filter(which, tuple(self._last)):
-            last = self._last.pop(key, None)
-            if last is not None:
-                self._drop(last.name)
+        for key in filter(matches, tuple(self._last_used)):
+            last_used = self._last_used.pop(key, None)
+            if last_used is not None:
+                self._drop(last_used.name)
 
     def close(self) -> None:
         """Close the store's connections."""
@@ -149,7 +149,7 @@ class SharedTokens:
         self._remember(key, seal.name, token, fence)
         return token
 
-    def _seal_anew(self, seal: _Seal, found: _Found, fence: int) -> _Found:
+    def _reseal(self, seal: _Seal, found: _Found, fence: int) -> _Found:
         """Move an entry of an older key to the slot of the current key."""
         self._put_token(seal, found.token, fence)
         self._drop(found.seal.name)
@@ -174,52 +174,52 @@ class SharedTokens:
         except StoreUnavailable as problem:
             self._warn(str(problem))
 
-    def _look(self, seals: list[_Seal], wanted: Wanted) -> _Found | None:
+    def _read(self, seals: list[_Seal], wanted: Wanted) -> _Found | None:
         for seal in seals:
-            kept = self._store.get(seal.name)
-            if kept is not None and (facts := seal.open(kept)) is not None:
+            content = self._store.get(seal.name)
+            if content is not None and (facts := seal.open(content)) is not None:
                 # Fences count the holders of the lock of the first key's slot. Slots of other keys count as oldest.
-                fence = kept.fence if seal is seals[0] else 0
-                return _Found(_token(facts, kept.left, wanted, self._clock), kept.left, fence, seal)
+                fence = content.fence if seal is seals[0] else 0
+                return _Found(_token(facts, content.left, wanted, self._clock), content.left, fence, seal)
         return None
 
     def _refusal(self, seal: _Seal) -> tuple[TokenError, int] | None:
-        kept = self._store.get(seal.refusal_name)
-        if kept is None or (facts := seal.open(kept)) is None:
+        content = self._store.get(seal.refusal_name)
+        if content is None or (facts := seal.open(content)) is None:
             return None
-        return TokenError.from_dict(facts["error"]), kept.fence
+        return TokenError.from_dict(facts["error"]), content.fence
 
-    def _serves(self, key: Key, found: _Found, ask: Ask, seen: int | None) -> bool:
+    def _satisfies(self, key: Key, found: _Found, ask: Ask, fence_before: int | None) -> bool:
         """Whether a stored token satisfies the request.
 
-        `seen` is the fence of the token found before the lock was taken (0: no token); None before the lock is taken.
+        `fence_before` is the fence of the token found before the lock was taken (0: no token); None if it is not taken.
         """
         token = found.token
         life = inf if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()
         # With a token in its mandatory refresh window, callers would immediately have to wait for a refresh.
         if found.left <= windows(life)[1]:
             return False
-        if seen is not None and found.fence > seen:
+        if fence_before is not None and found.fence > fence_before:
             return True
         if ask.refresh:
             return False
         if ask.newer_than is None:
             return True
-        last = self._last.get(key)
-        if last is not None and last.name == found.seal.name and ask.newer_than >= last.obtained_at:
+        last_used = self._last_used.get(key)
+        if last_used is not None and last_used.name == found.seal.name and ask.newer_than >= last_used.obtained_at:
             # The fences are compared, not the times, because clocks of machines differ.
-            return found.fence > last.fence
+            return found.fence > last_used.fence
         return token.obtained_at > ask.newer_than + _STEP
 
-    def _served(self, key: Key, found: _Found) -> Token:
+    def _accept(self, key: Key, found: _Found) -> Token:
         _log.debug("%s: from the store", key.profile)
         self._remember(key, found.seal.name, found.token, found.fence)
         return found.token
 
     def _remember(self, key: Key, name: str, token: Token, fence: int) -> None:
-        if len(self._last) >= _MOST:
-            self._last.clear()
-        self._last[key] = _Last(name, token.obtained_at, fence)
+        if len(self._last_used) >= _MAX_LAST_USED:
+            self._last_used.clear()
+        self._last_used[key] = _LastUsed(name, token.obtained_at, fence)
 
     def _warn(self, problem: str) -> None:
         now = self._clock.elapsed()
@@ -247,15 +247,15 @@ class _Seal:
         name = self.refusal_name if "error" in facts else self.name
         return self._fernet.encrypt(json.dumps({"slot": name, "fence": fence, **facts}).encode())
 
-    def open(self, kept: Kept) -> dict[str, Any] | None:
+    def open(self, content: SlotContent) -> dict[str, Any] | None:
         """Decrypt an entry; None if it is damaged or was not encrypted for this slot and fence."""
         try:
-            facts: dict[str, Any] = json.loads(self._fernet.decrypt(kept.sealed))
+            facts: dict[str, Any] = json.loads(self._fernet.decrypt(content.sealed))
         except self._damage:
             _log.debug("a damaged slot is ignored")
             return None
         name = self.refusal_name if "error" in facts else self.name
-        return facts if (facts["slot"], facts["fence"]) == (name, kept.fence) else None
+        return facts if (facts["slot"], facts["fence"]) == (name, content.fence) else None
 
 
 def _identity(wanted: Wanted) -> bytes | None:
@@ -268,27 +268,27 @@ def _identity(wanted: Wanted) -> bytes | None:
         if not isinstance(trait, Reference)
     }
     try:
-        who = _plain(wanted.identity)
+        who = _canonical(wanted.identity)
         if who is None:
             return None
         parts = [_VERSION, provider.id, settings, profile.verify, wanted.params, who]
-        return json.dumps(_plain(parts), sort_keys=True).encode()
+        return json.dumps(_canonical(parts), sort_keys=True).encode()
     except TypeError:
         return None
 
 
-def _plain(value: Any) -> Any:
+def _canonical(value: Any) -> Any:
     """Convert a value to unambiguous JSON. Raises `TypeError` for other types."""
     if isinstance(value, Secret):
         return {"secret": value.reveal()}
     if isinstance(value, str | int | float | bool | None):
         return value
     if isinstance(value, Mapping):
-        return {"mapping": [[str(name), _plain(value[name])] for name in sorted(value)]}
+        return {"mapping": [[str(name), _canonical(value[name])] for name in sorted(value)]}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [_canonical(part) for part in value]
     if is_dataclass(value) and not isinstance(value, type):
-        parts = [[part.name, _plain(getattr(value, part.name))] for part in fields(value) if part.compare]
+        parts = [[part.name, _canonical(getattr(value, part.name))] for part in fields(value) if part.compare]
         return {type(value).__name__: parts}
     raise TypeError(type(value).__name__)
 

@@ -11,14 +11,14 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
-from .._util.encodings import forms_of
+from .._util.encodings import encoded_forms
 from ..clock import Clock, SystemClock
 from ..config.profiles import Profile, Profiles
-from ..config.secrets import tell_seen
+from ..config.secrets import notify_watchers
 from ..errors import ApiError, ConfigurationError, TokenError
 from ..providers.answers import malformed, plain, refusal
 from ..providers.base import Call, Driven, Listed
-from ..providers.login import LoginInUse, needed
+from ..providers.login import LoginInUse, login_needed
 from ..providers.params import ParamValue
 from ..token import Secret, Token
 from ..transport import Transport
@@ -27,7 +27,7 @@ from .login_store import LoginStore
 
 __all__ = ["Answer", "Share", "Upstream", "Wanted"]
 
-_SHORTEST = 6
+_MIN_LENGTH = 6
 """Secrets with fewer characters are not removed from a vendor's message, because they may be ordinary words."""
 _STATUS = range(200, 600)
 _REFUSED = 400
@@ -123,14 +123,14 @@ class Upstream:
         """
         profile = self._profiles()[key.profile]
         if key.user:
-            profile = profile.of_user(key.user)
+            profile = profile.for_user(key.user)
         params = dict(key.params)
 
         def around(resolved: _Resolved, call: Callable[[], Token]) -> Token:
             return share(Wanted(profile, params, resolved.identity()), call)
 
         token, _ = self._run(profile, self._resolve, profile.provider.retrieve, params, around=around, idempotent=True)
-        tell_seen(profile.name, [token])
+        notify_watchers(profile.name, [token])
         return token
 
     def create(self, name: str, params: Mapping[str, object]) -> Token:
@@ -139,19 +139,19 @@ class Upstream:
         The call is not sent again once it may have arrived.
         """
         profile = self._profiles()[name]
-        asked = profile.create_params(params)
-        token, _ = self._run(profile, self._resolve, profile.provider.create, asked, idempotent=False)
-        tell_seen(profile.name, [token])
+        call_params = profile.create_params(params)
+        token, _ = self._run(profile, self._resolve, profile.provider.create, call_params, idempotent=False)
+        notify_watchers(profile.name, [token])
         return token
 
     def list_values(self, profile: Profile, param: str, given: Mapping[str, object]) -> list[Listed]:
         """List the values that a parameter can have; `given` are parameters of the call. Raises `TokenError`."""
-        asked = profile.list_params(param, given)
+        call_params = profile.list_params(param, given)
 
         def flow(call: Call) -> Driven[list[Listed]]:
             return profile.provider.list_values(call, param)
 
-        found, _ = self._run(profile, self._resolve, flow, asked, idempotent=True)
+        found, _ = self._run(profile, self._resolve, flow, call_params, idempotent=True)
         return found
 
     def drive(self, profile: Profile, flow: Callable[[Call], Driven[_T]], *sent: object) -> _T:
@@ -162,7 +162,7 @@ class Upstream:
         """
         params = profile.call_params({})
         result, _ = self._run(profile, self._resolve_client, flow, params, sent=sent, idempotent=False)
-        tell_seen(profile.name, _secrets_in(result))
+        notify_watchers(profile.name, _iter_secrets(result))
         return result
 
     def exchange(self, profile: Profile, params: Mapping[str, ParamValue], path: str = "") -> Answer:
@@ -185,11 +185,11 @@ class Upstream:
         flow = profile.provider.exchange
         response, secrets = self._run(profile, self._resolve, flow, params, path=path, attempts=1)
         if response.status_code not in _STATUS:
-            strange = malformed(response, f"has the status {response.status_code}")
-            _hide(strange, profile, secrets)
-            raise strange
+            invalid = malformed(response, f"has the status {response.status_code}")
+            _sanitize(invalid, profile, secrets)
+            raise invalid
         # The longest first: a form may contain another one.
-        hidden = sorted({form for secret in secrets for form in forms_of(secret.reveal())}, key=len, reverse=True)
+        hidden = sorted({form for secret in secrets for form in encoded_forms(secret.reveal())}, key=len, reverse=True)
         headers = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw)
         body = response.content
         for form in hidden:
@@ -197,9 +197,9 @@ class Upstream:
         error = None
         if response.status_code >= _REFUSED:
             error = refusal(response, now=self._clock.now(), body=None, code=None, message=None, meanings={})
-            _hide(error, profile, secrets)
-        kept = tuple(pair for pair in headers if not any(form in pair[1] for form in hidden))
-        return Answer(response.status_code, kept, body, error)
+            _sanitize(error, profile, secrets)
+        safe_headers = tuple(pair for pair in headers if not any(form in pair[1] for form in hidden))
+        return Answer(response.status_code, safe_headers, body, error)
 
     def close(self) -> None:
         """Close the connections."""
@@ -225,7 +225,7 @@ class Upstream:
         _log.debug("%s: calling the API of provider %s", profile.name, profile.provider.id)
         secrets: Mapping[str, Secret] = {}
         credential: object = None
-        used: LoginInUse | None = None
+        login_in_use: LoginInUse | None = None
         try:
             resolved = resolve(profile)
             secrets, credential = resolved.secrets, resolved.credential
@@ -235,51 +235,51 @@ class Upstream:
                 login = self.logins.using(profile)
 
             def run() -> _T:
-                nonlocal used
+                nonlocal login_in_use
                 try:
-                    with login as used:
-                        ours = replace(call, login=used)
+                    with login as login_in_use:
+                        call_with_login = replace(call, login=login_in_use)
                         return self._transport.run(
-                            lambda: flow(ours), timeout=profile.timeout, verify=profile.verify, **how
+                            lambda: flow(call_with_login), timeout=profile.timeout, verify=profile.verify, **how
                         )
                 except TokenError as error:
-                    hidden = chain.from_iterable(map(_secrets_in, (credential, used, *sent)))
-                    _hide(error, profile, [*secrets.values(), *hidden])
+                    hidden = chain.from_iterable(map(_iter_secrets, (credential, login_in_use, *sent)))
+                    _sanitize(error, profile, [*secrets.values(), *hidden])
                     raise
 
             result = around(resolved, run)
             # The credential now also holds what the flow added to it, such as the tokens of an IAM login.
-            return result, list(_secrets_of(profile, secrets, credential))
+            return result, list(_profile_secrets(profile, secrets, credential))
         except TokenError as error:
-            _hide(error, profile, [*secrets.values(), *_secrets_in(credential)])
+            _sanitize(error, profile, [*secrets.values(), *_iter_secrets(credential)])
             raise
         finally:
-            tell_seen(profile.name, _secrets_of(profile, secrets, credential))
-            tell_seen(profile.name, _secrets_in(used))
+            notify_watchers(profile.name, _profile_secrets(profile, secrets, credential))
+            notify_watchers(profile.name, _iter_secrets(login_in_use))
 
     def _resolve(self, profile: Profile) -> _Resolved:
         # The login is read first, so that an unattended run without a login fails before it waits for a keyring.
         login = self.logins.read(profile) if profile.provider.logs_in else None
         if profile.provider.logs_in and login is None:
-            raise needed(profile.name)
+            raise login_needed(profile.name)
         resolved = self._resolve_client(profile)
         return resolved if login is None else replace(resolved, login_key=login.key)
 
     def _resolve_client(self, profile: Profile) -> _Resolved:
         secrets = profile.secrets()
         self._check_chain(profile)
-        secrets |= {key: self._value_of(name) for key, name in profile.subjects.items()}
+        secrets |= {key: self._subject_value(name) for key, name in profile.subjects.items()}
         credential = profile.provider.credential(secrets)
         return _Resolved(profile, secrets, credential)
 
-    def _value_of(self, name: str) -> Secret:
+    def _subject_value(self, name: str) -> Secret:
         """Return the value of another profile's token. Errors name the other profile."""
         try:
             return Secret(self._subject(name).reveal())
         except TokenError as error:
-            told = error.copy()
-        told.message = f"Profile {name}: {told.message}"
-        raise told
+            copy = error.copy()
+        copy.message = f"Profile {name}: {copy.message}"
+        raise copy
 
     def _check_chain(self, profile: Profile, before: Sequence[str] = ()) -> None:
         """Raise `ConfigurationError` if profiles use each other's tokens in a circle."""
@@ -293,46 +293,46 @@ class Upstream:
             self._check_chain(self._profiles()[name], chain)
 
 
-def _hide(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> None:
+def _sanitize(error: TokenError, profile: Profile, secrets: Iterable[Secret]) -> None:
     """Name the profile in an error, and remove the secrets from the error's message, code and request id."""
     error.profile, error.provider = profile.name, profile.provider.id
     known = list(secrets)
     for name in ("message", "code", "request_id"):
-        setattr(error, name, _without(getattr(error, name), known))
+        setattr(error, name, _redact(getattr(error, name), known))
     error.args = (error.message,)
 
 
-def _secrets_of(profile: Profile, resolved: Mapping[str, Secret], credential: object) -> Iterator[Secret]:
+def _profile_secrets(profile: Profile, resolved: Mapping[str, Secret], credential: object) -> Iterator[Secret]:
     """Yield the secrets of a profile, but not ids and user names, which may be given as references too."""
     known = profile.provider.settings()
     for key, secret in resolved.items():
         if known[key].secret:
             yield secret
-    yield from _secrets_in(credential)
+    yield from _iter_secrets(credential)
 
 
-def _secrets_in(credential: object) -> Iterator[Secret]:
+def _iter_secrets(credential: object) -> Iterator[Secret]:
     """Yield the secrets inside a credential, such as the keys of a chain or the tokens of an IAM login."""
     if isinstance(credential, Secret):
         yield credential
     elif isinstance(credential, Mapping):
         for value in tuple(credential.values()):
-            yield from _secrets_in(value)
+            yield from _iter_secrets(value)
     elif is_dataclass(credential):
         for part in fields(credential):
-            yield from _secrets_in(getattr(credential, part.name))
+            yield from _iter_secrets(getattr(credential, part.name))
 
 
-def _without(text: str | None, secrets: Iterable[Secret]) -> str | None:
+def _redact(text: str | None, secrets: Iterable[Secret]) -> str | None:
     """Return a vendor's text with "…" in place of our secrets: some APIs echo what they were sent."""
     values = [secret.reveal() for secret in secrets]
     # The vendor's text has passed through `plain`, so a secret may appear there as `plain` writes it.
     for value in dict.fromkeys([*values, *(plain(value, len(value)) for value in values)]):
-        if not text or len(value) < _SHORTEST:
+        if not text or len(value) < _MIN_LENGTH:
             continue
         text = text.replace(value, "…")
         # A long message is cut off, possibly inside an echoed secret. The cut may be in the middle of the text, because
         # an error may hold two vendor messages.
-        for length in range(len(value) - 1, _SHORTEST - 1, -1) if value[:_SHORTEST] in text else ():
+        for length in range(len(value) - 1, _MIN_LENGTH - 1, -1) if value[:_MIN_LENGTH] in text else ():
             text = re.sub(re.escape(value[:length]) + r"(?=[.,) ]|$)", "…", text)
     return text

@@ -9,7 +9,7 @@ from ipywidgets import BoundedIntText, Button, Checkbox, Dropdown, HBox, Layout,
 
 from ..errors import ParameterError
 from ..kernel.injection import Place, env_places, file_place, var_place
-from ..protocol.messages import text_of_env
+from ..protocol.messages import format_env
 
 if TYPE_CHECKING:
     from ..protocol.messages import ProfileEntry
@@ -18,8 +18,8 @@ __all__ = ["Details", "ParamsForm"]
 
 _WIDTH_EM, _SET_EM = 38, 6
 # The largest safe integer in JavaScript.
-_LARGEST = 2**53 - 1
-_TRUTH = (("true", True), ("false", False))
+_MAX_SAFE_INTEGER = 2**53 - 1
+_BOOLEANS = (("true", True), ("false", False))
 # The value of a dropdown without an entry. Not None, because a dropdown treats None as "no selection".
 _UNSET = ""
 _KINDS: dict[str, Callable[[str], Sequence[Place]]] = {
@@ -48,13 +48,13 @@ class ParamsForm:
         self.description_width = f"{max(map(len, ('Inject into', *properties))) * 0.53 + 1:.1f}em"
         # Parameters that are not in the schema are passed on: the fetch refuses them by name.
         self._unknown = {name: value for name, value in given.items() if name not in properties}
-        self._read: dict[str, Callable[[], Any]] = {}
+        self._readers: dict[str, Callable[[], Any]] = {}
         rows = [self._control(name, facts, own.get(name), given.get(name)) for name, facts in properties.items()]
         self.box = VBox(rows)
 
     def values(self) -> dict[str, Any]:
         """Return the entered values, by the vendor's names."""
-        read = {name: value() for name, value in self._read.items()}
+        read = {name: value() for name, value in self._readers.items()}
         return {name: value for name, value in {**self._unknown, **read}.items() if value is not None}
 
     def _control(self, name: str, facts: Mapping[str, Any], own: Any, given: Any) -> Widget:
@@ -63,40 +63,40 @@ class ParamsForm:
             "tooltip": str(facts.get("description") or name),
             "style": {"description_width": self.description_width},
         }
-        standing = _written(own if own is not None else facts.get("default"))
+        default = _as_text(own if own is not None else facts.get("default"))
         if facts.get("type") == "integer":
             return self._number(name, facts, own, given, common)
         common["layout"] = Layout(width=f"{_WIDTH_EM}em", max_width="100%")
         if facts.get("type") == "boolean":
-            return self._choice(name, _TRUTH, standing, given, common)
+            return self._choice(name, _BOOLEANS, default, given, common)
         if facts.get("enum"):
-            return self._choice(name, [(str(value), value) for value in facts["enum"]], standing, given, common)
-        hint = standing or ("required" if name in self._required else str(facts.get("description", "")))
-        text = Text(value=_written(given), placeholder=hint, continuous_update=False, **common)
+            return self._choice(name, [(str(value), value) for value in facts["enum"]], default, given, common)
+        hint = default or ("required" if name in self._required else str(facts.get("description", "")))
+        text = Text(value=_as_text(given), placeholder=hint, continuous_update=False, **common)
         # Copying an id often picks up spaces around it.
-        self._read[name] = lambda: text.value.strip() or None
+        self._readers[name] = lambda: text.value.strip() or None
         return text
 
     def _choice(
-        self, name: str, options: Sequence[tuple[str, Any]], standing: str, given: Any, common: dict[str, Any]
+        self, name: str, options: Sequence[tuple[str, Any]], default: str, given: Any, common: dict[str, Any]
     ) -> Widget:
-        unset = standing or ("choose" if name in self._required else "not set")
-        chosen = next((value for label, value in options if label == _written(given)), given)
+        unset = default or ("choose" if name in self._required else "not set")
+        chosen = next((value for label, value in options if label == _as_text(given)), given)
         # An unknown value is sent as given, so that the fetch refuses it with a reason.
-        odd = [] if given is None or any(value == chosen for _, value in options) else [(_written(given), given)]
+        unlisted = [] if given is None or any(value == chosen for _, value in options) else [(_as_text(given), given)]
         control = Dropdown(
-            options=[(unset, _UNSET), *options, *odd], value=_UNSET if given is None else chosen, **common
+            options=[(unset, _UNSET), *options, *unlisted], value=_UNSET if given is None else chosen, **common
         )
-        self._read[name] = lambda: None if control.value == _UNSET else control.value
+        self._readers[name] = lambda: None if control.value == _UNSET else control.value
         return control
 
     def _number(self, name: str, facts: Mapping[str, Any], own: Any, given: Any, common: dict[str, Any]) -> Widget:
-        least, most = facts.get("minimum", -_LARGEST), facts.get("maximum", _LARGEST)
-        first = next((value for value in map(_whole, (given, own, facts.get("default"))) if value is not None), 0)
+        minimum, maximum = facts.get("minimum", -_MAX_SAFE_INTEGER), facts.get("maximum", _MAX_SAFE_INTEGER)
+        first = next((value for value in map(_as_int, (given, own, facts.get("default"))) if value is not None), 0)
         common["layout"] = Layout(width=f"{_WIDTH_EM - _SET_EM}em")
-        control = BoundedIntText(value=min(max(first, least), most), min=least, max=most, **common)
+        control = BoundedIntText(value=min(max(first, minimum), maximum), min=minimum, max=maximum, **common)
         # A number control always shows a number, so a checkbox says whether to send it.
-        meant = Checkbox(
+        checkbox = Checkbox(
             value=given is not None,
             description="set",
             indent=False,
@@ -106,23 +106,23 @@ class ParamsForm:
         # A value that the control cannot show is sent as given, so that the fetch refuses it with a reason.
         value = given
 
-        def entered(_change: object) -> None:
+        def on_change(_change: object) -> None:
             nonlocal value
             value = None
-            meant.value = True
+            checkbox.value = True
 
-        control.observe(entered, "value")
-        self._read[name] = lambda: None if not meant.value else control.value if value is None else value
-        return HBox([control, meant], layout=Layout(flex_flow="row wrap"))
+        control.observe(on_change, "value")
+        self._readers[name] = lambda: None if not checkbox.value else control.value if value is None else value
+        return HBox([control, checkbox], layout=Layout(flex_flow="row wrap"))
 
 
-def _whole(value: Any) -> int | None:
+def _as_int(value: Any) -> int | None:
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _written(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list | tuple):
@@ -157,7 +157,7 @@ class Details:
             layout=Layout(width="auto"),
         )
         self._name = Text(
-            value=text_of_env(entry.env),
+            value=format_env(entry.env),
             placeholder="name",
             tooltip="Name of the variable, or path of the file",
             continuous_update=False,

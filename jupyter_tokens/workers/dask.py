@@ -73,7 +73,7 @@ def tokens(
     if client.asynchronous:
         raise ConfigurationError("The Dask client is asynchronous.", hint="Use a synchronous client: Client(cluster).")
     if not allow_plain:
-        _check_wires(client)
+        _check_encryption(client)
     handle = issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params={**params, **named_params})
     plugin = _Tokens(handle, inject, file)
     try:
@@ -106,7 +106,7 @@ class _Tokens(WorkerPlugin):
         await asyncio.to_thread(processes.uninstall, self._handle)
 
 
-def _check_wires(client: Client) -> None:
+def _check_encryption(client: Client) -> None:
     info = client.scheduler_info(n_workers=-1)
     for address in (info["address"], *info["workers"]):
         parts = urlsplit(address)

@@ -12,7 +12,7 @@ from ..errors import ConfigurationError, ParameterError, TokenError
 from ..kernel import token_file
 from ..kernel.refresher import Refresher
 from ..protocol.handles import Handle
-from ..protocol.messages import env_of_text, variables_of
+from ..protocol.messages import env_variables, parse_env
 
 if TYPE_CHECKING:
     from ..sources.cache import Key
@@ -77,7 +77,7 @@ class _Places:
         self._filled: dict[str, tuple[Key, dict[str, str], str | None]] = {}
         # For each variable and file: the digest of what was last written to it.
         self._written: dict[str, bytes] = {}
-        shared_client().source.watch(self._arrived)
+        shared_client().source.watch(self._on_token)
 
     def put(self, handle: Handle, inject: str | bool, file: str | None) -> None:
         source = shared_client().source
@@ -87,11 +87,11 @@ class _Places:
         if inject and not env:
             problem = f"The profile {handle.profile!r} sets no environment variable."
             raise ConfigurationError(problem, hint="Name the variable: inject='NAME'.")
-        variables = variables_of(env_of_text(env) if isinstance(env, str) else env)
+        variables = env_variables(parse_env(env) if isinstance(env, str) else env)
         for variable in variables.values():
             if not (variable.isascii() and variable.isidentifier()):
                 raise ParameterError(f"{variable[:80]!r} is not a valid name for an environment variable.")
-        path = None if file is None else token_file.path_of(file)
+        path = None if file is None else token_file.absolute_path(file)
         self._filled[handle.id] = key, variables, path
         self._write(token, variables, path)
         self._refresher.keep(key)
@@ -105,21 +105,21 @@ class _Places:
         if key not in {other for other, _, _ in others}:
             self._refresher.drop(key)
         for variable in set(variables.values()).difference(*(names.values() for _, names, _ in others)):
-            if token_file.digest(os.fsencode(os.environ.get(variable, ""))) in self._own(variable):
+            if token_file.digest(os.fsencode(os.environ.get(variable, ""))) in self._own_digests(variable):
                 os.environ.pop(variable, None)
         if path is None or path in {other for _, _, other in others}:
             return
-        if token_file.holds(path, self._own(path)):
+        if token_file.holds(path, self._own_digests(path)):
             with suppress(ParameterError):
-                token_file.restore(path, None, own=self._own(path))
+                token_file.restore(path, None, own_digests=self._own_digests(path))
 
-    def _arrived(self, key: Key, token: Token) -> None:
-        for kept, variables, path in tuple(self._filled.values()):
-            if kept == key:
+    def _on_token(self, key: Key, token: Token) -> None:
+        for filled_key, variables, path in tuple(self._filled.values()):
+            if filled_key == key:
                 # A file that cannot be written now is written with the next token.
                 with suppress(TokenError):
                     self._write(token, variables, path)
-        self._refresher.arrived(key)
+        self._refresher.reschedule(key)
 
     def _write(self, token: Token, variables: dict[str, str], path: str | None) -> None:
         values = {name: token.reveal(field) for field, name in variables.items()}
@@ -127,8 +127,8 @@ class _Places:
         self._written.update({name: token_file.digest(os.fsencode(value)) for name, value in values.items()})
         if path is not None:
             data = token_file.content(token, "raw")
-            token_file.write(path, data, own=self._own(path))
+            token_file.write(path, data, own_digests=self._own_digests(path))
             self._written[path] = token_file.digest(data)
 
-    def _own(self, place: str) -> list[bytes]:
+    def _own_digests(self, place: str) -> list[bytes]:
         return [self._written[place]] if place in self._written else []

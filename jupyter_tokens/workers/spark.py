@@ -66,9 +66,9 @@ def tokens(
         If the handle or tokens would go to other machines unencrypted, and `allow_plain` is False.
     """
     if not allow_plain:
-        _check_wires(context)
-    asked = {**params, **named_params}
-    return Tokens(issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params=asked), inject, file)
+        _check_encryption(context)
+    all_params = {**params, **named_params}
+    return Tokens(issue_handle(profile, lease=lease, url=url, allow_plain=allow_plain, params=all_params), inject, file)
 
 
 class Tokens:
@@ -133,7 +133,7 @@ def install(handle: Handle, inject: str | bool, file: str | None) -> None:
         _installed.add(handle.id)
 
 
-def _check_wires(context: SparkContext) -> None:
+def _check_encryption(context: SparkContext) -> None:
     settings = context.getConf()
     host = settings.get("spark.driver.host", "") or ""
     encrypted = any(settings.get(name) == "true" for name in ("spark.network.crypto.enabled", "spark.ssl.rpc.enabled"))

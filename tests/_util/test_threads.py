@@ -51,7 +51,7 @@ def calls() -> Iterator[Calls]:
 
 
 def test_800_calls_share_few_threads_and_all_of_them_run(calls: Calls) -> None:
-    threads = Threads(most=8, most_of_one=8)
+    threads = Threads(max_threads=8, max_per_owner=8)
     before = set(threading.enumerate())
     for number in range(800):
         threads.start("one", lambda number=number: calls.of(str(number)))  # type: ignore[misc]
@@ -63,7 +63,7 @@ def test_800_calls_share_few_threads_and_all_of_them_run(calls: Calls) -> None:
 
 
 def test_an_owner_whose_calls_hang_leaves_threads_to_the_others(calls: Calls) -> None:
-    threads, others = Threads(most=4, most_of_one=2), Calls()
+    threads, others = Threads(max_threads=4, max_per_owner=2), Calls()
     others.gate.set()
     for _ in range(20):
         threads.start("hangs", lambda: calls.of("hangs"))
@@ -75,7 +75,7 @@ def test_an_owner_whose_calls_hang_leaves_threads_to_the_others(calls: Calls) ->
 
 
 def test_owners_that_wait_take_turns(calls: Calls) -> None:
-    threads, order = Threads(most=1), Calls()
+    threads, order = Threads(max_threads=1), Calls()
     order.gate.set()
     threads.start("first", lambda: calls.of("first"))
     calls.wait(running=1)
@@ -87,7 +87,7 @@ def test_owners_that_wait_take_turns(calls: Calls) -> None:
 
 
 def test_a_call_too_many_is_refused_with_when_to_come_back_and_other_owners_are_not(calls: Calls) -> None:
-    threads = Threads(most=1, most_waiting=2)
+    threads = Threads(max_threads=1, max_waiting=2)
     for _ in range(3):
         threads.start("one", lambda: calls.of("one"))
     with pytest.raises(Busy) as caught:
@@ -113,7 +113,7 @@ def test_a_call_that_fails_is_reported_and_leaves_its_thread_to_the_others(
 ) -> None:
     reported: list[object] = []
     monkeypatch.setattr(threading, "excepthook", lambda facts: reported.append(facts.exc_value))
-    threads = Threads(most=1)
+    threads = Threads(max_threads=1)
 
     def broken() -> None:
         assert calls.gate.wait(PATIENCE)
@@ -132,7 +132,7 @@ def test_where_the_system_starts_no_thread_nothing_is_left_behind(
     def none(_self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    threads = Threads(most=1)
+    threads = Threads(max_threads=1)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", none)
         with pytest.raises(RuntimeError):
@@ -146,7 +146,7 @@ def test_where_the_system_starts_no_thread_nothing_is_left_behind(
 def test_a_call_that_comes_while_the_system_starts_no_thread_is_not_lost(
     calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = Threads(most=1)
+    threads = Threads(max_threads=1)
     other = threading.Thread(target=lambda: threads.start("other", lambda: calls.of("other")))
     start = threading.Thread.start
 

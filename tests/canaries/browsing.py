@@ -15,7 +15,7 @@ from jupyter_server.services.kernels.connection.base import deserialize_msg_from
 from playwright.sync_api import Page, expect, sync_playwright
 from playwright.sync_api import WebSocket as Socket
 
-from jupyter_tokens.widgets.row import TARGET
+from jupyter_tokens.widgets.row import COMM_TARGET
 
 from ..e2e.browser import FLAGS
 from ..e2e.test_widgets import press, row
@@ -152,9 +152,9 @@ class Browsing:
         """What kind of message it is, and whether it belongs to the comm that hands a value over."""
         _, (head, _, _, content, *_) = deserialize_msg_from_ws_v1(frame)
         message, said = json.loads(head), json.loads(content)
-        if said.get("target_name") == TARGET:
+        if said.get("target_name") == COMM_TARGET:
             self._reveals.add(said["comm_id"])
-        whose = f" of {TARGET}" if said.get("comm_id") in self._reveals else ""
+        whose = f" of {COMM_TARGET}" if said.get("comm_id") in self._reveals else ""
         return f": {message['msg_type']}{whose}"
 
     def _keep_recording(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens._util.encodings import forms_of
+from jupyter_tokens._util.encodings import encoded_forms
 
 from ..e2e.browser import jp_asyncio_loop, jp_server_cleanup
 from .browsing import Browsing
@@ -37,7 +37,7 @@ def search() -> Search:
     return Search({VALUE: WHOSE, "another-value": "token of another"})
 
 
-@pytest.mark.parametrize("form", sorted(forms_of(VALUE)))
+@pytest.mark.parametrize("form", sorted(encoded_forms(VALUE)))
 def test_a_value_is_found_in_each_form_and_encoding(search: Search, form: str) -> None:
     for data in (form.encode(), form.encode("utf-16-le"), b"\xff" + form.encode("utf-16-be")):
         assert search.found_in(b"\x80\xff\0 before " + data + b" after") == {WHOSE}

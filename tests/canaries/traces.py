@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from jupyter_tokens._util.encodings import SHORTEST
+from jupyter_tokens._util.encodings import MIN_LENGTH
 from jupyter_tokens.scan.values import Known
 
 from .leveldb import blocks
@@ -48,7 +48,7 @@ class Search:
     """
 
     def __init__(self, whose: Mapping[str, str]) -> None:
-        assert all(value.isascii() and len(value) >= SHORTEST for value in whose)
+        assert all(value.isascii() and len(value) >= MIN_LENGTH for value in whose)
         # What a page writes of a text leaves its quotes as they are.
         self._known = Known({html.escape(value, quote=False): it for value, it in whose.items()} | dict(whose))
 

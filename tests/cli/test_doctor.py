@@ -282,7 +282,7 @@ class TestNetwork:
     @pytest.mark.parametrize(("ahead", "status"), [(-1000, "fail"), (1000, "fail"), (200, "warn"), (0, "ok")])
     def test_clock(self, ahead: float, status: str) -> None:
         with running(Sandbox(clock=lambda: time.time() - ahead)) as sandbox:
-            profiles = Profiles.of({"acme": {**ACME, "endpoint": sandbox.url}})
+            profiles = Profiles.from_settings({"acme": {**ACME, "endpoint": sandbox.url}})
             [finding] = network.endpoints([profiles["acme"]])
         assert finding.status == status
         told = re.search(r"this machine's clock is (\d+) s (ahead of|behind)", finding.what)
@@ -294,7 +294,7 @@ class TestNetwork:
             "provider": "modelarts", "endpoint": sandbox.url, "iam_endpoint": f"{sandbox.url}/v3", "username": "a",
             "password": "env:X", "domain_name": "b",
         }  # fmt: skip
-        profiles = Profiles.of({"a": {**ACME, "endpoint": sandbox.url}, "b": login})
+        profiles = Profiles.from_settings({"a": {**ACME, "endpoint": sandbox.url}, "b": login})
         told = [finding.what.split()[0] for finding in network.endpoints([profiles["a"], profiles["b"]])]
         assert told == [sandbox.url, f"{sandbox.url}/v3"]
 
@@ -316,7 +316,7 @@ class TestNetwork:
         end = threading.Event()
         monkeypatch.setattr(network, "probe", lambda *_, **__: end.wait(30))
         try:
-            [finding] = network.endpoints([Profiles.of({"acme": ACME})["acme"]], seconds=0.1)
+            [finding] = network.endpoints([Profiles.from_settings({"acme": ACME})["acme"]], seconds=0.1)
         finally:
             end.set()
         assert (finding.status, "cannot be reached" in finding.what) == ("fail", True)
@@ -391,7 +391,7 @@ class TestCredentials:
 
     def test_a_provider_that_breaks_is_one_finding(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ACME_SECRET", CANARY)
-        profile = Profiles.of({"acme": ACME})["acme"]
+        profile = Profiles.from_settings({"acme": ACME})["acme"]
 
         def broken(_: object) -> None:
             raise RuntimeError(CANARY)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_tokens.cli.get import GetApp, _printed
+from jupyter_tokens.cli.get import GetApp, _format
 from jupyter_tokens.errors import ParameterError
 from jupyter_tokens.sandbox import Sandbox, astra
 from jupyter_tokens.token import Secret, Token
@@ -146,7 +146,7 @@ def test_a_literal_secret_is_warned_of_in_one_line(run: Run, config_dir: Path, s
 
 @pytest.mark.parametrize("value", ["plain", "it's", '$HOME `id` \\ "x"', "'"])
 def test_the_shell_gets_the_value_back(value: str) -> None:
-    line = _printed(a_token(value), "env", "A_TOKEN")
+    line = _format(a_token(value), "env", "A_TOKEN")
     script = f'{line}\nprintf %s "$A_TOKEN"'
     assert subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout == value
 
@@ -156,10 +156,10 @@ def test_the_shell_gets_the_value_back(value: str) -> None:
 )
 def test_variables_that_do_not_fit_the_token_are_named(value: Any, env: Any) -> None:
     with pytest.raises(ParameterError):
-        _printed(a_token(value), "env", env)
+        _format(a_token(value), "env", env)
 
 
 def test_a_secret_of_the_answer_and_what_json_does_not_know() -> None:
     metadata = {"id_token": Secret("s"), "when": datetime(2026, 1, 15, tzinfo=UTC)}
-    told = json.loads(_printed(a_token("value", metadata=metadata), "json", ""))
+    told = json.loads(_format(a_token("value", metadata=metadata), "json", ""))
     assert told["metadata"] == {"id_token": "s", "when": "2026-01-15 00:00:00+00:00"}

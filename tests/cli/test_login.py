@@ -143,7 +143,7 @@ def test_an_unforeseen_error_ends_the_wait() -> None:
         raise KeyError
 
     with Loopback() as loopback:
-        loopback.lead(Secret("https://login.example.com/"), finish)
+        loopback.redirect_to(Secret("https://login.example.com/"), finish)
         person = Person()
         person.open(loopback.start.reveal())
         assert person.open(f"{loopback.redirect_uri}?code=c").status == 500

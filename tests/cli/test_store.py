@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fetched(sandbox: Sandbox, secrets: Path) -> str:
     """By a client that has fetched nothing yet."""
-    client = Client(Profiles.of(sandbox.profiles(secrets)))
+    client = Client(Profiles.from_settings(sandbox.profiles(secrets)))
     try:
         return client.get("oneaccess").reveal()
     finally:

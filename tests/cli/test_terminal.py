@@ -20,7 +20,7 @@ def test_a_terminal_that_cannot_hide_is_not_asked(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(getpass, "getpass", fallback)
     with pytest.raises(ParameterError, match="cannot hide") as refused:
-        terminal.ask_hidden("secret")
+        terminal.prompt_hidden("secret")
     assert "--from-file" in refused.value.hint
 
 
@@ -30,10 +30,10 @@ def test_the_end_of_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(getpass, "getpass", end)
     with pytest.raises(ParameterError, match="nothing was changed"):
-        terminal.ask_hidden("secret")
+        terminal.prompt_hidden("secret")
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     with pytest.raises(ParameterError, match="nothing was changed"):
-        terminal.ask("name")
+        terminal.prompt("name")
 
 
 @pytest.mark.parametrize(("typed", "yes"), [("y", True), ("YES ", True), ("", False), ("n", False), ("yep", False)])

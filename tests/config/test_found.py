@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_tokens.config.found import found
+from jupyter_tokens.config.found import find_credentials
 from jupyter_tokens.config.profiles import Profiles
 
 from ..doubles import CANARY
@@ -22,7 +22,7 @@ def test_variables_by_name() -> None:
         "TOKENIZERS": CANARY,
         "_TOKEN": CANARY,
     }
-    known = [one for one in found(environ) if not one.title.startswith("/")]
+    known = [one for one in find_credentials(environ) if not one.title.startswith("/")]
     assert [(one.title, one.profile) for one in known] == [
         ("HF_TOKEN", "hf"),
         ("MY_GITLAB_ACCESS_TOKEN", "my-gitlab"),
@@ -30,7 +30,7 @@ def test_variables_by_name() -> None:
     ]
     for one in known:
         assert CANARY not in repr(one)
-        profile = Profiles.of({one.profile: one.settings})[one.profile]
+        profile = Profiles.from_settings({one.profile: one.settings})[one.profile]
         assert (profile.env, profile.references["token"].target) == (one.title, one.title)
 
 
@@ -51,10 +51,10 @@ def test_files_are_found_and_not_opened(
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text(CANARY)
     (tmp_path / file).chmod(0)
-    (one,) = [one for one in found({}) if one.title == str(tmp_path / file)]
+    (one,) = [one for one in find_credentials({}) if one.title == str(tmp_path / file)]
     assert (one.profile, one.settings.get("credentials")) == (profile, sign_in)
     if sign_in is not None:
-        provider = Profiles.of({"x": {**one.settings, "endpoint": "https://h"}})["x"].provider
+        provider = Profiles.from_settings({"x": {**one.settings, "endpoint": "https://h"}})["x"].provider
         way = provider.chosen_sign_in()
         assert way is not None
         assert way.id == sign_in
@@ -62,11 +62,11 @@ def test_files_are_found_and_not_opened(
 
 def test_without_a_home_there_are_still_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
-    assert "HF_TOKEN" in [one.title for one in found({"HF_TOKEN": CANARY})]
+    assert "HF_TOKEN" in [one.title for one in find_credentials({"HF_TOKEN": CANARY})]
 
 
 def test_hugging_face_can_be_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(CANARY)
     for environ in ({"HF_HOME": str(tmp_path)}, {"HF_TOKEN_PATH": str(tmp_path / "token")}):
-        (one,) = [one for one in found(environ) if one.profile == "hugging-face"]
+        (one,) = [one for one in find_credentials(environ) if one.profile == "hugging-face"]
         assert one.settings["token"] == f"file:{tmp_path / 'token'}"

@@ -13,7 +13,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from jupyter_tokens.config.keyring_access import KeyringWaits, ask_keyring
+from jupyter_tokens.config.keyring_access import KeyringTimeout, call_keyring
 
 
 class Dialog:
@@ -40,7 +40,7 @@ def dialog() -> Iterator[Dialog]:
     yield made
     made.answered.set()
     # The next test begins with a keyring that is idle.
-    ask_keyring(lambda keyring: None, seconds=30)
+    call_keyring(lambda keyring: None, seconds=30)
 
 
 def threads() -> int:
@@ -48,7 +48,7 @@ def threads() -> int:
 
 
 def test_the_answer_is_that_of_the_question() -> None:
-    assert ask_keyring(lambda keyring: keyring.__name__, seconds=30) == "keyring"
+    assert call_keyring(lambda keyring: keyring.__name__, seconds=30) == "keyring"
 
 
 def test_an_error_is_raised_as_it_is() -> None:
@@ -56,15 +56,15 @@ def test_an_error_is_raised_as_it_is() -> None:
         raise PermissionError("no")
 
     with pytest.raises(PermissionError):
-        ask_keyring(fail, seconds=30)
-    assert ask_keyring(lambda keyring: 1, seconds=30) == 1
+        call_keyring(fail, seconds=30)
+    assert call_keyring(lambda keyring: 1, seconds=30) == 1
 
 
 def test_many_questions_of_one_hung_keyring_cost_one_thread_and_one_time_limit(dialog: Dialog) -> None:
     began = time.monotonic()
     for number in range(20):
-        with pytest.raises(KeyringWaits):
-            ask_keyring(dialog.question("q"), seconds=0.5, same=number % 2)
+        with pytest.raises(KeyringTimeout):
+            call_keyring(dialog.question("q"), seconds=0.5, share_key=number % 2)
         assert threads() == 1
     assert time.monotonic() - began < 5
     assert dialog.asked == ["q"]
@@ -72,36 +72,36 @@ def test_many_questions_of_one_hung_keyring_cost_one_thread_and_one_time_limit(d
 
 def test_equal_questions_share_an_answer_and_others_are_put_one_after_the_other(dialog: Dialog) -> None:
     with ThreadPoolExecutor(5) as pool:
-        first = pool.submit(ask_keyring, dialog.question("a"), seconds=30, same="a")
+        first = pool.submit(call_keyring, dialog.question("a"), seconds=30, share_key="a")
         dialog.open.wait()
-        equal = [pool.submit(ask_keyring, dialog.question("a"), seconds=30, same="a") for _ in range(3)]
-        with pytest.raises(KeyringWaits):
-            ask_keyring(dialog.question("b"), seconds=0, same="b")
-        other = pool.submit(ask_keyring, dialog.question("b"), seconds=30, same="b")
-        with pytest.raises(KeyringWaits):
-            ask_keyring(dialog.question("a"), seconds=0.01, same="a")
+        equal = [pool.submit(call_keyring, dialog.question("a"), seconds=30, share_key="a") for _ in range(3)]
+        with pytest.raises(KeyringTimeout):
+            call_keyring(dialog.question("b"), seconds=0, share_key="b")
+        other = pool.submit(call_keyring, dialog.question("b"), seconds=30, share_key="b")
+        with pytest.raises(KeyringTimeout):
+            call_keyring(dialog.question("a"), seconds=0.01, share_key="a")
         dialog.answered.set()
         assert [future.result() for future in [first, *equal, other]] == ["a", "a", "a", "a", "b"]
     assert dialog.asked.count("b") == 1
 
 
 def test_once_it_is_unlocked_the_next_question_is_answered(dialog: Dialog) -> None:
-    with pytest.raises(KeyringWaits):
-        ask_keyring(dialog.question("a"), seconds=0.01, same="a")
+    with pytest.raises(KeyringTimeout):
+        call_keyring(dialog.question("a"), seconds=0.01, share_key="a")
     dialog.answered.set()
-    assert ask_keyring(dialog.question("a"), seconds=30, same="a") == "a"
+    assert call_keyring(dialog.question("a"), seconds=30, share_key="a") == "a"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_fork_does_not_inherit_an_open_question(dialog: Dialog) -> None:
-    with pytest.raises(KeyringWaits):
-        ask_keyring(dialog.question("a"), seconds=0.01)
+    with pytest.raises(KeyringTimeout):
+        call_keyring(dialog.question("a"), seconds=0.01)
     child = os.fork()
     if not child:
         code = 1
         try:
-            code = 0 if ask_keyring(lambda keyring: 5, seconds=30) == 5 else 1
+            code = 0 if call_keyring(lambda keyring: 5, seconds=30) == 5 else 1
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
@@ -109,10 +109,10 @@ def test_a_fork_does_not_inherit_an_open_question(dialog: Dialog) -> None:
 
 PROMPT = """
 import getpass, sys, termios
-from jupyter_tokens.config.keyring_access import KeyringWaits, ask_keyring
+from jupyter_tokens.config.keyring_access import KeyringTimeout, call_keyring
 try:
-    ask_keyring(lambda keyring: getpass.getpass("password: "), seconds=float(sys.argv[1]))
-except KeyringWaits:
+    call_keyring(lambda keyring: getpass.getpass("password: "), seconds=float(sys.argv[1]))
+except KeyringTimeout:
     print("gave up")
 print("echo", bool(termios.tcgetattr(0)[3] & termios.ECHO))
 """

@@ -324,7 +324,7 @@ def test_a_literal_secret_given_by_a_program_is_its_own_business() -> None:
 
 
 def test_an_unknown_profile_is_told_with_the_nearest() -> None:
-    held = Profiles.of({"oneaccess": ONEACCESS})
+    held = Profiles.from_settings({"oneaccess": ONEACCESS})
     with pytest.raises(UnknownProfile, match="'oneacess'") as caught:
         held["oneacess"]
     assert caught.value.hint == "Did you mean oneaccess?"
@@ -336,7 +336,7 @@ def test_an_unknown_profile_is_told_with_the_nearest() -> None:
 def test_behind_a_gateway_an_unknown_profile_is_told_with_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "USERPROFILE", "JUPYTER_CONFIG_DIR"):
         monkeypatch.delenv(name, raising=False)
-    for held in (Profiles({}), Profiles.of({"of-the-machine": ONEACCESS})):
+    for held in (Profiles({}), Profiles.from_settings({"of-the-machine": ONEACCESS})):
         with pytest.raises(UnknownProfile, match="'oneaccess'") as caught:
             held["oneaccess"]
         assert "Neither HOME nor JUPYTER_CONFIG_DIR is set" in caught.value.hint
@@ -344,14 +344,14 @@ def test_behind_a_gateway_an_unknown_profile_is_told_with_what_is_missing(monkey
 
 
 def test_a_wrong_profile_leaves_the_others_alone() -> None:
-    held = Profiles.of({"good": ONEACCESS, "bad": {"provider": "x"}})
+    held = Profiles.from_settings({"good": ONEACCESS, "bad": {"provider": "x"}})
     assert held["good"].name == "good"
     with pytest.raises(ConfigurationError):
         held["bad"]
 
 
 def test_profiles_are_a_mapping() -> None:
-    held = Profiles.of({"a": ONEACCESS, "b": PAI})
+    held = Profiles.from_settings({"a": ONEACCESS, "b": PAI})
     assert list(held) == ["a", "b"]
     assert len(held) == 2
     assert "a" in held
@@ -361,10 +361,10 @@ def test_profiles_are_a_mapping() -> None:
 
 
 def test_only_changed_profiles_lose_their_state() -> None:
-    before = Profiles.of({"same": ONEACCESS, "changed": PAI, "gone": ASTRA})
+    before = Profiles.from_settings({"same": ONEACCESS, "changed": PAI, "gone": ASTRA})
     kept = before["same"]
     before["changed"]
-    after = Profiles.of({"same": dict(ONEACCESS), "changed": {**PAI, "timeout": 5}, "new": ASTRA})
+    after = Profiles.from_settings({"same": dict(ONEACCESS), "changed": {**PAI, "timeout": 5}, "new": ASTRA})
     assert after.changed_from(before) == {"changed", "gone", "new"}
     assert after["same"] is kept
     assert after["changed"].timeout == 5
@@ -378,7 +378,14 @@ def test_a_profile_that_moved_to_another_file_has_changed(tmp_path: Path) -> Non
 def test_nothing_shows_a_literal_secret() -> None:
     settings = {**ONEACCESS, "client_secret": CANARY}
     profile = checked(settings)
-    shown = [profile, vars(profile), dir(profile), Raw(settings), Profiles.of({"mine": settings}), profile.secrets()]
+    shown = [
+        profile,
+        vars(profile),
+        dir(profile),
+        Raw(settings),
+        Profiles.from_settings({"mine": settings}),
+        profile.secrets(),
+    ]
     assert CANARY not in repr(shown) + f"{profile} {profile!s}"
     assert CANARY not in json.dumps(shown, default=str)
 
@@ -488,7 +495,7 @@ def test_the_file_of_a_profile_is_known(tmp_path: Path) -> None:
 
 
 def test_the_variables_of_a_call_fit_the_token() -> None:
-    profile = Profiles.of({"mine": ONEACCESS})["mine"]
+    profile = Profiles.from_settings({"mine": ONEACCESS})["mine"]
     profile.check_env("VARIABLE")
     with pytest.raises(ParameterError, match="single value") as caught:
         profile.check_env({"SecurityToken": "A", "AccessKeyId": "B"})
@@ -500,13 +507,13 @@ def test_the_variables_of_a_call_fit_the_token() -> None:
 
 def test_profiles_of_another_process_are_found_unless_their_names_are_taken() -> None:
     theirs = checked(ASTRA)
-    both = Profiles.of({"mine": ONEACCESS}).beside({"theirs": theirs, "mine": theirs})
+    both = Profiles.from_settings({"mine": ONEACCESS}).combined_with({"theirs": theirs, "mine": theirs})
     assert (both["mine"].provider.id, both["theirs"]) == ("oneaccess", theirs)
 
 
 def test_a_profile_of_another_process_that_is_wrong_raises_its_error_each_time() -> None:
     wrong = UnknownProfile("It is not here any more.")
-    both = Profiles.of({"mine": ONEACCESS}).beside({"theirs": wrong, "mine": wrong})
+    both = Profiles.from_settings({"mine": ONEACCESS}).combined_with({"theirs": wrong, "mine": wrong})
     assert both["mine"].name == "mine"
     for _ in range(2):
         with pytest.raises(UnknownProfile, match="not here any more") as caught:
@@ -517,7 +524,7 @@ def test_a_profile_of_another_process_that_is_wrong_raises_its_error_each_time()
 def test_a_profile_of_each_user() -> None:
     profile = checked({**ASTRA, "api_token": "file:/secrets/{user}"})
     assert profile.is_personal
-    assert profile.of_user("ana").references["api_token"].target == "/secrets/ana"
+    assert profile.for_user("ana").references["api_token"].target == "/secrets/ana"
     assert not checked(ASTRA).is_personal
 
 
@@ -526,11 +533,11 @@ def test_filled_at_the_start_of_kernels() -> None:
     assert "'inject_at_start' needs an environment variable" in needs.message
     started = {**ONEACCESS, "env": "A_TOKEN", "inject_at_start": True}
     # An invalid profile is listed too; its error is reported when it is used.
-    held = Profiles.of({"one": started, "two": ASTRA, "wrong": {**started, "provider": "nobody"}})
-    assert held.at_start() == ["one", "wrong"]
+    held = Profiles.from_settings({"one": started, "two": ASTRA, "wrong": {**started, "provider": "nobody"}})
+    assert held.injected_at_start() == ["one", "wrong"]
 
 
 def test_hosts_and_their_users() -> None:
     profile = checked({**ASTRA, "hosts": ["Git.example.com", "oauth2@registry.example.com"]})
     hosts = ("git.example.com", "registry.example.com", "example.com")
-    assert [profile.user_at(host) for host in hosts] == ["", "oauth2", None]
+    assert [profile.username_for(host) for host in hosts] == ["", "oauth2", None]

@@ -418,11 +418,11 @@ def test_whoever_watches_is_told_of_each_value_until_that_ends() -> None:
     first: list[tuple[str, object]] = []
     second: list[tuple[str, object]] = []
     values = [Secret("one"), Secret("two")]
-    end = secrets.watch_seen(lambda profile, value: first.append((profile, value)))
-    other = secrets.watch_seen(lambda profile, value: second.append((profile, value)))
-    secrets.tell_seen("mine", iter(values))
+    end = secrets.watch_values(lambda profile, value: first.append((profile, value)))
+    other = secrets.watch_values(lambda profile, value: second.append((profile, value)))
+    secrets.notify_watchers("mine", iter(values))
     end()
-    secrets.tell_seen("mine", iter(values[:1]))
+    secrets.notify_watchers("mine", iter(values[:1]))
     other()
     assert first == [("mine", value) for value in values]
     assert second == [("mine", value) for value in (*values, values[0])]
@@ -430,7 +430,7 @@ def test_whoever_watches_is_told_of_each_value_until_that_ends() -> None:
 
 def test_where_nobody_watches_the_values_are_not_looked_through() -> None:
     values = iter([Secret("one")])
-    secrets.tell_seen("mine", values)
+    secrets.notify_watchers("mine", values)
     assert next(values)
 
 
@@ -455,9 +455,9 @@ def test_the_token_of_another_profile_is_none_by_itself() -> None:
 def test_a_reference_of_each_user_of_a_service() -> None:
     each = ref("file:/secrets/{user}/astra")
     assert each.is_personal
-    assert each.of_user("ana_1").target == "/secrets/ana_1/astra"
+    assert each.for_user("ana_1").target == "/secrets/ana_1/astra"
     shared = ref("env:NAME")
-    assert shared.of_user("ana_1") is shared
+    assert shared.for_user("ana_1") is shared
     # A literal secret may hold this text by chance.
     assert not ref("{user}").is_personal
 
@@ -465,4 +465,4 @@ def test_a_reference_of_each_user_of_a_service() -> None:
 @pytest.mark.parametrize("user", ["", "..", "../root", "a/b", "a b", "$(id)", "a\n"])
 def test_a_users_name_that_would_change_a_reference(user: str) -> None:
     with pytest.raises(SecretError, match="cannot be used for this user"):
-        ref("command:pass show {user}").of_user(user)
+        ref("command:pass show {user}").for_user(user)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jupyter_tokens._util.encodings import forms_of
+from jupyter_tokens._util.encodings import encoded_forms
 from jupyter_tokens.sandbox import Sandbox
 
 CLIENT = "client-of-the-crashes"
@@ -99,7 +99,7 @@ class Home:
 
     def holding(self, values: Iterable[str]) -> set[Path]:
         """The files that hold one of these values, in any form; in their names or their bytes."""
-        forms = [form.encode() for value in values for form in forms_of(value)]
+        forms = [form.encode() for value in values for form in encoded_forms(value)]
         return {path for path in self.files() if _holds(path, forms)}
 
     def leave(self, *files: Path) -> None:

@@ -29,16 +29,16 @@ PASSING_TIME = """
 import threading
 from pathlib import Path
 from jupyter_tokens.clock import SystemClock
-from jupyter_tokens.kernel.session import session_of
+from jupyter_tokens.kernel.session import get_session
 
-session = session_of(get_ipython())
+session = get_session(get_ipython())
 
 def refreshed():
     before, changed = Path("token.txt").read_text(), threading.Event()
     end = session.watch(changed.set)
     for clock in ("now", "elapsed"):
         setattr(SystemClock, clock, staticmethod(lambda real=getattr(SystemClock, clock): real() + 1550))
-    session.refresher.look()
+    session.refresher.wake()
     while Path("token.txt").read_text() == before:
         assert changed.wait(50)
         changed.clear()

@@ -34,9 +34,9 @@ def profile(home: Home) -> dict[str, str]:
 
 def log_in(home: Home, profile: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As `jupyter tokens login` does, by a person with a browser."""
-    with monkeypatch.context() as patch, closing(LocalSource(Profiles.of({"mine": profile}))) as source:
+    with monkeypatch.context() as patch, closing(LocalSource(Profiles.from_settings({"mine": profile}))) as source:
         patch.setenv("JUPYTER_CONFIG_DIR", str(home.config))
-        begun = source.logins.begin("mine", session="me", redirect_uri=REDIRECT)
+        begun = source.logins.start("mine", session="me", redirect_uri=REDIRECT)
         assert begun.url is not None
         source.logins.finish(answer_in(Person().log_in(begun.url.reveal())), session="me")
 

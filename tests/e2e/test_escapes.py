@@ -17,7 +17,7 @@ import nbformat
 import pytest
 import zmq
 
-from jupyter_tokens._util.encodings import forms_of
+from jupyter_tokens._util.encodings import encoded_forms
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
 
@@ -135,7 +135,7 @@ def value(sandbox: Sandbox, kernel: Kernel) -> str:
 
 def leaks(text: str, value: str) -> list[str]:
     """What is in a text of a value: a form of it, or a run of it, whatever colours, tags and marks are in between."""
-    forms = {value.encode().hex(), *forms_of(value), *forms_of(SECRET)}
+    forms = {value.encode().hex(), *encoded_forms(value), *encoded_forms(SECRET)}
     found = [form for form in forms if form in text or json.dumps(form)[1:-1] in text]
     plain = re.sub(r"\\+u001b\[[0-9;]*m|<[^<>]*>|\\+[nrt]", "", text)
     # A JWT's header is that of all others of its kind.

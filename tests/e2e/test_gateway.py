@@ -78,7 +78,7 @@ def test_a_gateways_kernel_gets_its_token_by_a_handle(tmp_path: Path) -> None:
             assert refused.status_code == 409
             assert "gateway" in refused.json()["message"]
             assert python.run("%load_ext jupyter_tokens") == ""
-            assert "served: handle" in python.run("%gettoken oneaccess --env REMOTE_TOKEN")
+            assert "source: handle" in python.run("%gettoken oneaccess --env REMOTE_TOKEN")
             value = served.value_of("oneaccess")
             assert python.digest("REMOTE_TOKEN") == sha256(value.encode()).hexdigest()
             assert python.run("print(os.environ['REMOTE_TOKEN'])") == "[token oneaccess]"

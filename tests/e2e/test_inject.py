@@ -169,7 +169,7 @@ class TestTheKernelItself:
             assert "fresh" in row
             assert "$ONEACCESS_TOKEN" in row
             assert row.endswith("yes")
-            assert "served: server" in listed
+            assert "source: Jupyter server" in listed
             python.run("%load_ext jupyter_tokens")
             assert python.run("print(os.environ['ONEACCESS_TOKEN'])") == "[token oneaccess]"
             assert "$ONEACCESS_TOKEN" in python.run("%deltoken oneaccess")
@@ -355,7 +355,7 @@ def test_over_encrypted_channels(tmp_path: Path, sandbox: Sandbox) -> None:
         digest = sha256(served.value_of("oneaccess").encode()).hexdigest()
         assert python.digest("ONEACCESS_TOKEN") == digest
         python.run("%load_ext jupyter_tokens")
-        assert "served: server" in python.run("%tokens")
+        assert "source: Jupyter server" in python.run("%tokens")
         # By the kernel itself, over HTTP.
         assert python.injected("oneaccess", env="OTHER_TOKEN")["kept_by"] == "kernel"
         assert python.digest("OTHER_TOKEN") == digest
@@ -393,7 +393,7 @@ class TestXeusPython:
             until(lambda: xeus.run("print('after')") and '"evalue": "[token oneaccess]"' in xeus.heard)
             assert served.value_of("oneaccess") not in xeus.heard
             until(lambda: ("oneaccess", "ONEACCESS_TOKEN", "kernel") in xeus.held())
-            assert "served: server" in xeus.run("%tokens")
+            assert "source: Jupyter server" in xeus.run("%tokens")
             assert xeus.injected("eiam")["kept_by"] == "kernel"
             assert xeus.run("print(os.environ['EIAM_TOKEN'])") == "[token eiam]"
             xeus.run("%unload_ext jupyter_tokens")

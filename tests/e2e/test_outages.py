@@ -35,9 +35,9 @@ LOGIN = "t3st-login-of-a-user"
 UNTIL = """
 import hashlib, os, threading, time
 from jupyter_tokens import get_token
-from jupyter_tokens.kernel.session import session_of
+from jupyter_tokens.kernel.session import get_session
 
-session = session_of(get_ipython())
+session = get_session(get_ipython())
 
 def until(seen):
     changed = threading.Event()
@@ -54,7 +54,7 @@ def hash_of_value():
     return hashlib.sha256(value().encode()).hexdigest()
 
 def failed():
-    return any(key.profile == "oneaccess" for key in session.troubles.keys())
+    return any(key.profile == "oneaccess" for key in session.failures.keys())
 
 def row():
     return next(row for row in session.statuses() if row.profile == "oneaccess")
@@ -249,7 +249,7 @@ def kernel(server: Server) -> Iterator[Kernel]:
     with subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet) as process:
         try:
             with notebook(file) as kernel:
-                assert "served: server" in kernel.begin()
+                assert "source: Jupyter server" in kernel.begin()
                 kernel.run("first = value()")
                 yield kernel
         finally:
@@ -282,7 +282,7 @@ def test_the_server_is_killed_and_comes_back(server: Server, kernel: Kernel, api
     recovers(kernel, api)
     listed = kernel.run("%tokens")
     assert "gone" not in listed
-    assert "served: server" in listed
+    assert "source: Jupyter server" in listed
 
 
 @long
@@ -303,7 +303,7 @@ def test_the_server_hangs_and_goes_on(server: Server, kernel: Kernel, api: Api) 
     recovers(kernel, api)
     listed = kernel.run("%tokens")
     assert "does not answer" not in listed
-    assert "served: server" in listed
+    assert "source: Jupyter server" in listed
 
 
 @long
@@ -314,7 +314,7 @@ def test_the_api_is_killed_and_comes_back(server: Server, kernel: Kernel, api: A
     told = kernel.run("until(failed)\ntype(row().error).__name__")
     assert "could not be kept fresh" in told
     assert "NetworkError" in told
-    assert "served: server" in kernel.run("%tokens")
+    assert "source: Jupyter server" in kernel.run("%tokens")
     api.start()
     recovers(kernel, api)
 
@@ -324,14 +324,14 @@ def test_the_api_is_killed_and_comes_back(server: Server, kernel: Kernel, api: A
 def test_a_kernel_of_the_servers_own_may_be_restarted_and_ends_with_its_server(server: Server, api: Api) -> None:
     known = server.ask("POST", "kernels", {"name": "python3"})["id"]
     with notebook(of_the_server(known)) as kernel:
-        assert "served: server" in kernel.begin()
+        assert "source: Jupyter server" in kernel.begin()
         first = kernel.ask("[os.getpid(), hash_of_value()]")
     server.ask("POST", f"kernels/{known}/restart")
     with notebook(of_the_server(known)) as kernel:
         # The new process has the old one's id and key, and nothing else of it; the server still holds the token.
         kernel.run("import os")
         assert kernel.ask("os.environ.get('ONEACCESS_TOKEN')") is None
-        assert "served: server" in kernel.begin()
+        assert "source: Jupyter server" in kernel.begin()
         again = kernel.ask("[os.getpid(), hash_of_value()]")
         assert [value != before for value, before in zip(again, first, strict=True)] == [True, False]
         assert api.requests() == 1
@@ -340,5 +340,5 @@ def test_a_kernel_of_the_servers_own_may_be_restarted_and_ends_with_its_server(s
     server.start()
     assert server.ask("GET", "kernels") == []
     with notebook(of_the_server(server.ask("POST", "kernels", {"name": "python3"})["id"])) as kernel:
-        assert "served: server" in kernel.begin()
+        assert "source: Jupyter server" in kernel.begin()
     assert api.requests() == 2

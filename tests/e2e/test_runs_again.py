@@ -39,7 +39,7 @@ def test_a_card_says_why_the_server_did_not_serve(monkeypatch: pytest.MonkeyPatc
     # As papermill in a terminal of JupyterLab: a server is there, but it did not start this kernel.
     monkeypatch.setenv("JUPYTER_TOKENS_URL", "http://127.0.0.1:9/jupyter-tokens")
     (shown,) = executed("%load_ext jupyter_tokens\n%gettoken oneaccess").cells[0].outputs
-    reason = "served: direct (a program other than the Jupyter server started this kernel, for example papermill)"
+    reason = "source: direct (a program other than the Jupyter server started this kernel, for example papermill)"
     assert reason in shown.data["text/plain"]
 
 

@@ -107,7 +107,7 @@ def issued(folder: Path) -> tuple[Path, Path, Path]:
 def test_over_tls_with_the_servers_own_certificate(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
     certificate, key = self_signed(tmp_path)
     with serving_tls(config, certificate, key, certificate) as client:
-        assert "served: server" in card_of(client)
+        assert "source: Jupyter server" in card_of(client)
     assert sandbox.requests["oneaccess"] == 1
 
 
@@ -115,7 +115,7 @@ def test_over_tls_with_the_servers_own_certificate(tmp_path: Path, config: Path,
 def test_over_tls_with_a_certificate_of_an_authority(tmp_path: Path, config: Path, sandbox: Sandbox) -> None:
     authority, certificate, key = issued(tmp_path)
     with serving_tls(config, certificate, key, authority) as client:
-        assert "served: server" in card_of(client)
+        assert "source: Jupyter server" in card_of(client)
     assert sandbox.requests["oneaccess"] == 1
 
 
@@ -127,7 +127,7 @@ def test_over_tls_no_other_certificate_is_trusted(tmp_path: Path, config: Path, 
     with serving_tls(config, certificate, key, certificate) as client:
         shown = card_of(client, f"os.environ['JUPYTER_TOKENS_CERT'] = {str(stranger)!r}")
     assert "SSLCertVerificationError" in shown
-    assert "served: server" not in shown
+    assert "source: Jupyter server" not in shown
     assert sandbox.requests["oneaccess"] == 0
 
 
@@ -144,7 +144,7 @@ def test_to_a_server_that_asks_for_the_hubs_certificates(
         # This kernel could read the profiles itself.
         shown = card_of(client, f"os.environ['JUPYTER_CONFIG_PATH'] = {str(config)!r}")
     if passed_on:
-        assert "served: server" in shown
+        assert "source: Jupyter server" in shown
     else:
         assert "asks for a client certificate, and this process has none" in shown
         assert "served:" not in shown
@@ -161,6 +161,6 @@ def test_over_a_unix_socket(config: Path, sandbox: Sandbox) -> None:
             httpx.Client(base_url="http://localhost", transport=_Late(path), timeout=DEADLINE) as user,
             serving(config, user, f"--ServerApp.sock={path}") as client,
         ):
-            assert "served: server" in card_of(client)
+            assert "source: Jupyter server" in card_of(client)
             assert "http+unix://" in text(run(client, "print(os.environ['JUPYTER_TOKENS_URL'])"))
     assert sandbox.requests["oneaccess"] == 1

@@ -20,7 +20,7 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_server.auth.security import passwd
 
-from jupyter_tokens._util.encodings import forms_of
+from jupyter_tokens._util.encodings import encoded_forms
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.sandbox import Sandbox
 
@@ -112,7 +112,7 @@ def _logs_tell_nothing(tmp_path: Path, sandbox: Sandbox) -> Iterator[None]:
     """The server's own log, at DEBUG, holds no secret and no token in any form."""
     yield
     values = {PASSWORD, *_secrets(sandbox), *sandbox.issued}
-    forms = {form for value in values for form in forms_of(value)}
+    forms = {form for value in values for form in encoded_forms(value)}
     told = tmp_path.with_name(f"{tmp_path.name}.server.log").read_text()
     assert "ServerApp" in told
     assert not {form for form in forms if form in told}
@@ -137,7 +137,7 @@ def test_a_notebooks_kernel_gets_tokens_by_its_own_proof_and_holds_no_login(
             run(client, "import os; os.environ['JUPYTER_CONFIG_PATH'] = ''")
             run(client, "%load_ext jupyter_tokens")
             card = text(run(client, "%gettoken oneaccess"))
-            assert "served: server" in card
+            assert "source: Jupyter server" in card
             assert "$ONEACCESS_TOKEN" in card
             assert "sandbox" in card
             program = (
@@ -147,7 +147,7 @@ def test_a_notebooks_kernel_gets_tokens_by_its_own_proof_and_holds_no_login(
             )
             assert "200" in text(run(client, program))
             for name in ("modelarts", "pai-dlc", "eiam", "astra"):
-                assert "served: server" in text(run(client, f"%gettoken {name}"))
+                assert "source: Jupyter server" in text(run(client, f"%gettoken {name}"))
             assert +sandbox.requests == Counter(("modelarts", "pai-dlc", "oneaccess", "astra", "eiam"))
             environment = text(run(client, "print(dict(os.environ))"))
             assert "JUPYTER_TOKENS_URL" in environment
@@ -191,7 +191,7 @@ def test_a_server_without_the_extension_is_fallen_back_from_and_the_card_says_so
         server.log_in()
         with kernel(server) as client:
             run(client, "%load_ext jupyter_tokens")
-            assert "served: direct" in text(run(client, "%gettoken oneaccess"))
+            assert "source: direct" in text(run(client, "%gettoken oneaccess"))
 
 
 def _secrets(sandbox: Sandbox) -> list[str]:

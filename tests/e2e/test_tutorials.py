@@ -296,7 +296,7 @@ def test_a_tutorial_runs_and_saves_no_secret(file: Path, sandbox: Sandbox, tmp_p
     notebook = nbformat.read(file, as_version=4)
     text = run(notebook, tmp_path / "work")
     shown = check(file.stem, notebook)
-    assert set(re.findall(r"served: (\w+)", shown)) <= {"direct"}
+    assert set(re.findall(r"^ *source: (\w+)", shown, re.MULTILINE)) <= {"direct"}
     assert {api for api, count in sandbox.requests.items() if count} == TOLD[file.stem].apis
     assert sandbox.issued, "there are values to look for"
     assert not leaks(text, sandbox)
@@ -317,7 +317,7 @@ def test_the_tutorials_run_on_a_jupyter_server(sandbox: Sandbox, config_dir: Pat
                         run_cell(client, cell)
             end_kernels(server)
             shown = check(file.stem, notebook)
-            assert set(re.findall(r"served: (\w+)", shown)) <= {"server"}
+            assert set(re.findall(r"^ *source: (.+)", shown, re.MULTILINE)) <= {"Jupyter server"}
             assert not leaks(nbformat.writes(notebook), sandbox)
     assert not list(work.iterdir())
 
@@ -359,7 +359,7 @@ def test_the_commands_of_the_tutorial_run_it(program: str, result: str, sandbox:
     text = (tmp_path / result).read_text(encoding="utf-8")
     executed = nbformat.reads(text, as_version=4)
     shown = "\n".join(text_of(output) for cell in executed.cells for output in cell.get("outputs", ()))
-    assert "served: direct" in shown
+    assert "source: direct" in shown
     assert "['Ada Lovelace', 'Grace Hopper']" in shown
     injected = any("injected-parameters" in cell.metadata.get("tags", ()) for cell in executed.cells)
     assert injected == (program == "papermill")

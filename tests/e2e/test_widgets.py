@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from jupyter_tokens.widgets.row import TARGET
+from jupyter_tokens.widgets.row import COMM_TARGET
 
 from ..labextension.served import Served
 from ..sampling import long
@@ -151,7 +151,7 @@ def test_all_of_it_is_reached_by_the_keyboard(open_notebook: Any) -> None:
 
 @long
 def test_profiles_that_come_late_appear_by_themselves(open_notebook: Any) -> None:
-    late = "from jupyter_tokens.widgets import live\nlive.PATIENCE_SECONDS = 0\n"
+    late = "from jupyter_tokens.widgets import live\nlive.READ_TIMEOUT_SECONDS = 0\n"
     cells = PANEL, "from jupyter_tokens import TokenCard\nTokenCard('pai-dlc')"
     notebook = open_notebook(late + cells[0], late + cells[1])
     panel, card = notebook.run(0), notebook.run(1)
@@ -167,7 +167,7 @@ def test_without_a_place_for_it_no_value_is_revealed(open_notebook: Any, lab: Se
     expect(card).to_contain_text("fresh")
     press(card, "Show")
     expect(card.get_by_role("alert")).to_contain_text("cannot show or copy a token")
-    assert any(TARGET in frame for frame in notebook.frames)
+    assert any(COMM_TARGET in frame for frame in notebook.frames)
     assert not leaks("".join(notebook.frames), lab.sandbox)
 
 
@@ -272,7 +272,7 @@ def test_each_magic(open_notebook: Any, lab: Served) -> None:
     seen = (
         ("sharing, ", "share.token", "until the kernel ends"),
         ("lent: True",),
-        ("$ONEACCESS_TOKEN", "fresh", "served: server"),
+        ("$ONEACCESS_TOKEN", "fresh", "source: Jupyter server"),
         ("TokenError", "The instance does not exist.", "ModelArts.6309", "request id", "Check instance_id"),
         ("pai-dlc are forgotten.", "sharing"),
         ("[token oneaccess] False False",),

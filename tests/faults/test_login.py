@@ -47,7 +47,7 @@ async def test_fails_as_the_apis_do(
         folder.mkdir()
         with Vendor("iam", row.fault, clock.now, folder / "vendor").serving() as vendor:
             write_profiles({"modelarts": with_a_login(vendor, folder)})
-            extension.source.look_again()
+            extension.source.expire_config()
             clock.waits.clear()
             if row.silent:
                 clock.run()

@@ -13,7 +13,7 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from jupyter_tokens.server.app import TokensExtension
-from jupyter_tokens.server.base import status_of
+from jupyter_tokens.server.base import http_status
 from jupyter_tokens.server.vendor_proxy import CACHE_HEADER
 
 from ..leaks import Leaks
@@ -39,7 +39,7 @@ def call(
     async def call(vendor: Vendor) -> HTTPResponse:
         profile = vendor.profile()
         write_profiles({API: profile})
-        extension.source.look_again()
+        extension.source.expire_config()
         query = "&".join(f"{name}={value}" for name, value in profile["params"].items())
         with vendor.failing():
             answer: HTTPResponse = await http_server_client.fetch(
@@ -71,7 +71,7 @@ async def test_each_fault_through_the_proxy(call: Call, tmp_path: Path) -> None:
         else:
             error = row.proxy("")
             seen[row.title] = answer.code, json.loads(answer.body)["reason"], vendor.calls
-            expected[row.title] = status_of(error), error.reason, min(row.gets.calls, 1)
+            expected[row.title] = http_status(error), error.reason, min(row.gets.calls, 1)
     assert seen == expected
 
 

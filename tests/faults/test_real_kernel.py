@@ -52,7 +52,7 @@ def write(profile: dict[str, Any], extension: TokensExtension) -> None:
     # "server": what the server does not get, the kernel does not get by itself.
     file.write_text(json.dumps({"TokenProfiles": {"mode": "server", "profiles": {API: profile}}}))
     file.chmod(0o600)
-    extension.source.look_again()
+    extension.source.expire_config()
 
 
 async def check(row: Row, vendor: Vendor, cells: Cells) -> tuple[str, int, str, int]:

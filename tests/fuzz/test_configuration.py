@@ -97,7 +97,7 @@ def used(profile: Profile, calls: dict[str, Any]) -> None:
 def test_a_profile_of_any_settings(fuzz: Fuzz) -> None:
     def check(name: str, settings: Any, calls: dict[str, Any]) -> None:
         with typed(ConfigurationError):
-            profile = Profiles.of({name: settings})[name]
+            profile = Profiles.from_settings({name: settings})[name]
             # The chains look at this machine; test_credentials tries what they find.
             # And a program of any name is not run.
             if getattr(profile.provider, "credentials", "") == "" and profile.provider.id != "command":
@@ -112,7 +112,7 @@ def test_a_profile_of_any_settings(fuzz: Fuzz) -> None:
 def test_an_endpoint_of_any_text(fuzz: Fuzz) -> None:
     def check(url: str, key: str) -> None:
         with typed(ConfigurationError):
-            used(Profiles.of({"a": {**PROFILES["login"], key: url}})["a"], {})
+            used(Profiles.from_settings({"a": {**PROFILES["login"], key: url}})["a"], {})
 
     near = st.sampled_from(URLS) | st.text(st.sampled_from("ahtps:/\\.[]%@?#0 é\u2100_-"), max_size=12).map(
         lambda text: f"https://{text}"
@@ -142,7 +142,7 @@ def read(file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         found = load_profiles([file])
-        found.at_start()
+        found.injected_at_start()
         for name in found:
             with typed(ConfigurationError):
                 found[name]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jupyter_tokens.config.secrets import SecretRef
 from jupyter_tokens.errors import ResponseError, SecretError
-from jupyter_tokens.providers.answers import time_of
+from jupyter_tokens.providers.answers import require_time
 from jupyter_tokens.providers.credentials import huawei, openstack
 from jupyter_tokens.providers.credentials.huawei import IamLogin
 from jupyter_tokens.providers.signing.canonical import AccessKey
@@ -241,6 +241,6 @@ def test_alibabas_file_of_any_content(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatc
 def test_the_end_of_an_iam_token(fuzz: Fuzz) -> None:
     def check(text: str) -> None:
         with typed(ResponseError):
-            assert time_of(response(201, b"")(), {"expires_at": text}, "expires_at").tzinfo is UTC
+            assert require_time(response(201, b"")(), {"expires_at": text}, "expires_at").tzinfo is UTC
 
     fuzz(check, TEXTS | st.sampled_from(AWKWARD), times=60)

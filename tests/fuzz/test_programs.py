@@ -28,7 +28,7 @@ RIGHT: tuple[dict[str, Any], ...] = (
 
 
 def test_whatever_a_program_prints_is_a_token_or_an_error_of_ours(fuzz: Fuzz) -> None:
-    provider = Profiles.of({"mine": {"provider": "command", "command": "p"}})["mine"].provider
+    provider = Profiles.from_settings({"mine": {"provider": "command", "command": "p"}})["mine"].provider
 
     def check(printed: str) -> None:
         with typed(TokenError):

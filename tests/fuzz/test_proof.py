@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import strategies as st
 
-from jupyter_tokens.protocol.proof import Gate, Proof, ProofRefused, prove
+from jupyter_tokens.protocol.proof import Proof, ProofRefused, ProofVerifier, prove
 
 from ..doubles import NOW, Clock
 from .conftest import Fuzz
@@ -26,10 +26,10 @@ def test_a_header_of_any_text(fuzz: Fuzz) -> None:
     def check(header: str, body: bytes) -> None:
         # Short ones are words of the message.
         with typed(ValueError, untold=[header] if len(header) >= 20 else []):
-            assert not Proof.parse(header).is_of(KEY, ID, "token", body)
+            assert not Proof.parse(header).matches(KEY, ID, "token", body)
         for key in (KEY, None):
             with pytest.raises(ProofRefused) as caught:
-                Gate(Clock()).check(key, ID, "token", header, body)
+                ProofVerifier(Clock()).check(key, ID, "token", header, body)
             assert caught.value.reason in {"proof", "unknown", "expired"}
 
     fuzz(check, HEADERS, st.binary(max_size=30), times=100)
@@ -39,7 +39,7 @@ def test_a_right_header_with_one_character_changed(fuzz: Fuzz) -> None:
     right = prove(KEY, ID, "token", BODY, time=int(NOW), nonce="0" * 32)
 
     def check(at: int, mark: str, body: bytes) -> None:
-        gate = Gate(Clock())
+        gate = ProofVerifier(Clock())
         header = right[: at % len(right)] + mark + right[at % len(right) + 1 :]
         if (header, body) == (right, BODY):
             gate.check(KEY, ID, "token", header, body)
@@ -52,7 +52,7 @@ def test_a_right_header_with_one_character_changed(fuzz: Fuzz) -> None:
 
 def test_a_genuine_one_of_any_time_and_nonce(fuzz: Fuzz) -> None:
     def check(time: int, nonce: int, again: bool) -> None:
-        gate = Gate(Clock())
+        gate = ProofVerifier(Clock())
         header = prove(KEY, ID, "token", BODY, time=time, nonce=f"{nonce:032x}")
         if abs(time - NOW) > 60:
             with pytest.raises(ProofRefused) as caught:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from jupyter_tokens._util.encodings import SHORTEST, forms_of
+from jupyter_tokens._util.encodings import MIN_LENGTH, encoded_forms
 from jupyter_tokens.kernel.redaction.known_values import KnownValues
 from jupyter_tokens.kernel.redaction.search import Search
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 
 LABEL = "token x"
 # Few letters, so that values are parts of one another and of the text; brackets and blanks are the label's.
-_VALUES = st.text(st.sampled_from('ab/é"<%'), min_size=SHORTEST, max_size=24) | st.text(
-    st.characters(exclude_characters="[] "), min_size=SHORTEST, max_size=24
+_VALUES = st.text(st.sampled_from('ab/é"<%'), min_size=MIN_LENGTH, max_size=24) | st.text(
+    st.characters(exclude_characters="[] "), min_size=MIN_LENGTH, max_size=24
 )
 _SETS = st.lists(_VALUES, min_size=1, max_size=4)
 
@@ -30,7 +30,7 @@ _SETS = st.lists(_VALUES, min_size=1, max_size=4)
 def told(draw: Any) -> tuple[list[str], str]:
     """Values, and a text that some of them stand in, in any of their forms, whole or in part."""
     values = draw(_SETS)
-    forms = sorted({form for value in values for form in forms_of(value)})
+    forms = sorted({form for value in values for form in encoded_forms(value)})
     piece = st.sampled_from(forms) | st.sampled_from(forms).flatmap(
         lambda form: st.integers(1, len(form)).map(lambda end: form[:end])
     )
@@ -48,7 +48,7 @@ def test_no_form_of_a_value_stays(fuzz: Fuzz) -> None:
     def check(made: tuple[list[str], str]) -> None:
         values, text = made
         clean = known(values).search().redacted(text)
-        assert not [form for value in values for form in forms_of(value) if form in clean]
+        assert not [form for value in values for form in encoded_forms(value) if form in clean]
         assert known(values).search().redacted(clean) == clean
 
     fuzz(check, told(), times=50)
@@ -58,7 +58,7 @@ def test_a_text_without_a_value_stays_as_it_is(fuzz: Fuzz) -> None:
     def check(values: list[str], data: Any) -> None:
         search = known(values).search()
         text = repr(data)
-        assume(not any(form in text for value in values for form in forms_of(value)))
+        assume(not any(form in text for value in values for form in encoded_forms(value)))
         assert search.redacted(text) == text
         assert search.redacted_bytes(text.encode("utf-8", "surrogatepass")) is None
         if isinstance(data, dict | list):
@@ -82,7 +82,7 @@ def test_flushed_at_any_places_it_says_what_it_says_at_once(fuzz: Fuzz) -> None:
         values, text = made
         search = known(values).search()
         shown = flushed(search, text, places)
-        assert not [form for value in values for form in forms_of(value) if form in shown]
+        assert not [form for value in values for form in encoded_forms(value) if form in shown]
 
     fuzz(check, told(), st.lists(st.integers(0, 200), max_size=6), times=50)
 

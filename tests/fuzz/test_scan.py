@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from jupyter_tokens._util.encodings import forms_of
+from jupyter_tokens._util.encodings import encoded_forms
 from jupyter_tokens.scan.files import NotReadable, scan_file
 from jupyter_tokens.scan.notebook import redact, scan
 from jupyter_tokens.scan.values import Known
@@ -30,7 +30,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJlLW9mLWE"
 DEEP = base64.urlsafe_b64encode(b'{"a":' + b"[" * 3000).decode().rstrip("=")
 HIDDEN = st.sampled_from(
     [
-        *sorted(forms_of(HELD)),
+        *sorted(encoded_forms(HELD)),
         OTHER,
         JWT,
         f"{DEEP[:4000]}.eyJzdWIi.c2lnbmF0dXJl",
@@ -101,8 +101,8 @@ def test_what_is_redacted_is_all_that_changes(fuzz: Fuzz, tmp_path: Path) -> Non
         found = scan_file(file, KNOWN, fix=True)
         after = file.read_bytes()
         assert json.loads(after) == changed(json.loads(data), KNOWN)
-        assert not [left for left in found.left if left.place.may_change]
-        assert {str(left) for left in found.left} <= {str(one) for one in found.findings}
+        assert not [left for left in found.remaining if left.place.may_change]
+        assert {str(left) for left in found.remaining} <= {str(one) for one in found.findings}
         if not found.changed:
             assert after == data
         again = scan_file(file, KNOWN, fix=True)

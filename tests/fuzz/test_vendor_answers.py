@@ -12,14 +12,14 @@ import httpx
 import pytest
 from hypothesis import strategies as st
 
-from jupyter_tokens.cli.get import _FORMATS, _printed
+from jupyter_tokens.cli.get import _FORMATS, _format
 from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.errors import NoValue, ParameterError, TokenError
 from jupyter_tokens.kernel.token_file import FORMATS, content
-from jupyter_tokens.providers.answers import jwt_expiry, retry_after_of
-from jupyter_tokens.sdks import PROGRAMS, Asked
+from jupyter_tokens.providers.answers import get_retry_after, jwt_expiry
+from jupyter_tokens.sdks import PROGRAMS, SdkRequest
 from jupyter_tokens.server.answers import token_answer
-from jupyter_tokens.server.base import error_facts, status_of
+from jupyter_tokens.server.base import error_facts, http_status
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
@@ -145,7 +145,7 @@ def logged_in() -> httpx.Response:
 
 def fetched(name: str, vendor: Vendor, settings: dict[str, Any] | None = None) -> TokenError | None:
     """What is told where there is no token; the token is handed on as everyone does who has one."""
-    profiles = Profiles.of({name: settings or PROFILES[name]})
+    profiles = Profiles.from_settings({name: settings or PROFILES[name]})
     clock = Clock()
     transport = Transport(clock=clock, sleep=clock.advance, transport=vendor)
     upstream = LocalSource(profiles, transport=transport, clock=clock)
@@ -162,7 +162,7 @@ def fetched(name: str, vendor: Vendor, settings: dict[str, Any] | None = None) -
 def told_well(error: TokenError) -> None:
     """As a kernel, a browser and a log are told."""
     say_enough(error, (CANARY, CANARY[::-1], VALUE))
-    assert 400 <= status_of(error) < 600
+    assert 400 <= http_status(error) < 600
     assert error.retry_after is None or 0 <= error.retry_after < 1e13
     strict(json.dumps(error_facts(error)))
 
@@ -175,11 +175,11 @@ def handed_on(profiles: Profiles, token: Token) -> None:
     strict(token_answer(profiles[token.profile], token, now=NOW, value=True))
     for form in _FORMATS:
         with suppress(NoValue):
-            printed = _printed(token, form, "X")
+            printed = _format(token, form, "X")
             assert strict(printed) if form == "json" else printed.encode()
     for program in PROGRAMS.values():
         with suppress(NoValue, ParameterError):
-            assert program(token, Asked(now=NOW)).encode()
+            assert program(token, SdkRequest(now=NOW)).encode()
     for written in FORMATS:
         with suppress(NoValue):
             assert content(token, written)
@@ -253,7 +253,7 @@ def test_a_life_in_every_form(fuzz: Fuzz, name: str) -> None:
 def test_how_long_to_wait_in_every_form(fuzz: Fuzz) -> None:
     def check(text: str, milliseconds: str) -> None:
         headers = {b"retry-after": text.encode("latin-1", "replace"), b"x-acs-retry-after": milliseconds.encode()}
-        wait = retry_after_of(httpx.Response(429, headers=list(headers.items())), NOW)
+        wait = get_retry_after(httpx.Response(429, headers=list(headers.items())), NOW)
         assert wait is None or 0 <= wait < 1e13
 
     dates = st.datetimes(timezones=st.timezones()).map(lambda moment: moment.strftime("%a, %d %b %Y %H:%M:%S %z"))

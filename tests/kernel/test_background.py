@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from jupyter_tokens.kernel.background import Reports
+from jupyter_tokens.kernel.background import Reporter
 
 
 def ended() -> None:
@@ -21,11 +21,11 @@ def test_a_change_right_before_the_end_is_reported() -> None:
         begun.set()
         return held[0]
 
-    reports = Reports(send)
-    reports.changed()
+    reporter = Reporter(send)
+    reporter.notify()
     assert begun.wait(60)
     held[0] = "another"
-    reports.changed()
-    reports.stop()
+    reporter.notify()
+    reporter.stop()
     ended()
     assert sent[-1] == "another"

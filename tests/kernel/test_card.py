@@ -80,7 +80,7 @@ def test_it_shows_state_expiry_and_where_the_token_went() -> None:
         "  expires: 29 min after it was fetched",
         "  injected: $ONEACCESS_TOKEN",
         "  kept fresh: until the kernel ends",
-        "  served: direct",
+        "  source: direct",
     ]
 
 
@@ -207,6 +207,7 @@ def test_an_error_tells_whom_it_concerns_and_every_fact_there_is() -> None:
         (TokenError("Bad."), ["TokenError: Bad."]),
         (TokenError("Bad.", profile="mine"), ["TokenError: mine: Bad."]),
         (ParameterError("Bad.", provider="astra"), ["TokenError: (astra): Bad."]),
+        (ParameterError("Bad.", profile="astra", provider="astra"), ["TokenError: astra: Bad."]),
     ],
 )
 def test_an_error_tells_no_fact_that_there_is_not(error: TokenError, lines: list[str]) -> None:

@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_tokens import Token
 from jupyter_tokens.errors import Forbidden, ParameterError, Throttled, UnknownProfile
-from jupyter_tokens.kernel.cells import as_a_line
+from jupyter_tokens.kernel.cells import as_line_magic
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sources.cache import Key
 
@@ -200,7 +200,7 @@ def test_its_help_is_shown_and_nothing_lent(shell: InteractiveShell, sandbox: Sa
     ],
 )
 def test_only_its_own_line_is_changed(lines: list[str], expected: list[str]) -> None:
-    assert as_a_line(lines) == expected
+    assert as_line_magic(lines) == expected
 
 
 def test_unloading_within_a_cell_gives_back_at_once(shell: InteractiveShell) -> None:
@@ -231,7 +231,7 @@ def test_a_file_that_cannot_be_put_back_is_told_and_the_rest_is_put_back(
 def test_what_failed_in_the_background_is_told_once_below_the_next_cell(shell: InteractiveShell) -> None:
     done(shell, "%gettoken oneaccess")
     held = magics_of(shell).session
-    held._failed(Key("oneaccess"), Throttled("Too many calls.", code="Throttling"))
+    held._on_failure(Key("oneaccess"), Throttled("Too many calls.", code="Throttling"))
     hidden = run(shell, "1")
     assert hidden.outputs == []
     outcome = run(shell, "x = 1 / 0", seen=True)

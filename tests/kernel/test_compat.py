@@ -156,7 +156,7 @@ def test_a_stream_sends_a_text_at_once(published: Published, monkeypatch: pytest
 
 def test_an_error_shows_other_lines(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
     error = ValueError("hidden")
-    _compat.show_instead(error, ["shown instead"])
+    _compat.set_traceback(error, ["shown instead"])
     shell.user_ns["error"] = error
     shell.run_cell("raise error")
     printed = capsys.readouterr()

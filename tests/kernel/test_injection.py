@@ -65,7 +65,7 @@ def test_a_successor_replaces_it_in_all_places_of_its_key_only(
     injections.put(KEY, token(), [ENV, VAR])
     injections.put(OTHER, token("other"), [Place("env", "PAI_DLC_TOKEN")])
     newer = token("second")
-    injections.arrived(KEY, newer)
+    injections.update(KEY, newer)
     assert environ == {"ONEACCESS_TOKEN": "second", "PAI_DLC_TOKEN": "other"}
     assert namespace["token"] is newer
 
@@ -73,9 +73,9 @@ def test_a_successor_replaces_it_in_all_places_of_its_key_only(
 def test_a_token_without_a_place_goes_nowhere(
     injections: Injections, namespace: dict[str, Any], environ: dict[str, str]
 ) -> None:
-    injections.arrived(KEY, token())
+    injections.update(KEY, token())
     injections.put(KEY, token(), [])
-    assert (environ, namespace, filled(injections, KEY), injections.take_out(KEY)) == ({}, {}, [], [])
+    assert (environ, namespace, filled(injections, KEY), injections.remove(KEY)) == ({}, {}, [], [])
 
 
 def test_taking_out_gives_back_what_was_there_before(
@@ -84,9 +84,9 @@ def test_taking_out_gives_back_what_was_there_before(
     environ["ONEACCESS_TOKEN"] = "mine"
     injections.put(KEY, token(), [ENV, VAR])
     injections.put(KEY, token("second"), [ENV])
-    assert injections.take_out(KEY) == [ENV, VAR]
+    assert injections.remove(KEY) == [ENV, VAR]
     assert (environ, namespace) == ({"ONEACCESS_TOKEN": "mine"}, {})
-    injections.arrived(KEY, token("third"))
+    injections.update(KEY, token("third"))
     assert (environ, namespace) == ({"ONEACCESS_TOKEN": "mine"}, {})
 
 
@@ -97,7 +97,7 @@ def test_taking_out_what_is_out_already_changes_nothing_and_needs_no_word(
     injections.put(KEY, token(), [ENV, VAR])
     environ["ONEACCESS_TOKEN"] = "mine"
     namespace.clear()
-    assert (injections.take_out(KEY), injections.take_left()) == ([], [])
+    assert (injections.remove(KEY), injections.pop_notices()) == ([], [])
     assert (environ, namespace, injections.keys()) == ({"ONEACCESS_TOKEN": "mine"}, {}, [])
 
 
@@ -108,9 +108,9 @@ def test_a_place_belongs_to_the_key_that_filled_it_last_and_remembers_what_was_t
     injections.put(KEY, token(), [ENV])
     injections.put(OTHER, token("other"), [ENV])
     assert (filled(injections, KEY), filled(injections, OTHER)) == ([], [ENV])
-    injections.arrived(KEY, token("second"))
+    injections.update(KEY, token("second"))
     assert environ == {"ONEACCESS_TOKEN": "other"}
-    injections.take_out(OTHER)
+    injections.remove(OTHER)
     assert environ == {"ONEACCESS_TOKEN": "mine"}
 
 
@@ -133,14 +133,14 @@ def test_subprocesses_see_it_by_default(monkeypatch: pytest.MonkeyPatch) -> None
         program = "import os; print(os.environ['ONEACCESS_TOKEN'])"
         assert subprocess.check_output([sys.executable, "-c", program], text=True) == "for all\n"
     finally:
-        injections.take_out(KEY)
+        injections.remove(KEY)
     assert "ONEACCESS_TOKEN" not in os.environ
 
 
 def test_what_is_remembered_is_not_shown(injections: Injections, environ: dict[str, str]) -> None:
     environ["ONEACCESS_TOKEN"] = CANARY
     injections.put(KEY, token(), [ENV])
-    injections.lend(OTHER, token(CANARY), [ENV], object())
+    injections.put_temporarily(OTHER, token(CANARY), [ENV], object())
     assert CANARY not in repr(vars(injections))
 
 
@@ -183,9 +183,9 @@ def test_a_file_is_a_place_as_the_others_are(injections: Injections, file: Path)
     assert str(place) == str(file)
     injections.put(KEY, token("first-token"), [VAR, place])
     assert file.read_text() == "first-token"
-    assert injections.arrived(KEY, token("second-token")) == []
+    assert injections.update(KEY, token("second-token")) == []
     assert file.read_text() == "second-token"
-    assert injections.take_out(KEY) == [place, VAR]
+    assert injections.remove(KEY) == [place, VAR]
     assert file.read_text() == "an-older-token"
 
 
@@ -209,12 +209,12 @@ def test_a_file_that_fails_later_is_told_and_the_rest_is_filled(
         patch.setattr(os, "access", lambda path, how: False)
         # However often it fails, the file still counts as ours.
         for number in range(10):
-            (problem,) = injections.arrived(KEY, token(f"token-{number}"))
+            (problem,) = injections.update(KEY, token(f"token-{number}"))
             assert "is not writable" in str(problem)
     assert (file.read_text(), environ) == ("first-token", {"ONEACCESS_TOKEN": "token-9"})
-    injections.arrived(KEY, token("last-token"))
+    injections.update(KEY, token("last-token"))
     assert file.read_text() == "last-token"
-    assert injections.take_left() == []
+    assert injections.pop_notices() == []
 
 
 # What is lent
@@ -222,8 +222,8 @@ def test_a_file_that_fails_later_is_told_and_the_rest_is_filled(
 
 def lend(injections: Injections, key: Key, got: Token, places: list[Place]) -> Callable[[], None]:
     loan = object()
-    injections.lend(key, got, places, loan)
-    return lambda: injections.give_back(loan)
+    injections.put_temporarily(key, got, places, loan)
+    return lambda: injections.end_loan(loan)
 
 
 def test_what_is_lent_lies_on_top_and_what_is_put_waits_below(injections: Injections, environ: dict[str, str]) -> None:
@@ -232,20 +232,20 @@ def test_what_is_lent_lies_on_top_and_what_is_put_waits_below(injections: Inject
     injections.put(KEY, token("put"), [ENV])
     assert environ["ONEACCESS_TOKEN"] == "lent"
     assert (filled(injections, KEY), filled(injections, OTHER)) == ([ENV], [ENV])
-    injections.arrived(OTHER, token("lent again"))
-    injections.arrived(KEY, token("put again"))
+    injections.update(OTHER, token("lent again"))
+    injections.update(KEY, token("put again"))
     assert environ["ONEACCESS_TOKEN"] == "lent again"
     back()
     back()
     assert environ["ONEACCESS_TOKEN"] == "put again"
-    injections.take_out(KEY)
+    injections.remove(KEY)
     assert environ["ONEACCESS_TOKEN"] == "mine"
 
 
 def test_forgetting_one_leaves_what_another_has_lent_on_top(injections: Injections, environ: dict[str, str]) -> None:
     injections.put(KEY, token("put"), [ENV])
     back = lend(injections, OTHER, token("lent"), [ENV])
-    assert injections.take_out(KEY) == [ENV]
+    assert injections.remove(KEY) == [ENV]
     assert environ["ONEACCESS_TOKEN"] == "lent"
     back()
     assert environ == {}
@@ -263,7 +263,7 @@ def test_loans_may_end_in_any_order(injections: Injections, environ: dict[str, s
 def test_the_same_key_may_be_lent_on_top_of_itself(injections: Injections, environ: dict[str, str]) -> None:
     injections.put(KEY, token("put"), [ENV])
     back = lend(injections, KEY, token("put"), [ENV])
-    injections.arrived(KEY, token("newer"))
+    injections.update(KEY, token("newer"))
     assert environ["ONEACCESS_TOKEN"] == "newer"
     back()
     assert environ["ONEACCESS_TOKEN"] == "newer"
@@ -272,7 +272,7 @@ def test_the_same_key_may_be_lent_on_top_of_itself(injections: Injections, envir
 
 def test_what_is_forgotten_while_it_is_lent_is_taken_away_too(injections: Injections, environ: dict[str, str]) -> None:
     back = lend(injections, KEY, token(), [ENV])
-    assert injections.take_out(KEY) == [ENV]
+    assert injections.remove(KEY) == [ENV]
     assert environ == {}
     back()
     assert environ == {}
@@ -284,7 +284,7 @@ def test_a_forked_child_is_not_held_up_by_a_lock_of_the_parents(
     injections.put(KEY, token(), [ENV])
     injections._lock.acquire()
     injections.after_fork()
-    thread = threading.Thread(target=injections.take_out, args=(KEY,))
+    thread = threading.Thread(target=injections.remove, args=(KEY,))
     thread.start()
     thread.join(10)
     assert environ == {}
@@ -318,14 +318,14 @@ def test_what_an_interrupt_leaves_undone_is_done_when_it_is_asked_for_again(when
     environ.left = when
 
     def cell() -> None:
-        injections.lend(KEY, token(), [Place("env", "OLD"), Place("env", "NEW")], loan)
-        injections.give_back(loan)
+        injections.put_temporarily(KEY, token(), [Place("env", "OLD"), Place("env", "NEW")], loan)
+        injections.end_loan(loan)
 
     with pytest.raises(KeyboardInterrupt):
         cell()
-    injections.give_back(loan)
+    injections.end_loan(loan)
     assert environ == {"OLD": "mine"}
-    assert (injections.keys(), injections.take_left()) == ([], [])
+    assert (injections.keys(), injections.pop_notices()) == ([], [])
 
 
 def test_a_put_that_fails_leaves_the_token_that_was_put_before(
@@ -343,16 +343,16 @@ def test_a_put_that_fails_leaves_the_token_that_was_put_before(
             injections.put(OTHER, token("other-token"), [ENV, place])
     assert (filled(injections, KEY), filled(injections, OTHER)) == ([place, ENV], [])
     assert (file.read_text(), environ) == ("first-token", {"ONEACCESS_TOKEN": "first-token"})
-    injections.arrived(KEY, token("second-token"))
+    injections.update(KEY, token("second-token"))
     assert (file.read_text(), environ) == ("second-token", {"ONEACCESS_TOKEN": "second-token"})
 
 
 def test_a_token_that_looks_like_no_other_is_replaced_and_removed_too(injections: Injections, file: Path) -> None:
     place = file_place(str(file))
     injections.put(KEY, token("one: two; three"), [place])
-    assert injections.arrived(KEY, token("four, five & six")) == []
+    assert injections.update(KEY, token("four, five & six")) == []
     assert file.read_text() == "four, five & six"
-    injections.take_out(KEY)
+    injections.remove(KEY)
     assert not file.exists()
 
 
@@ -376,8 +376,8 @@ def test_a_variable_is_ours_by_identity_whatever_it_is_equal_to(
 ) -> None:
     injections.put(KEY, token(), [VAR])
     mine = namespace["token"] = Equal()
-    injections.arrived(KEY, token("second"))
-    assert injections.take_out(KEY) == []
+    injections.update(KEY, token("second"))
+    assert injections.remove(KEY) == []
     assert namespace["token"] is mine
 
 
@@ -388,15 +388,15 @@ def test_a_value_that_is_put_back_after_a_refresh_is_kept_fresh_again(
 
     injections.put(KEY, token(), [ENV])
     with patch.dict(environ, {"OTHER": "x"}):
-        injections.arrived(KEY, token("second"))
+        injections.update(KEY, token("second"))
         assert environ["ONEACCESS_TOKEN"] == "second"
     assert environ == {"ONEACCESS_TOKEN": "first"}
-    injections.arrived(KEY, token("third"))
+    injections.update(KEY, token("third"))
     assert environ == {"ONEACCESS_TOKEN": "third"}
     with patch.dict(environ, {"ONEACCESS_TOKEN": "mine"}):
-        injections.arrived(KEY, token("fourth"))
+        injections.update(KEY, token("fourth"))
         assert environ["ONEACCESS_TOKEN"] == "mine"
-    injections.arrived(KEY, token("fifth"))
+    injections.update(KEY, token("fifth"))
     assert environ == {"ONEACCESS_TOKEN": "fifth"}
 
 
@@ -407,10 +407,10 @@ def test_what_was_changed_under_a_loan_is_not_given_back_to_either(
     back = lend(injections, OTHER, token("lent"), [ENV])
     environ["ONEACCESS_TOKEN"] = "mine"
     back()
-    injections.arrived(KEY, token("put again"))
-    assert injections.take_out(KEY) == []
+    injections.update(KEY, token("put again"))
+    assert injections.remove(KEY) == []
     assert environ == {"ONEACCESS_TOKEN": "mine"}
-    assert injections.take_left() == ["$ONEACCESS_TOKEN was changed by the notebook; left as it is."]
+    assert injections.pop_notices() == ["$ONEACCESS_TOKEN was changed by the notebook; left as it is."]
 
 
 @pytest.mark.parametrize("now", ["a document", "another-token", "a folder", "a link", "a pipe", "nothing"])
@@ -430,25 +430,25 @@ def test_a_file_that_is_something_else_by_now_is_left_alone(
         file.write_text(now)
         file.chmod(0o600)
     before = file.lstat() if now != "nothing" else None
-    assert injections.arrived(KEY, token("second-token")) == []
-    assert injections.take_out(KEY) == []
+    assert injections.update(KEY, token("second-token")) == []
+    assert injections.remove(KEY) == []
     assert (file.lstat() if now != "nothing" else None) == before
-    (said,) = injections.take_left()
+    (said,) = injections.pop_notices()
     assert said == f"{file} was {'deleted' if now == 'nothing' else 'changed'}; left as it is."
 
 
 def test_a_large_token_is_replaced_in_its_file_and_removed(injections: Injections, file: Path) -> None:
     injections.put(KEY, token("y" * 140_000), [file_place(str(file))])
-    assert injections.arrived(KEY, token("z" * 1_000_000)) == []
+    assert injections.update(KEY, token("z" * 1_000_000)) == []
     assert file.stat().st_size == 1_000_000
-    assert injections.take_out(KEY) == [file_place(str(file))]
+    assert injections.remove(KEY) == [file_place(str(file))]
     assert not file.exists()
 
 
 def test_a_file_that_was_opened_to_others_is_closed_by_the_next_refresh(injections: Injections, file: Path) -> None:
     injections.put(KEY, token("first-token"), [file_place(str(file))])
     file.chmod(0o644)
-    assert injections.arrived(KEY, token("second-token")) == []
+    assert injections.update(KEY, token("second-token")) == []
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("second-token", 0o600)
 
 
@@ -470,7 +470,7 @@ def test_the_longest_value_that_is_taken_is_the_longest_that_a_program_can_be_st
     injections.put(KEY, token("y" * longest), [ENV])
     assert _starts(environ)
     assert not _starts({"ONEACCESS_TOKEN": "y" * (longest + 1)})
-    (problem,) = injections.arrived(KEY, token("z" * (longest + 1)))
+    (problem,) = injections.update(KEY, token("z" * (longest + 1)))
     assert "--file" in problem.hint
     assert environ == {"ONEACCESS_TOKEN": "y" * longest}
 
@@ -533,7 +533,7 @@ def test_what_cannot_be_undone_goes_on_being_listed(
         with pytest.raises(ParameterError, match="No space left"):
             injections.put(KEY, token("first-token"), [first, second])
     assert filled(injections, KEY) == [first]
-    assert injections.take_out(KEY) == [first]
+    assert injections.remove(KEY) == [first]
     assert not file.exists()
 
 
@@ -547,7 +547,7 @@ def test_places_can_be_named_where_the_current_folder_is_gone(
     place = file_place(str(tmp_path / "token"))
     injections.put(KEY, token("first-token"), [place])
     assert str(place) == str(tmp_path / "token")
-    assert injections.take_out(KEY) == [place]
+    assert injections.remove(KEY) == [place]
     with pytest.raises(ParameterError, match="no longer exists") as caught:
         file_place("token")
     assert "absolute path" in caught.value.hint

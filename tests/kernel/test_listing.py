@@ -12,7 +12,7 @@ from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import ServerGone, Throttled, TimedOut, TokenError
 from jupyter_tokens.kernel.card import as_of, local_time
 from jupyter_tokens.kernel.injection import Place
-from jupyter_tokens.kernel.listing import Listing, listing_of
+from jupyter_tokens.kernel.listing import Listing, make_listing
 from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.proof import FILLED_VARIABLE, START_VARIABLE
@@ -47,7 +47,7 @@ class Session:
     def __init__(self, *rows: Status) -> None:
         self.rows = list(rows)
         self.error: TokenError | None = None
-        self.gone: TokenError | None = None
+        self.connection_error: TokenError | None = None
         self.mode = "server"
         self.told: list[str] = []
         self.lent: list[Handle] = []
@@ -68,7 +68,7 @@ class Session:
 
 
 def listed(session: Session) -> Listing:
-    return listing_of(session, utc(NOW))  # type: ignore[arg-type]
+    return make_listing(session, utc(NOW))  # type: ignore[arg-type]
 
 
 def test_a_row_tells_of_each_token_and_of_each_profile() -> None:
@@ -99,7 +99,7 @@ def test_a_row_tells_of_each_token_and_of_each_profile() -> None:
         ["expired", local_time(utc(NOW - 5), utc(NOW)), both, "no"],
         ["not fetched", "", "", ""],
     ]
-    assert lines[4:] == ["pai-dlc: Too many calls. [request id r-1]", "served: server", as_of(utc(NOW))]
+    assert lines[4:] == ["pai-dlc: Too many calls. [request id r-1]", "source: Jupyter server", as_of(utc(NOW))]
 
 
 def test_handles_of_workers_are_named_once() -> None:
@@ -116,14 +116,14 @@ def test_html_and_text_show_the_same_and_all_is_escaped() -> None:
     assert "script" not in page.tags
     text = "".join(page.texts)
     assert text.count(EVIL) == 5
-    for word in ("astra", "not fetched", "fresh", "yes", "served: server", "kept fresh"):
+    for word in ("astra", "not fetched", "fresh", "yes", "source: Jupyter server", "kept fresh"):
         assert word in text
         assert word in repr(shown)
 
 
 def test_a_gone_server_is_told_and_what_lives_goes_on() -> None:
     session = Session(row())
-    session.gone = session.error = ServerGone("the Jupyter server cannot be reached.")
+    session.connection_error = session.error = ServerGone("the Jupyter server cannot be reached.")
     text = repr(listed(session))
     assert "The Jupyter server is not available: the Jupyter server cannot be reached." in text
     assert "Valid tokens are still used." in text
@@ -133,7 +133,7 @@ def test_a_gone_server_is_told_and_what_lives_goes_on() -> None:
 
 def test_a_server_that_hangs_is_not_called_gone() -> None:
     session = Session(row())
-    session.gone = session.error = TimedOut("The Jupyter server does not answer.")
+    session.connection_error = session.error = TimedOut("The Jupyter server does not answer.")
     text = repr(listed(session))
     assert "The Jupyter server does not answer. Valid tokens are still used." in text
     assert "not available" not in text

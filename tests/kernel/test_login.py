@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.kernel import magics
-from jupyter_tokens.kernel.session import session_of
+from jupyter_tokens.kernel.session import get_session
 from jupyter_tokens.sandbox import Sandbox
 
 from ..person import Person
@@ -55,7 +55,7 @@ def test_a_person_logs_in_gets_a_token_and_logs_out(shell: InteractiveShell) -> 
 
 
 def test_a_new_login_is_enough_for_what_is_kept_fresh(shell: InteractiveShell) -> None:
-    session = session_of(shell)
+    session = get_session(shell)
 
     def until(state: str) -> None:
         changed = threading.Event()

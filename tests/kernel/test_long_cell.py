@@ -86,7 +86,7 @@ def test_a_child_always_has_a_token_that_lives(
             held = source.held(ONEACCESS)
             return held is not None and clock.elapsed() < held.refresh_at
 
-        session.refresher.look()
+        session.refresher.wake()
         until(session, nothing_is_due)
 
     done(bare, "%load_ext jupyter_tokens")

@@ -28,7 +28,7 @@ from jupyter_tokens.kernel import magics
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.protocol.proof import FILLED_VARIABLE
 from jupyter_tokens.sandbox import Sandbox, running
-from jupyter_tokens.server.snippets import EXPRESSION, ask
+from jupyter_tokens.server.snippets import EXPRESSION, inject_snippet
 
 from .shells import VARIABLES, done, magics_of, misused, refused, run, whoami
 
@@ -53,7 +53,7 @@ def test_a_token_goes_into_the_profiles_variable_and_is_not_shown(
     value = os.environ[variable]
     assert whoami(sandbox, value)["api"] == profile
     assert f"injected: ${variable}" in outcome.card
-    assert "served: direct" in outcome.card
+    assert "source: direct" in outcome.card
     assert "sandbox" in outcome.card.splitlines()[0]
     assert "text/html" in outcome.outputs[0].data
     assert value not in outcome.everything
@@ -162,7 +162,7 @@ def test_a_renewal_that_the_kernel_cannot_do_now_is_left_to_the_server(
     magics.load(bare)
     wanted = {"profile": "oneaccess", "params": {}, "env": "MINE", "obtained_at": "2026-01-15T00:00:00+00:00"}
     for is_renewal, expected in ((False, "failed"), (True, told)):
-        sent = ask({**wanted, "is_renewal": is_renewal})
+        sent = inject_snippet({**wanted, "is_renewal": is_renewal})
         outcome = bare.user_expressions({EXPRESSION: sent.expression})[EXPRESSION]["data"]["text/plain"]
         assert (None if outcome == "None" else json.loads(outcome)["state"]) == expected
 
@@ -402,7 +402,7 @@ def test_tokens_lists_what_is_held_and_what_there_is(shell: InteractiveShell, sa
         assert word in line
     for profile in ("astra", "eiam", "modelarts", "pai-dlc"):
         assert profile in outcome.card
-    assert "served: direct" in outcome.card
+    assert "source: direct" in outcome.card
     assert os.environ["MINE"] not in outcome.everything
     assert sandbox.requests.total() == 1
 

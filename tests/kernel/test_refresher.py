@@ -250,7 +250,7 @@ def test_a_refused_credential_is_not_shown_again_until_someone_else_had_success(
     assert vendor.calls == ["short"] * 2
     vendor.errors.clear()
     cache.get(SHORT)
-    kept.arrived(SHORT)
+    kept.reschedule(SHORT)
     assert bed.nap() == 16.0
     assert vendor.calls == ["short"] * 3
 
@@ -324,7 +324,7 @@ def test_what_was_forgotten_is_not_asked_for(
     kept.drop(SHORT)
     bed.nap()
     cache.forget(SHORT)
-    kept.lost()
+    kept.reschedule_all()
     clock.advance(100.0)
     assert bed.wake() is None
     assert vendor.calls == ["short"]
@@ -335,7 +335,7 @@ def test_what_a_changed_profile_has_lost_is_fetched_anew(
 ) -> None:
     vendor.errors["short"] = NetworkError("gone")
     cache.forget(SHORT)
-    kept.lost()
+    kept.reschedule_all()
     # Tried again, less and less often, until it comes.
     assert bed.nap() == 2.0
     clock.advance(2.0)
@@ -354,7 +354,7 @@ def test_what_is_lost_and_cannot_be_had_is_not_asked_for_again(
 ) -> None:
     vendor.errors["short"] = error
     cache.forget(SHORT)
-    kept.lost()
+    kept.reschedule_all()
     bed.nap()
     for _ in range(3):
         clock.advance(1000.0)
@@ -409,7 +409,7 @@ def test_by_default_it_sleeps_on_the_machines_clock(clock: Clock) -> None:
 
 def test_failures_of_what_is_kept_are_told(cache: TokenCache, vendor: Vendor, clock: Clock, bed: Bed) -> None:
     told: list[tuple[Key, TokenError]] = []
-    refresher = refresher_of(cache, clock, bed, failed=lambda key, error: told.append((key, error)))
+    refresher = refresher_of(cache, clock, bed, on_failure=lambda key, error: told.append((key, error)))
     cache.get(SHORT)
     refresher.keep(SHORT)
     bed.nap()
@@ -431,8 +431,8 @@ def test_what_somebody_else_has_refreshed_is_not_refreshed_again(
 ) -> None:
     clock.advance(10.0)
     cache.get(SHORT, refresh=True)
-    kept.arrived(SHORT)
-    kept.arrived(OTHER)
+    kept.reschedule(SHORT)
+    kept.reschedule(OTHER)
     clock.advance(6.0)
     assert bed.wake() == 10.0
     assert vendor.calls == ["short"] * 2
@@ -444,7 +444,7 @@ def test_a_successor_that_lives_shorter_is_refreshed_sooner(
     vendor.lives["short"] = 5.0
     cache.get(SHORT, refresh=True)
     # It ends before the one that was held: the cache does not ask again at once.
-    kept.arrived(SHORT)
+    kept.reschedule(SHORT)
     nap = bed.nap()
     assert nap is not None
     assert nap < 16.0
@@ -465,7 +465,7 @@ def test_it_looks_at_the_clock_when_it_is_told_to(
     refresher.keep(SHORT)
     bed.nap()
     clock.advance(3500.0)
-    refresher.look()
+    refresher.wake()
     assert bed.nap() == 30.0
     assert vendor.calls == ["short"] * 2
 

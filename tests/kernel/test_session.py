@@ -33,7 +33,7 @@ from jupyter_tokens.kernel import session as module
 from jupyter_tokens.kernel.at_start import outcomes
 from jupyter_tokens.kernel.injection import env_place, file_place, var_place
 from jupyter_tokens.kernel.refresher import Refresher
-from jupyter_tokens.kernel.session import TokenSession, session_of
+from jupyter_tokens.kernel.session import TokenSession, get_session
 from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.protocol.proof import FILLED_VARIABLE, START_VARIABLE
 from jupyter_tokens.sandbox import Sandbox, running
@@ -68,7 +68,7 @@ def profiles(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def client(profiles: dict[str, dict[str, Any]], clock: Clock) -> Iterator[Client]:
-    made = Client(Profiles.of(profiles), clock=clock, transport=Transport(clock=clock, sleep=lambda _: None))
+    made = Client(Profiles.from_settings(profiles), clock=clock, transport=Transport(clock=clock, sleep=lambda _: None))
     yield made
     made.close()
 
@@ -87,7 +87,7 @@ def session(client: Client, clock: Clock, namespace: dict[str, Any]) -> Iterator
 
 def flown(session: TokenSession, key: Key) -> None:
     """A refresh in the background has begun and ended."""
-    session.client.source.begin(key).exception(timeout=ATTENTION)
+    session.client.source.start_fetch(key).exception(timeout=ATTENTION)
 
 
 def status(session: TokenSession, profile: str = "oneaccess") -> Status:
@@ -235,7 +235,7 @@ def test_what_was_asked_wrongly_is_no_token_that_failed(session: TokenSession) -
 
 
 def test_a_wrong_profile_is_listed_with_what_is_wrong(clock: Clock) -> None:
-    client = Client(Profiles.of({"bad": {"provider": "oneaccess", "endpoint": "ftp://x"}}), clock=clock)
+    client = Client(Profiles.from_settings({"bad": {"provider": "oneaccess", "endpoint": "ftp://x"}}), clock=clock)
     session = TokenSession({}, client, clock=clock)
     told: list[int] = []
     session.watch(lambda: told.append(1))
@@ -279,9 +279,9 @@ def test_a_profile_that_is_gone_from_the_configuration_is_still_told_of(
 
 
 def test_it_says_which_way_served_and_whether_the_server_is_gone(session: TokenSession) -> None:
-    assert (session.mode, session.gone) == ("direct", None)
-    session.client.source.gone = ServerGone("gone.")
-    assert isinstance(session.gone, ServerGone)
+    assert (session.mode, session.connection_error) == ("direct", None)
+    session.client.source.connection_error = ServerGone("gone.")
+    assert isinstance(session.connection_error, ServerGone)
 
 
 # What happens in the background
@@ -291,7 +291,7 @@ def test_a_failed_refresh_is_noticed_once_and_the_old_token_stays(
     session: TokenSession, sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed: list[Key] = []
-    note = session.troubles.note
+    note = session.failures.add
 
     def noted(key: Key, error: TokenError) -> None:
         note(key, error)
@@ -300,7 +300,7 @@ def test_a_failed_refresh_is_noticed_once_and_the_old_token_stays(
     def failed_again(failures: int, heard: int) -> bool:
         return len(failed) > heard and sandbox.requests["oneaccess"] > failures
 
-    monkeypatch.setattr(session.troubles, "note", noted)
+    monkeypatch.setattr(session.failures, "add", noted)
     session.fetch("oneaccess")
     before = os.environ["ONEACCESS_TOKEN"]
     sandbox.plan({"api": "oneaccess", "kind": "429", "times": 100})
@@ -308,7 +308,7 @@ def test_a_failed_refresh_is_noticed_once_and_the_old_token_stays(
     for _ in range(3):
         clock.advance(0.85 * LIFE if status(session).state == "fresh" else 4.0)
         again = partial(failed_again, sandbox.requests["oneaccess"], len(failed))
-        session.refresher.look()
+        session.refresher.wake()
         until(session, again)
         told += session.notices()
     assert os.environ["ONEACCESS_TOKEN"] == before
@@ -334,7 +334,7 @@ def test_a_credential_that_was_refused_in_the_background_is_sent_again_when_the_
     flown(session, KEY)
     assert isinstance(status(session).error, Unauthorized)
     # The valid token is enough for a single cell.
-    with session.lend("oneaccess"):
+    with session.inject_temporarily("oneaccess"):
         assert sandbox.requests["oneaccess"] == 2
     with pytest.raises(Unauthorized):
         session.fetch("oneaccess")
@@ -469,10 +469,10 @@ class TestForgettingATokenOfTheKernelsStart:
         assert session.forget("oneaccess").places == []
 
     def test_is_no_part_of_what_a_block_puts_back(self, session: TokenSession) -> None:
-        with session.lend("oneaccess"):
+        with session.inject_temporarily("oneaccess"):
             assert os.environ["ONEACCESS_TOKEN"] != "of the start"
         assert os.environ["ONEACCESS_TOKEN"] == "of the start"
-        with session.lend("oneaccess"):
+        with session.inject_temporarily("oneaccess"):
             session.forget("oneaccess")
         assert "ONEACCESS_TOKEN" not in os.environ
 
@@ -566,7 +566,7 @@ def test_a_file_that_cannot_be_put_back_is_told_when_all_else_is(
     session: TokenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_lent: bool
 ) -> None:
     places = [file_place(str(tmp_path / "t")), env_place("MINE")]
-    loan = session.lend("oneaccess", {}, places)
+    loan = session.inject_temporarily("oneaccess", {}, places)
     if is_lent:
         loan.__enter__()
     else:
@@ -645,7 +645,7 @@ def test_fetching_again_takes_the_place_again_and_keeps_it_fresh(session: TokenS
 
 def test_what_a_block_puts_there_itself_stays(session: TokenSession, namespace: dict[str, Any]) -> None:
     namespace["mine"] = "before"
-    with session.lend("oneaccess", {}, [env_place("MINE"), var_place("mine")]):
+    with session.inject_temporarily("oneaccess", {}, [env_place("MINE"), var_place("mine")]):
         os.environ["MINE"] = "of the block"
         del namespace["mine"]
     assert (os.environ["MINE"], namespace) == ("of the block", {})
@@ -663,7 +663,7 @@ def test_what_is_lent_goes_however_the_block_ends(
     session: TokenSession, namespace: dict[str, Any], tmp_path: Path, error: type[BaseException] | None
 ) -> None:
     file = tmp_path / "t"
-    loan = session.lend("oneaccess", {}, [env_place("MINE"), var_place("mine"), file_place(str(file))])
+    loan = session.inject_temporarily("oneaccess", {}, [env_place("MINE"), var_place("mine"), file_place(str(file))])
 
     def block() -> None:
         with loan as outcome:
@@ -687,7 +687,7 @@ def test_what_is_lent_goes_however_the_block_ends(
 def test_what_was_held_and_kept_before_stays_so(session: TokenSession) -> None:
     session.fetch("oneaccess")
     first = os.environ["ONEACCESS_TOKEN"]
-    with session.lend("oneaccess"), session.lend("oneaccess"):
+    with session.inject_temporarily("oneaccess"), session.inject_temporarily("oneaccess"):
         assert os.environ["ONEACCESS_TOKEN"] == first
     assert os.environ["ONEACCESS_TOKEN"] == first
     assert status(session).kept_fresh
@@ -696,7 +696,7 @@ def test_what_was_held_and_kept_before_stays_so(session: TokenSession) -> None:
 def test_what_lies_below_a_loan_is_kept_up_to_date(session: TokenSession) -> None:
     session.fetch("oneaccess")
     place = env_place("ONEACCESS_TOKEN")
-    with session.lend("pai-dlc", {}, [place]) as outcome:
+    with session.inject_temporarily("pai-dlc", {}, [place]) as outcome:
         lent = outcome.token.reveal()
         flown(session, KEY)
         assert os.environ["ONEACCESS_TOKEN"] == lent
@@ -710,7 +710,7 @@ def test_what_lies_below_a_loan_is_kept_up_to_date(session: TokenSession) -> Non
 
 
 def test_what_the_block_itself_keeps_stays(session: TokenSession) -> None:
-    with session.lend("oneaccess", {}, [env_place("MINE")]):
+    with session.inject_temporarily("oneaccess", {}, [env_place("MINE")]):
         session.fetch("oneaccess")
     assert os.environ["MINE"] == "before"
     assert os.environ["ONEACCESS_TOKEN"]
@@ -718,7 +718,7 @@ def test_what_the_block_itself_keeps_stays(session: TokenSession) -> None:
 
 
 def test_what_the_block_forgets_is_not_brought_back(session: TokenSession) -> None:
-    with session.lend("oneaccess", {}, [env_place("MINE")]):
+    with session.inject_temporarily("oneaccess", {}, [env_place("MINE")]):
         session.forget("oneaccess")
         assert os.environ["MINE"] == "before"
     assert os.environ["MINE"] == "before"
@@ -726,20 +726,20 @@ def test_what_the_block_forgets_is_not_brought_back(session: TokenSession) -> No
 
 def test_a_loan_to_nowhere_is_an_error_and_leaves_nothing(session: TokenSession) -> None:
     for profile, places in (("oneaccess", []), ("astra", None)):
-        with pytest.raises(ParameterError, match="nowhere"), session.lend(profile, {}, places):
+        with pytest.raises(ParameterError, match="nowhere"), session.inject_temporarily(profile, {}, places):
             pass
     assert session.client.source.keys() == []
 
 
 def test_a_loan_of_what_cannot_be_had_leaves_nothing(session: TokenSession, sandbox: Sandbox) -> None:
     sandbox.plan({"api": "oneaccess", "kind": "403", "times": 1})
-    with pytest.raises(TokenError), session.lend("oneaccess", {}, [env_place("MINE")]):
+    with pytest.raises(TokenError), session.inject_temporarily("oneaccess", {}, [env_place("MINE")]):
         pass
     assert os.environ["MINE"] == "before"
 
 
 def test_a_token_without_an_end_is_lent_and_starts_no_thread(session: TokenSession) -> None:
-    with session.lend("modelarts") as outcome:
+    with session.inject_temporarily("modelarts") as outcome:
         assert not outcome.kept_fresh
         assert os.environ["MODELARTS_TOKEN"]
     assert "MODELARTS_TOKEN" not in os.environ
@@ -751,8 +751,8 @@ def test_a_token_without_an_end_is_lent_and_starts_no_thread(session: TokenSessi
 def test_a_shell_has_one_session(session: TokenSession, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "shared_client", lambda: client)
     shell = SimpleNamespace(user_ns={})
-    made = session_of(shell)
-    assert session_of(shell) is made
+    made = get_session(shell)
+    assert get_session(shell) is made
     made.fetch("oneaccess", places=[var_place("mine")])
     assert shell.user_ns["mine"]
     made.close()
@@ -857,5 +857,5 @@ def test_in_a_forked_child_nothing_is_watched_and_what_was_injected_is_known(ses
 
 def test_the_refresher_tells_the_session_of_failures(session: TokenSession) -> None:
     assert isinstance(session.refresher, Refresher)
-    session._failed(Key("pai-dlc", (("TargetId", "x"),)), Throttled("Too many calls.", profile="pai-dlc"))
+    session._on_failure(Key("pai-dlc", (("TargetId", "x"),)), Throttled("Too many calls.", profile="pai-dlc"))
     assert session.notices() == ["pai-dlc TargetId=x could not be kept fresh: Too many calls."]

@@ -57,9 +57,9 @@ def test_each_value_has_its_variable_and_all_are_renewed_and_put_back(
     environ["STS_ID"] = "mine"
     injections.put(KEY, key("1"), env_places(ENV))
     assert environ == held("1")
-    injections.arrived(KEY, key("2"))
+    injections.update(KEY, key("2"))
     assert environ == held("2")
-    injections.take_out(KEY)
+    injections.remove(KEY)
     assert environ == {"STS_ID": "mine"}
 
 
@@ -75,9 +75,9 @@ def test_where_the_notebook_has_changed_one_the_others_stay(
         environ[changed] = "mine"
     before = dict(environ)
     for number in ("2", "3"):
-        injections.arrived(KEY, key(number))
+        injections.update(KEY, key(number))
         assert environ == before
-    left = injections.take_left()
+    left = injections.pop_notices()
     assert len(left) == 3
     assert sum("another value of its token" in sentence for sentence in left) == 2
 
@@ -85,10 +85,10 @@ def test_where_the_notebook_has_changed_one_the_others_stay(
 def test_a_value_that_no_variable_can_hold_changes_none(injections: Injections, environ: dict[str, str]) -> None:
     injections.put(KEY, key("1"), env_places(ENV))
     broken = {**key("2").values(), "SecurityToken": "a\0b"}
-    (problem,) = injections.arrived(KEY, Token(broken, profile="sts", provider="x", obtained_at=utc(NOW)))
+    (problem,) = injections.update(KEY, Token(broken, profile="sts", provider="x", obtained_at=utc(NOW)))
     assert "NUL" in problem.message
     assert environ == held("1")
-    injections.arrived(KEY, key("3"))
+    injections.update(KEY, key("3"))
     assert environ == held("3")
     with pytest.raises(ParameterError, match="NUL"):
         injections.put(Key("other"), Token(broken, profile="o", provider="x", obtained_at=utc(NOW)), env_places(ENV))

@@ -17,7 +17,7 @@ from jupyter_tokens._util.atomic_file import replace_file
 from jupyter_tokens.clock import utc
 from jupyter_tokens.errors import NoValue, ParameterError
 from jupyter_tokens.kernel import token_file
-from jupyter_tokens.kernel.token_file import Before, check, content, digest, path_of, read, restore, write
+from jupyter_tokens.kernel.token_file import Before, absolute_path, check, content, digest, read, restore, write
 from jupyter_tokens.token import Token
 
 from ..doubles import CANARY, NOW, loopback, raw_answer
@@ -206,7 +206,7 @@ def test_a_name_that_the_system_refuses_is_told(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="its folder does not exist"):
         check(str(tmp_path / ("n" * 5000) / "token"))
     with pytest.raises(ParameterError, match="is not a valid path of a file"):
-        path_of("\ud800")
+        absolute_path("\ud800")
 
 
 @pytest.mark.parametrize("step", ["open", "fsync", "replace"])
@@ -394,21 +394,21 @@ def test_what_this_process_has_written_is_its_own_whatever_its_mode(file: Path) 
     file.chmod(0o644)
     with pytest.raises(ParameterError, match="does not look like"):
         check(str(file))
-    write(str(file), b"three: four", own=[digest(b"one: two")])
-    restore(str(file), Before(b"five: six", 0o600), own=[digest(b"three: four")])
+    write(str(file), b"three: four", own_digests=[digest(b"one: two")])
+    restore(str(file), Before(b"five: six", 0o600), own_digests=[digest(b"three: four")])
     assert file.read_bytes() == b"five: six"
 
 
 def test_a_path_is_made_absolute_when_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert path_of("token") == str(tmp_path / "token")
-    assert path_of("a/../token") == str(tmp_path / "token")
-    assert path_of("~/token") == str(Path.home() / "token")
+    assert absolute_path("token") == str(tmp_path / "token")
+    assert absolute_path("a/../token") == str(tmp_path / "token")
+    assert absolute_path("~/token") == str(Path.home() / "token")
     with pytest.raises(ParameterError, match="is a folder"):
-        path_of("token/")
+        absolute_path("token/")
 
 
 @pytest.mark.parametrize("path", ["", "/", "a\0b", "~nobody-of-that-name/token"])
 def test_what_is_no_path_is_refused(path: str) -> None:
     with pytest.raises(ParameterError, match=r"path of a file|home folder"):
-        path_of(path)
+        absolute_path(path)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from jupyter_tokens.protocol.messages import env_of_text
+from jupyter_tokens.protocol.messages import parse_env
 from jupyter_tokens.sandbox import Sandbox
 
 from ..sampling import long
@@ -227,12 +227,12 @@ def test_the_form_of_each_provider_by_keyboard_alone(empty: Lab, sandbox: Sandbo
     kept = saved(lab)
     assert set(kept) == set(wanted) - {"command"}
     variables = {name: settings["env"] for name, settings in kept.items()}
-    assert env_of_text(variables.pop("alibaba-sts")) == {
+    assert parse_env(variables.pop("alibaba-sts")) == {
         "AccessKeyId": "ALIBABA_STS_ACCESS_KEY_ID",
         "AccessKeySecret": "ALIBABA_STS_ACCESS_KEY_SECRET",
         "SecurityToken": "ALIBABA_STS_SECURITY_TOKEN",
     }
-    assert env_of_text(variables.pop("huawei-sts")) == {
+    assert parse_env(variables.pop("huawei-sts")) == {
         "access_key_id": "HUAWEI_STS_ACCESS_KEY_ID",
         "secret_access_key": "HUAWEI_STS_SECRET_ACCESS_KEY",
         "security_token": "HUAWEI_STS_SECURITY_TOKEN",

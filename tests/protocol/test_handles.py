@@ -11,7 +11,7 @@ import pytest
 from jupyter_tokens.errors import ConfigurationError, HandleRefused, ParameterError, Throttled, TokenError
 from jupyter_tokens.protocol import handles as handles_module
 from jupyter_tokens.protocol import proof as proof_module
-from jupyter_tokens.protocol.handles import MOST_LEASE_SECONDS, Handle, Handles, Issued
+from jupyter_tokens.protocol.handles import MAX_LEASE_SECONDS, Handle, Handles, IssuedHandle
 from jupyter_tokens.protocol.proof import WINDOW_SECONDS, prove
 
 from ..doubles import Clock
@@ -25,12 +25,12 @@ def handles(clock: Clock) -> Handles:
     return Handles(clock)
 
 
-def issue(handles: Handles, handle: Handle, owner: str = ADA, **other: Any) -> Issued:
+def issue(handles: Handles, handle: Handle, owner: str = ADA, **other: Any) -> IssuedHandle:
     facts = {"handle_id": handle.id, "key": handle.key.hex(), "profile": handle.profile, "params": dict(handle.params)}
     return handles.issue(owner, **{**facts, "lease": 900.0, **other})
 
 
-def asked(handles: Handles, handle: Handle, clock: Clock, *, ago: float = 0.0, **other: Any) -> Issued:
+def asked(handles: Handles, handle: Handle, clock: Clock, *, ago: float = 0.0, **other: Any) -> IssuedHandle:
     header = handle.prove("token", BODY, time=int(clock.now() - ago), nonce=other.pop("nonce", uuid4().hex))
     return handles.check(**{"handle_id": handle.id, "action": "token", "header": header, "body": BODY, **other})
 
@@ -99,7 +99,7 @@ class TestWhoGetsIn:
             asked(handles, Handle.new("oneaccess", {}), clock)
 
     def test_not_without_end(self, handles: Handles, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(proof_module, "MOST_NONCES", 2)
+        monkeypatch.setattr(proof_module, "MAX_NONCES", 2)
         handle = Handle.new("oneaccess", {})
         issue(handles, handle)
         for _ in range(2):
@@ -113,7 +113,7 @@ class TestLease:
     def test_ends_at_the_issuer(self, handles: Handles, clock: Clock) -> None:
         handle = Handle.new("oneaccess", {})
         issued = issue(handles, handle, lease=10.0)
-        assert datetime.fromisoformat(handles.told(issued)["lease_ends_at"]).timestamp() == clock.now() + 10
+        assert datetime.fromisoformat(handles.to_dict(issued)["lease_ends_at"]).timestamp() == clock.now() + 10
         clock.advance(9.9)
         asked(handles, handle, clock)
         clock.advance(0.1)
@@ -149,14 +149,14 @@ class TestLease:
         issue(handles, handle, lease=10.0)
         clock.advance(1000)
         issue(handles, Handle.new("oneaccess", {}))
-        assert handles.of(handle.id) is not None
+        assert handles.get(handle.id) is not None
         clock.advance(3000)
         issue(handles, Handle.new("oneaccess", {}))
-        assert handles.of(handle.id) is None
+        assert handles.get(handle.id) is None
         with pytest.raises(HandleRefused, match="does not know this handle"):
             handles.renew(handle.id)
 
-    @pytest.mark.parametrize("lease", [0.0, -1.0, MOST_LEASE_SECONDS + 1, float("nan"), float("inf")])
+    @pytest.mark.parametrize("lease", [0.0, -1.0, MAX_LEASE_SECONDS + 1, float("nan"), float("inf")])
     def test_its_length(self, handles: Handles, lease: float) -> None:
         with pytest.raises(ParameterError, match="lease"):
             issue(handles, Handle.new("oneaccess", {}), lease=lease)
@@ -195,7 +195,7 @@ class TestIssuing:
         assert "c4n4ry" not in str(caught.value)
 
     def test_of_each_owner_so_many(self, handles: Handles, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(handles_module, "MOST_HANDLES", 2)
+        monkeypatch.setattr(handles_module, "MAX_HANDLES", 2)
         for _ in range(2):
             issue(handles, Handle.new("oneaccess", {}), lease=10.0)
         with pytest.raises(Throttled):
@@ -208,7 +208,7 @@ class TestIssuing:
     def test_of_each_owner_so_many_are_kept_with_those_that_have_ended(
         self, handles: Handles, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(handles_module, "MOST_KEPT", 2)
+        monkeypatch.setattr(handles_module, "MAX_STORED_HANDLES", 2)
         for _ in range(2):
             handle = Handle.new("oneaccess", {})
             issue(handles, handle, lease=10.0)
@@ -246,7 +246,7 @@ class TestWhatItIsFor:
 
 def test_what_is_told_is_not_the_key(handles: Handles) -> None:
     handle = Handle.new("pai-dlc", {"Tags": ["a"]})
-    told = json.dumps(handles.told(issue(handles, handle)))
+    told = json.dumps(handles.to_dict(issue(handles, handle)))
     assert handle.id in told
     assert handle.key.hex() not in told
 

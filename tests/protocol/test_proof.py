@@ -15,7 +15,7 @@ MADE = prove(KEY, KERNEL, "token", b"{}", time=1_768_465_800, nonce=NONCE)
 
 
 def test_a_proof_holds_for_the_kernel_action_and_body_it_was_made_for() -> None:
-    assert Proof.parse(MADE).is_of(KEY, KERNEL, "token", b"{}")
+    assert Proof.parse(MADE).matches(KEY, KERNEL, "token", b"{}")
 
 
 @pytest.mark.parametrize(
@@ -28,14 +28,14 @@ def test_a_proof_holds_for_the_kernel_action_and_body_it_was_made_for() -> None:
     ],
 )
 def test_it_holds_for_no_other(other: tuple[bytes, str, str, bytes]) -> None:
-    assert not Proof.parse(MADE).is_of(*other)
+    assert not Proof.parse(MADE).matches(*other)
 
 
 @pytest.mark.parametrize(("old", "new"), [("time=1", "time=2"), ("nonce=0", "nonce=1"), (MADE[-1], "g")])
 def test_a_changed_time_nonce_or_mac_does_not_hold(old: str, new: str) -> None:
     changed = MADE.replace(old, new, 1) if old != MADE[-1] else MADE[:-1] + ("0" if MADE[-1] != "0" else "1")
     assert changed != MADE
-    assert not Proof.parse(changed).is_of(KEY, KERNEL, "token", b"{}")
+    assert not Proof.parse(changed).matches(KEY, KERNEL, "token", b"{}")
 
 
 def test_the_key_is_not_in_it() -> None:

@@ -26,7 +26,7 @@ class Prepare:
         self, settings: Mapping[str, Any], params: Mapping[str, object], *, create: bool = False
     ) -> tuple[Any, Call]:
         """The provider and the call."""
-        profile = Profiles.of({"mine": {**settings, "allow_create": True}})["mine"]
+        profile = Profiles.from_settings({"mine": {**settings, "allow_create": True}})["mine"]
         given = profile.create_params(params) if create else profile.call_params(params)
         secrets = {key: Secret(reference.target) for key, reference in profile.references.items()}
         return profile.provider, Call("mine", given, profile.provider.credential(secrets), self._clock)
@@ -68,12 +68,12 @@ def prepared(clock: Clock) -> Prepare:
 def refuse_params(settings: Mapping[str, Any], params: Mapping[str, object], words: str | None = None) -> None:
     """The profile refuses these parameters before anything is sent."""
     with pytest.raises(ParameterError, match=words) as caught:
-        Profiles.of({"mine": settings})["mine"].call_params(params)
+        Profiles.from_settings({"mine": settings})["mine"].call_params(params)
     assert caught.value.unsent
 
 
 def refuse_settings(settings: Mapping[str, Any], match: str | None = None) -> ConfigurationError:
     """The error of settings that make no profile."""
     with pytest.raises(ConfigurationError, match=match) as caught:
-        Profiles.of({"mine": settings})["mine"]
+        Profiles.from_settings({"mine": settings})["mine"]
     return caught.value

@@ -185,6 +185,6 @@ def test_the_chain_is_asked_only_where_a_profile_says_so(monkeypatch: pytest.Mon
     key = AccessKey("FOUND", Secret("s"))
     monkeypatch.setattr(alibaba, "chain", lambda: key)
     settings = {"provider": "pai-dlc", "region": "cn-hangzhou", "credentials": "chain"}
-    assert Profiles.of({"mine": settings})["mine"].provider.credential({}) is key
+    assert Profiles.from_settings({"mine": settings})["mine"].provider.credential({}) is key
     given = {"access_key_id": Secret("AKID"), "access_key_secret": Secret("s")}
-    assert Profiles.of({"mine": PAI})["mine"].provider.credential(given).id == "AKID"
+    assert Profiles.from_settings({"mine": PAI})["mine"].provider.credential(given).id == "AKID"

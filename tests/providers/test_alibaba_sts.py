@@ -169,9 +169,9 @@ ENV = {"AccessKeyId": "AK_ID", "AccessKeySecret": "AK_SECRET", "SecurityToken": 
 
 
 def test_a_profile_names_a_variable_for_each_value() -> None:
-    assert Profiles.of({"mine": {**SETTINGS, "env": ENV}})["mine"].env == ENV
+    assert Profiles.from_settings({"mine": {**SETTINGS, "env": ENV}})["mine"].env == ENV
     text = ",".join(f"{name}={variable}" for name, variable in ENV.items())
-    assert Profiles.of({"mine": {**SETTINGS, "env": text}})["mine"].env == ENV
+    assert Profiles.from_settings({"mine": {**SETTINGS, "env": text}})["mine"].env == ENV
 
 
 @pytest.mark.parametrize(
@@ -203,5 +203,5 @@ def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
 
 
 def test_within_a_vpc() -> None:
-    made = Profiles.of({"mine": {**SETTINGS, "network": "vpc"}})["mine"]
+    made = Profiles.from_settings({"mine": {**SETTINGS, "network": "vpc"}})["mine"]
     assert made.provider.base() == "https://sts-vpc.cn-hangzhou.aliyuncs.com"

@@ -100,15 +100,15 @@ def test_json_without_a_content_type() -> None:
 @pytest.mark.parametrize("value", [None, "", 5, ["x"], {"a": CANARY}, True])
 def test_a_field_that_is_no_text(value: object) -> None:
     with pytest.raises(ResponseError, match="has no field 'token' with a non-empty string") as caught:
-        answers.text_of(answer(200), {"token": value, "RequestId": "rid"}, "token")
+        answers.require_str(answer(200), {"token": value, "RequestId": "rid"}, "token")
     assert caught.value.request_id == "rid"
 
 
 @pytest.mark.parametrize("value", [None, "x", [], 5])
 def test_a_field_that_is_no_object(value: object) -> None:
     with pytest.raises(ResponseError, match="has no field 'a' with an object"):
-        answers.object_of(answer(200), {"a": value}, "a")
-    assert answers.object_of(answer(200), {"a": {"b": 1}}, "a") == {"b": 1}
+        answers.require_object(answer(200), {"a": value}, "a")
+    assert answers.require_object(answer(200), {"a": {"b": 1}}, "a") == {"b": 1}
 
 
 @pytest.mark.parametrize(
@@ -116,47 +116,47 @@ def test_a_field_that_is_no_object(value: object) -> None:
     ["2026-01-15T08:30:00.000000Z", "2026-01-15T08:30:00Z", "2026-01-15T08:30:00", "2026-01-15T10:30:00+02:00"],
 )
 def test_a_time_is_utc_unless_it_says_otherwise(text: str) -> None:
-    assert answers.time_of(answer(200), {"expires_at": text}, "expires_at") == utc(NOW)
+    assert answers.require_time(answer(200), {"expires_at": text}, "expires_at") == utc(NOW)
 
 
 @pytest.mark.parametrize("value", ["soon", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+23:00", "", None, 5])
 def test_a_field_that_is_no_time(value: object) -> None:
     with pytest.raises(ResponseError, match="'expires_at'"):
-        answers.time_of(answer(200), {"expires_at": value}, "expires_at")
+        answers.require_time(answer(200), {"expires_at": value}, "expires_at")
 
 
 @pytest.mark.parametrize("value", ["a b", "a\nb", "é", "\x7f", "a\r\nX-Header: b"])
 def test_a_token_with_characters_that_no_header_takes(value: str) -> None:
     with pytest.raises(ResponseError, match="characters in 'token' that a token cannot have") as caught:
-        answers.token_of(answer(200), {"token": CANARY + value}, "token")
+        answers.require_token(answer(200), {"token": CANARY + value}, "token")
     assert CANARY not in str(caught.value) + repr(caught.value)
 
 
 def test_a_token() -> None:
-    assert answers.token_of(answer(200), {"token": "a.b-c_d~+/="}, "token") == "a.b-c_d~+/="
+    assert answers.require_token(answer(200), {"token": "a.b-c_d~+/="}, "token") == "a.b-c_d~+/="
 
 
 @pytest.mark.parametrize("value", ["5x", "-5", "٣", "1e5", True, [], float("nan"), float("inf"), 10**400, -(10**400)])
 def test_a_field_that_is_no_number(value: object) -> None:
     with pytest.raises(ResponseError, match="has no number in 'n'"):
-        answers.number_of(answer(200), {"n": value}, "n")
+        answers.get_number(answer(200), {"n": value}, "n")
 
 
 @pytest.mark.parametrize(
     ("body", "number"), [({}, None), ({"n": None}, None), ({"n": 0}, 0), ({"n": 1.5}, 1.5), ({"n": "5"}, 5)]
 )
 def test_a_number_or_none(body: dict[str, object], number: float | None) -> None:
-    assert answers.number_of(answer(200), body, "n") == number
+    assert answers.get_number(answer(200), body, "n") == number
 
 
 @pytest.mark.parametrize("seconds", [1e300, -1e300, 1e15])
 def test_a_time_that_no_calendar_holds(seconds: float) -> None:
     with pytest.raises(ResponseError, match="out of range"):
-        answers.moment_of(answer(200), {}, seconds)
+        answers.to_datetime(answer(200), {}, seconds)
 
 
 def test_a_moment() -> None:
-    assert answers.moment_of(answer(200), {}, NOW) == datetime(2026, 1, 15, 8, 30, tzinfo=UTC)
+    assert answers.to_datetime(answer(200), {}, NOW) == datetime(2026, 1, 15, 8, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_moment() -> None:
     ],
 )
 def test_request_id(body: dict[str, object] | None, headers: dict[str, str], expected: str | None) -> None:
-    assert answers.request_id_of(answer(200, **headers), body) == expected
+    assert answers.get_request_id(answer(200, **headers), body) == expected
 
 
 @given(st.text(), st.integers(1, 50))
@@ -207,13 +207,13 @@ def test_plain_text_is_one_line_that_any_terminal_shows(text: str, most: int) ->
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    assert answers.retry_after_of(answer(429, **headers), NOW) == seconds
+    assert answers.get_retry_after(answer(429, **headers), NOW) == seconds
 
 
 @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])))
 def test_retry_after_is_never_an_error(text: str) -> None:
     response = httpx.Response(429, headers=[(b"retry-after", text.encode("latin-1"))])
-    seconds = answers.retry_after_of(response, NOW)
+    seconds = answers.get_retry_after(response, NOW)
     assert seconds is None or seconds >= 0
 
 
@@ -316,5 +316,5 @@ def test_json_of_many_parts_and_some_depth() -> None:
 @pytest.mark.parametrize("value", [None, "x", {}, [1]])
 def test_a_field_that_is_no_list_of_objects(value: object) -> None:
     with pytest.raises(ResponseError, match="has no field 'a' with a list of objects"):
-        answers.list_of(answer(200), {"a": value}, "a")
-    assert answers.list_of(answer(200), {"a": [{"b": 1}]}, "a") == [{"b": 1}]
+        answers.require_list(answer(200), {"a": value}, "a")
+    assert answers.require_list(answer(200), {"a": [{"b": 1}]}, "a") == [{"b": 1}]

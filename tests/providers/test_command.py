@@ -16,7 +16,7 @@ import pytest
 
 from jupyter_tokens.clock import utc
 from jupyter_tokens.config.profiles import Profiles
-from jupyter_tokens.config.secrets import watch_seen
+from jupyter_tokens.config.secrets import watch_values
 from jupyter_tokens.errors import ResponseError, SecretError, TokenError, UnusableToken
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Token
@@ -38,7 +38,9 @@ def printing(text: str) -> str:
 
 
 def fetched(command: str, clock: Clock, **settings: Any) -> Token:
-    source = LocalSource(Profiles.of({"mine": {"provider": "command", "command": command, **settings}}), clock=clock)
+    source = LocalSource(
+        Profiles.from_settings({"mine": {"provider": "command", "command": command, **settings}}), clock=clock
+    )
     return source.get(source.key("mine"))
 
 
@@ -343,7 +345,7 @@ def test_a_jwt_says_itself_when_it_ends(clock: Clock) -> None:
 def test_it_is_run_again_for_each_fetch_and_not_in_between(clock: Clock, tmp_path: Path) -> None:
     code = "import sys, time; f = open(sys.argv[1], 'a+'); f.write('x'); f.seek(0); print('token-%d' % len(f.read()))"
     command = program(code, str(tmp_path / "runs"))
-    source = LocalSource(Profiles.of({"mine": {"provider": "command", "command": command}}), clock=clock)
+    source = LocalSource(Profiles.from_settings({"mine": {"provider": "command", "command": command}}), clock=clock)
     values = [source.get(source.key("mine"), refresh=refresh).reveal() for refresh in (False, False, True)]
     assert values == ["token-1", "token-1", "token-2"]
 
@@ -474,7 +476,7 @@ def test_what_a_profile_must_say(settings: dict[str, Any], complaint: str) -> No
 def test_what_a_program_prints_around_its_token_counts_as_no_secret(clock: Clock) -> None:
     """The whole output would be: then "client.authentication.k8s.io/v1" would be blacked out in every notebook."""
     seen: list[str] = []
-    unwatch = watch_seen(lambda _profile, value: seen.append(value.reveal()))
+    unwatch = watch_values(lambda _profile, value: seen.append(value.reveal()))
     try:
         fetched(printing(json.dumps({"apiVersion": EXEC, "status": {"token": CANARY}})), clock)
     finally:

@@ -53,7 +53,7 @@ def test_it_is_a_provider_like_the_others(bring: Callable[[Any], None]) -> None:
     bring(Outside)
     assert provider_ids()[-1] == "outside"
     assert provider_class("outside") is Outside
-    assert Profiles.of(PROFILES)["mine"].provider.title == "Outside"
+    assert Profiles.from_settings(PROFILES)["mine"].provider.title == "Outside"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_one_that_is_broken_is_the_trouble_of_its_own_profiles(
     bring: Callable[[Any], None], found: Any, kind: str
 ) -> None:
     bring(found)
-    held = Profiles.of(PROFILES)
+    held = Profiles.from_settings(PROFILES)
     with pytest.raises(ConfigurationError) as caught:
         held["mine"]
     assert f"key 'provider' names outside, which cannot be loaded ({kind})." in caught.value.message

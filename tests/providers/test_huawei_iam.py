@@ -115,7 +115,7 @@ def test_an_empty_scope_is_not_sent(prepared: Prepare) -> None:
 @pytest.mark.parametrize("params", [{"project_id": 5}, {"project": "p"}])
 def test_wrong_parameters_never_become_a_call(params: dict[str, object]) -> None:
     with pytest.raises(ParameterError):
-        Profiles.of({"mine": LOGIN})["mine"].call_params(params)
+        Profiles.from_settings({"mine": LOGIN})["mine"].call_params(params)
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v3", "/v3/"])

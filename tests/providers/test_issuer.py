@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from jupyter_tokens.errors import ConfigurationError, ResponseError
-from jupyter_tokens.providers.answers import claims_of
-from jupyter_tokens.providers.issuer import Server, check_claims, check_time, discover, verified
+from jupyter_tokens.providers.answers import jwt_claims
+from jupyter_tokens.providers.issuer import Server, check_claims, check_time, discover, verify_id_token
 
 from ..doubles import NOW, answer
 
@@ -73,7 +73,7 @@ def test_metadata_that_is_not_taken(body: dict[str, Any], problem: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "a.b.c", "a.bnVsbA.c", "a.W10.c"])
 def test_what_has_no_claims(text: str) -> None:
-    assert claims_of(text) == {}
+    assert jwt_claims(text) == {}
 
 
 def signed(claims: dict[str, Any], kid: str | None = "one") -> str:
@@ -82,7 +82,7 @@ def signed(claims: dict[str, Any], kid: str | None = "one") -> str:
 
 @pytest.mark.parametrize("kid", ["one", None])
 def test_an_id_token_of_the_issuer(kid: str | None) -> None:
-    asked, claims = run(verified(signed(CLAIMS, kid), SERVER, "me", NOW), answer(200, {"keys": [PUBLISHED]}))
+    asked, claims = run(verify_id_token(signed(CLAIMS, kid), SERVER, "me", NOW), answer(200, {"keys": [PUBLISHED]}))
     assert (asked, claims["sub"]) == ([SERVER.jwks], "42")
 
 
@@ -99,20 +99,20 @@ def test_an_id_token_of_the_issuer(kid: str | None) -> None:
 )
 def test_an_id_token_that_is_not_the_issuers(claims: dict[str, Any], keys: Any) -> None:
     with pytest.raises(ResponseError, match="cannot be trusted"):
-        run(verified(signed(claims), SERVER, "me", NOW), answer(200, {"keys": keys}))
+        run(verify_id_token(signed(claims), SERVER, "me", NOW), answer(200, {"keys": keys}))
 
 
 @pytest.mark.parametrize(("status", "retryable"), [(500, True), (404, False)])
 def test_keys_that_cannot_be_read(status: int, retryable: bool) -> None:
     with pytest.raises(ResponseError, match="contains no keys of the issuer") as caught:
-        run(verified(signed(CLAIMS), SERVER, "me", NOW), answer(status, {}))
+        run(verify_id_token(signed(CLAIMS), SERVER, "me", NOW), answer(status, {}))
     assert caught.value.retryable is retryable
 
 
 def test_without_the_packages_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "jwt", None)
     with pytest.raises(ConfigurationError, match="PyJWT and cryptography"):
-        run(verified("a.b.c", SERVER, "me", NOW))
+        run(verify_id_token("a.b.c", SERVER, "me", NOW))
 
 
 @pytest.mark.parametrize("ends", [None, "soon", NOW - 60])

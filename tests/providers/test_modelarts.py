@@ -390,7 +390,7 @@ def test_a_kept_login_is_forgotten_when_the_new_one_is_refused(prepared: Prepare
 
 
 def test_a_login_lasts_as_long_as_user_and_password(prepared: Prepare) -> None:
-    profile = Profiles.of({"mine": LOGIN})["mine"]
+    profile = Profiles.from_settings({"mine": LOGIN})["mine"]
     secrets = {key: Secret(LOGIN[key]) for key in ("username", "password", "domain_name")}
     first = profile.provider.credential(secrets)
     assert profile.provider.credential(secrets) is first
@@ -628,7 +628,7 @@ def fetched(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Token]]:
             written = {**sandbox.profiles(tmp_path)["modelarts"], **settings}
             if "username" in settings:
                 del written["access_key"], written["secret_key"]
-            profiles = Profiles.of({"mine": written})
+            profiles = Profiles.from_settings({"mine": written})
             opened.append(Upstream(lambda: profiles, subject=pytest.fail))
         return opened[0].fetch(Key("mine", (("project_id", PROJECT), ("instance_id", instance))))
 

@@ -109,7 +109,7 @@ def fetch(server: Served) -> Iterator[Callable[..., Token]]:
     opened: list[LocalSource] = []
 
     def ask(settings: dict[str, Any], **params: str) -> Token:
-        profiles = Profiles.of({"mine": {**settings, "endpoint": server.url}})
+        profiles = Profiles.from_settings({"mine": {**settings, "endpoint": server.url}})
         opened.append(LocalSource(profiles))
         return opened[-1].fetch(Key("mine", tuple(profiles["mine"].call_params(params).items())))
 
@@ -454,7 +454,7 @@ def test_settings_that_do_not_go_together(settings: dict[str, str], words: str) 
 
 
 def test_the_proxy_does_not_know_it() -> None:
-    assert Profiles.of({"mine": SETTINGS})["mine"].provider.documented is None
+    assert Profiles.from_settings({"mine": SETTINGS})["mine"].provider.documented is None
 
 
 def test_no_credential_is_shown(prepared: Prepare) -> None:

@@ -58,7 +58,7 @@ class Used:
     login: Login
     kept: list[Login | None] = field(default_factory=list)
 
-    def keep(self, login: Login | None) -> None:
+    def save(self, login: Login | None) -> None:
         self.kept.append(login)
 
 

@@ -201,7 +201,7 @@ def test_a_refusal_without_a_document(prepared: Prepare) -> None:
 @pytest.mark.parametrize("key", ["endpoint", "client_id", "client_secret"])
 def test_settings_that_are_needed(key: str) -> None:
     with pytest.raises(Exception, match=f"key '{key}' is missing"):
-        Profiles.of({"mine": {**SETTINGS, key: ""}})["mine"]
+        Profiles.from_settings({"mine": {**SETTINGS, key: ""}})["mine"]
 
 
 def test_there_are_no_parameters() -> None:
@@ -210,7 +210,7 @@ def test_there_are_no_parameters() -> None:
 
 def test_the_sandboxs_two_tokens_open_two_apis(sandbox: Sandbox, tmp_path: Path) -> None:
     written = sandbox.profiles(tmp_path)["oneaccess"]
-    profiles = Profiles.of({"tenant": written, "enterprise": {**written, "token": "id_token"}})
+    profiles = Profiles.from_settings({"tenant": written, "enterprise": {**written, "token": "id_token"}})
     upstream = Upstream(lambda: profiles, subject=pytest.fail)
     tenant, enterprise = (upstream.fetch(Key(name)) for name in profiles)
     upstream.close()

@@ -119,7 +119,7 @@ def test_the_proxy_takes_the_documented_call(prepared: Prepare) -> None:
 
 
 def test_within_a_vpc() -> None:
-    made = Profiles.of({"mine": {**SETTINGS, "network": "vpc"}})["mine"]
+    made = Profiles.from_settings({"mine": {**SETTINGS, "network": "vpc"}})["mine"]
     assert made.provider.base() == "https://pai-dsw-vpc.cn-hangzhou.aliyuncs.com"
 
 

@@ -27,7 +27,7 @@ def profile(name: str, **settings: Any) -> Profile:
     issuer = f"{name}:{TENANT}" if PRESETS[name].tenant else name
     secret = {"client_secret": "s3cret"} if PRESETS[name].settings.get("auth_method") != "none" else {}
     written = {"provider": "oauth2", "issuer": issuer, "client_id": "us", **secret, **settings}
-    return Profiles.of({"mine": written})["mine"]
+    return Profiles.from_settings({"mine": written})["mine"]
 
 
 def provider(name: str, **settings: Any) -> OAuth2:

@@ -27,7 +27,7 @@ def sdk(client: type, region: str, **config: str) -> str:
 
 
 def profile(**settings: str) -> Profile:
-    return Profiles.of({"mine": settings})["mine"]
+    return Profiles.from_settings({"mine": settings})["mine"]
 
 
 def refused(**settings: str) -> str:

@@ -27,7 +27,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def source_of(settings: dict[str, Any], clock: Clock) -> LocalSource:
-    return LocalSource(Profiles.of({"mine": settings}), clock=clock)
+    return LocalSource(Profiles.from_settings({"mine": settings}), clock=clock)
 
 
 def signed(**claims: Any) -> str:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
-from jupyter_tokens.sandbox.api import MOST_ISSUED, Issued, World
+from jupyter_tokens.sandbox.api import MAX_ISSUED, Issued, World
 
 from .client import NOW, Clock, acs3, call, eiam, login, oneaccess
 from .test_eiam import IDS
@@ -70,9 +70,9 @@ def test_a_sandbox_that_exists_takes_no_options() -> None:
 
 def test_the_oldest_issued_tokens_are_forgotten() -> None:
     world = World(Accounts.random(), time.time)
-    for number in range(MOST_ISSUED + 1):
+    for number in range(MAX_ISSUED + 1):
         world.issue(str(number), Issued("oneaccess", None))
     assert world.find("0") is None
     assert world.find("1") is not None
-    assert world.find(str(MOST_ISSUED)) is not None
-    assert str(MOST_ISSUED) not in repr(world)
+    assert world.find(str(MAX_ISSUED)) is not None
+    assert str(MAX_ISSUED) not in repr(world)

@@ -71,7 +71,7 @@ def test_one_line_when_ready_and_a_clean_end(environment: dict[str, str], number
 def test_its_profiles_give_tokens(environment: dict[str, str]) -> None:
     with serving(environment) as (_, ready):
         profiles = ready["profiles"]
-        with closing(Client(Profiles.of(profiles))) as client:
+        with closing(Client(Profiles.from_settings(profiles))) as client:
             # For `openid` a person logs in.
             tokens = {name: client.get(name) for name in profiles if name != "openid"}
         value = tokens["huawei-iam"].reveal()
@@ -84,7 +84,7 @@ def test_its_profiles_give_tokens(environment: dict[str, str]) -> None:
         assert tokens["eiam-oauth"].metadata["TokenType"] == "Bearer"
         # The IAM token opens another API.
         instance = {key: profiles["modelarts"][key] for key in ("provider", "endpoint", "params")}
-        with closing(Client(Profiles.of({"opened": {**instance, "auth_token": value}}))) as client:
+        with closing(Client(Profiles.from_settings({"opened": {**instance, "auth_token": value}}))) as client:
             assert client.get("opened").reveal() == tokens["modelarts"].reveal()
 
 

@@ -18,7 +18,7 @@ def plan() -> Plan:
 
 
 def kinds(plan: Plan, api: str, calls: int) -> list[str | None]:
-    faults = [plan.take(api) for _ in range(calls)]
+    faults = [plan.next_fault(api) for _ in range(calls)]
     return [None if fault is None else fault.kind for fault in faults]
 
 
@@ -43,7 +43,7 @@ class Meanwhile(dict[str, Any]):
     plan: Plan
 
     def __getitem__(self, name: str) -> Any:
-        self.plan.take("eiam")
+        self.plan.next_fault("eiam")
         return super().__getitem__(name)
 
 

@@ -281,7 +281,7 @@ def test_a_client_revokes_its_own_tokens_alone(url: str, sandbox: Sandbox) -> No
 
 
 def test_the_oldest_logins_are_forgotten(browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_tokens.sandbox.api.MOST_ISSUED", 2)
+    monkeypatch.setattr("jupyter_tokens.sandbox.api.MAX_ISSUED", 2)
     pages = [browser.authorize(), *(Browser(url).authorize() for _ in range(2))]
     assert browser.press(pages[0]).status == 400
     codes = [browser.code() for _ in range(3)]

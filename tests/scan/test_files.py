@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
 
-from jupyter_tokens.scan.files import NotReadable, notebooks_in, scan_file
+from jupyter_tokens.scan.files import NotReadable, find_notebooks, scan_file
 from jupyter_tokens.scan.values import Known
 
 from .notebooks import code, notebook, output
@@ -40,7 +40,7 @@ class TestWhichFiles:
         for name in (".git", ".ipynb_checkpoints", ".venv", "node_modules", "site-packages", "env"):
             written(tmp_path / name / "no.ipynb", "{}")
         written(tmp_path / "env" / "pyvenv.cfg", "")
-        assert [str(path.relative_to(tmp_path)) for path in notebooks_in([tmp_path])] == [
+        assert [str(path.relative_to(tmp_path)) for path in find_notebooks([tmp_path])] == [
             ".d.ipynb",
             "a.ipynb",
             "b/c.ipynb",
@@ -49,7 +49,7 @@ class TestWhichFiles:
     def test_what_is_named_is_taken_whatever_its_name(self, tmp_path: Path) -> None:
         hidden = written(tmp_path / ".ipynb_checkpoints" / "a.ipynb", "{}")
         other = written(tmp_path / "notebook.json", "{}")
-        assert list(notebooks_in([hidden.parent, other])) == [hidden, other]
+        assert list(find_notebooks([hidden.parent, other])) == [hidden, other]
 
     def test_a_folder_that_cannot_be_listed_is_not_passed_over(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -64,7 +64,7 @@ class TestWhichFiles:
             return listed(folder)
 
         monkeypatch.setattr(os, "scandir", scandir)
-        assert list(notebooks_in([tmp_path])) == [closed]
+        assert list(find_notebooks([tmp_path])) == [closed]
         with pytest.raises(NotReadable):
             scan_file(closed, HELD)
 
@@ -73,7 +73,7 @@ class TestWhichFiles:
         for name in ("a.ipynb", ".ipynb_checkpoints/a-checkpoint.ipynb", "b/.ipynb_checkpoints/b-checkpoint.ipynb"):
             written(tmp_path / name, "{}")
         (tmp_path / "c" / ".ipynb_checkpoints").mkdir(parents=True)
-        assert list(notebooks_in([tmp_path], skipped.append)) == [tmp_path / "a.ipynb"]
+        assert list(find_notebooks([tmp_path], skipped.append)) == [tmp_path / "a.ipynb"]
         assert skipped == [tmp_path / ".ipynb_checkpoints", tmp_path / "b" / ".ipynb_checkpoints"]
 
 
@@ -97,7 +97,7 @@ class TestSearchedAsText:
         scanned = scan_file(path, HELD, fix=True)
         assert says in scanned.broken
         assert [(finding.place.part, finding.kind) for finding in scanned.findings] == [("raw text", "token a")]
-        assert scanned.left == scanned.findings
+        assert scanned.remaining == scanned.findings
         assert VALUE not in repr(scanned)
         assert (path.read_text(), scanned.changed) == (content, False)
 
@@ -142,7 +142,7 @@ class TestSearchedAsText:
             store.execute("INSERT INTO yupdates VALUES ('a.ipynb', ?, NULL, 0)", (update,))
             store.commit()
         before = path.read_bytes()
-        assert list(notebooks_in([tmp_path])) == [path]
+        assert list(find_notebooks([tmp_path])) == [path]
         scanned = scan_file(path, HELD, fix=True)
         assert {finding.kind for finding in scanned.findings} == {"token a", "Alibaba AccessKey id"}
         assert (scanned.broken, scanned.old, path.read_bytes()) == ("", "", before)
@@ -154,7 +154,7 @@ class TestSearchedAsText:
     def test_a_byte_order_mark_is_no_obstacle(self, tmp_path: Path) -> None:
         path = tmp_path / "a.ipynb"
         path.write_bytes(b"\xef\xbb\xbf" + json.dumps(with_value()).encode())
-        assert len(scan_file(path, HELD, fix=True).left) == 1
+        assert len(scan_file(path, HELD, fix=True).remaining) == 1
         assert path.read_bytes().startswith(b"\xef\xbb\xbf{")
 
 
@@ -169,14 +169,14 @@ class TestFix:
         path.write_bytes(before)
         scanned = scan_file(path, HELD, fix=True)
         assert [str(finding.place) for finding in scanned.findings] == ["cell 1 source", "cell 1 output 1"]
-        assert [str(finding.place) for finding in scanned.left] == ["cell 1 source"]
+        assert [str(finding.place) for finding in scanned.remaining] == ["cell 1 source"]
         assert path.read_bytes() == before.replace(f"{VALUE}\\n".encode(), rb"[token a]\n")
 
     def test_two_values_that_are_names_stay_two_names(self, tmp_path: Path) -> None:
         known = Known({VALUE: "token a", "another-" + VALUE: "token a"})
         data = {VALUE: 1, f"another-{VALUE}": 2, "[token a]": 3, "other": {VALUE: 4}}
         path = written(tmp_path / "a.ipynb", notebook(code("1", [output(data)])))
-        assert not scan_file(path, known, fix=True).left
+        assert not scan_file(path, known, fix=True).remaining
         shown = json.loads(path.read_text())["cells"][0]["outputs"][0]["data"]
         assert shown == {"[token a] 2": 1, "[token a] 3": 2, "[token a]": 3, "other": {"[token a]": 4}}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_tokens.scan.files import rewritten
+from jupyter_tokens.scan.files import rewrite
 from jupyter_tokens.scan.notebook import Target, redact, scan
 from jupyter_tokens.scan.values import Known
 
@@ -34,12 +34,12 @@ HELD = Known({VALUE: "token a"})
     ],
 )
 def test_replaces_and_keeps_the_rest(text: str, edits: dict[Any, str], after: str) -> None:
-    assert rewritten(text, {Target(path): ("", value) for path, value in edits.items()}) == after
+    assert rewrite(text, {Target(path): ("", value) for path, value in edits.items()}) == after
 
 
 def test_replaces_a_name() -> None:
     edits = {Target(("a", "x"), is_name=True): ("x", "y"), Target(("a", "x")): ("1", "2")}
-    assert rewritten('{"x": 0, "a": {"x": "1"}}', edits) == '{"x": 0, "a": {"y": "2"}}'
+    assert rewrite('{"x": 0, "a": {"x": "1"}}', edits) == '{"x": 0, "a": {"y": "2"}}'
 
 
 @settings(deadline=None)  # a busy machine is no failure
@@ -55,7 +55,7 @@ def test_only_lines_with_a_finding_change(
         parent[path[-1]] = f"{VALUE} {parent[path[-1]]}"
     text = json.dumps(content, indent=indent, ensure_ascii=ascii_only) + "\n"
     scanned = scan(content, HELD)
-    after = rewritten(text, scanned.edits)
+    after = rewrite(text, scanned.edits)
     # As in a diff; a string of JSON is always of one line.
     pairs = list(zip(text.split("\n"), after.split("\n"), strict=True))
     assert [before for before, now in pairs if before != now] == [

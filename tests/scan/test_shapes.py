@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 
-from jupyter_tokens.scan.shapes import shapes_in
+from jupyter_tokens.scan.shapes import find_shapes
 from jupyter_tokens.scan.values import merged
 
 from ..sampling import long
@@ -40,7 +40,7 @@ BARE = {
 
 
 def found(text: str) -> list[tuple[str, str]]:
-    return [(span.kind, text[span.start : span.end]) for span in merged(shapes_in(text))]
+    return [(span.kind, text[span.start : span.end]) for span in merged(find_shapes(text))]
 
 
 @pytest.mark.parametrize(

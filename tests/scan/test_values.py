@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_tokens._util.encodings import SHORTEST, forms_of
+from jupyter_tokens._util.encodings import MIN_LENGTH, encoded_forms
 from jupyter_tokens.scan.values import Known, is_password, is_placeholder, is_random, is_reference
 
 _LETTERS = string.ascii_letters
@@ -105,14 +105,14 @@ def test_passwords(value: str) -> None:
 
 
 # Few letters, so that values share beginnings and stand in one another.
-VALUES = st.text("ab1/", min_size=SHORTEST - 1, max_size=40)
+VALUES = st.text("ab1/", min_size=MIN_LENGTH - 1, max_size=40)
 
 
 @given(st.lists(VALUES, min_size=1, max_size=4), st.data())
 def test_finds_what_a_plain_search_finds(values: list[str], data: st.DataObject) -> None:
     pieces = st.lists(st.one_of(st.sampled_from(values), st.text("ab1/ ", max_size=9)), max_size=8)
     text = "".join(data.draw(pieces))
-    forms = {form for value in values for form in forms_of(value)}
+    forms = {form for value in values for form in encoded_forms(value)}
     expected = {(at, at + len(form)) for form in forms for at in range(len(text)) if text.startswith(form, at)}
     assert {(span.start, span.end) for span in Known(dict.fromkeys(values, "token a")).spans(text)} == expected
 

@@ -15,7 +15,7 @@ from traitlets.config import Config
 from jupyter_tokens.protocol.handles import Handle
 from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS
 from jupyter_tokens.server.app import TokensExtension
-from jupyter_tokens.server.base import MOST_BODY_BYTES
+from jupyter_tokens.server.base import MAX_BODY_BYTES
 
 from .conftest import Call, Kernel, Permissions, told
 from .kernels import started
@@ -282,7 +282,7 @@ async def test_a_body_that_is_too_large_is_not_looked_at(
         raise_error=False, **sending,
     )  # fmt: skip
     assert (response.code, told(response)["reason"]) == (413, "too_large")
-    assert max(hashed, default=0) <= MOST_BODY_BYTES
+    assert max(hashed, default=0) <= MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize(
@@ -445,7 +445,7 @@ class TestParamsOfAProfile:
         for allow, rights in ((None, {right}), (False, {right}), (True, set()), (True, {right})):
             settings = {**profiles["astra"], "allow_create": allow}
             write_profiles({"astra": {key: value for key, value in settings.items() if value is not None}})
-            extension.source.look_again()
+            extension.source.expire_config()
             Permissions.allowed = rights
             response = await by_proof("token", asked)
             seen.append((response.code, told(response).get("reason"), sandbox.requests["astra"]))
@@ -454,7 +454,7 @@ class TestParamsOfAProfile:
         # Another user's, where the profile says whose.
         fixed = {**profiles["astra"], "allow_create": True, "fixed_params": True}
         write_profiles({"astra": fixed})
-        extension.source.look_again()
+        extension.source.expire_config()
         other = {**asked, "params": {"name": "n", "user_id": "00000000-0000-4000-8000-000000000000"}}
         assert (await by_proof("token", other)).code == 400
         assert sandbox.requests["astra"] == 1

@@ -13,9 +13,9 @@ from tornado.web import HTTPError
 
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import activity
-from jupyter_tokens.server.activity import KINDS, MOST_HISTORY, SCHEMA_ID
+from jupyter_tokens.server.activity import KINDS, MAX_HISTORY, SCHEMA_ID
 from jupyter_tokens.server.app import TokensExtension
-from jupyter_tokens.server.kernel_push import Errand, Failed, Given
+from jupyter_tokens.server.kernel_push import Failed, Injector, Outcome
 
 from .conftest import KERNEL_KEY, SECRETS, Call, Kernel, told
 
@@ -98,7 +98,7 @@ async def test_refused_names_no_profile_that_does_not_exist(
     await call("POST", "profiles/a-token-in-the-wrong-place/token", headers={})
     await call("POST", f"kernels/{kernel.id}/token", b"{}", headers={})
     write_profiles({}).write_text("{")
-    jp_serverapp.web_app.settings["jupyter_tokens"].source.look_again()
+    jp_serverapp.web_app.settings["jupyter_tokens"].source.expire_config()
     await call("POST", "profiles/oneaccess/token", headers={})
     await settled(jp_serverapp)
     assert [kind for kind, _ in events] == ["refused"] * 4
@@ -111,8 +111,8 @@ async def test_injected(
     *, call: Call, profiles: Any, events: Events, jp_serverapp: Any, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel.reachable()
-    for outcome in (Failed("no"), Given(None, "kernel")):
-        monkeypatch.setattr(Errand, "run", AsyncMock(side_effect=[outcome]))
+    for outcome in (Failed("no"), Outcome(None, "kernel")):
+        monkeypatch.setattr(Injector, "run", AsyncMock(side_effect=[outcome]))
         await call("POST", f"kernels/{kernel.id}/inject", {"profile": "oneaccess"})
     await settled(jp_serverapp)
     (data,) = (data for kind, data in events if kind == "injected")
@@ -218,7 +218,7 @@ async def test_no_secret_and_no_token_in_logs_events_and_errors(
     keep(await call("DELETE", "profiles/x"))
     keep(await call("POST", "profiles/oneaccess/token", headers={}))
     write_profiles({"oneaccess": {**literal, "client_secret": SECRETS["oneaccess"], "wrong": 1}})
-    extension.source.look_again()
+    extension.source.expire_config()
     keep(await call("GET", "profiles"))
     metrics = (await jp_fetch("metrics")).body.decode()
     await settled(jp_serverapp)
@@ -251,9 +251,9 @@ async def test_the_history_says_who_got_what_the_newest_first(
 
 
 async def test_the_history_has_an_end(call: Call, profiles: Any) -> None:
-    for _ in range(MOST_HISTORY):
+    for _ in range(MAX_HISTORY):
         await call("DELETE", "profiles/oneaccess/token")
     await call("DELETE", "profiles/astra/token")
     entries = told(await call("GET", "history"))["history"]
-    assert len(entries) == MOST_HISTORY
+    assert len(entries) == MAX_HISTORY
     assert [entry["profile"] for entry in entries[:2]] == ["astra", "oneaccess"]

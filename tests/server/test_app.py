@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import jupyter_tokens
-from jupyter_tokens._util.threads import MOST_OF_ONE, THREADS, Threads, on_a_thread
+from jupyter_tokens._util.threads import MAX_PER_OWNER, THREADS, Threads, run_in_thread
 from jupyter_tokens.protocol.proof import CERT_VARIABLE, URL_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension, public_url
@@ -118,7 +118,7 @@ async def test_the_whole_server_can_be_stopped(jp_serverapp: Any, extension: Tok
 
 async def test_blocking_work_tells_its_error() -> None:
     with pytest.raises(ZeroDivisionError):
-        await on_a_thread(lambda: 1 // 0)
+        await run_in_thread(lambda: 1 // 0)
 
 
 async def test_who_waits_for_blocking_work_can_be_cancelled() -> None:
@@ -129,7 +129,7 @@ async def test_who_waits_for_blocking_work_can_be_cancelled() -> None:
         go_on.wait()
         ended.set()
 
-    task = asyncio.create_task(on_a_thread(work))
+    task = asyncio.create_task(run_in_thread(work))
     await asyncio.to_thread(began.wait)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -207,13 +207,13 @@ async def test_800_cold_calls_at_once_make_few_threads_and_are_all_served(
     calls = (extension.get_token("pai-dlc", {"ExpireTime": 1000 + number}) for number in range(800))
     served = await asyncio.gather(*calls)
     assert len({each.token for each in served}) == 800
-    assert 1 < most <= MOST_OF_ONE
+    assert 1 < most <= MAX_PER_OWNER
 
 
 async def test_a_call_that_finds_no_thread_is_answered_503_with_when_to_come_back(
     call: Call, profiles: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = Threads(most=0, most_waiting=1)
+    full = Threads(max_threads=0, max_waiting=1)
     full.start("oneaccess", lambda: None)
     monkeypatch.setattr(THREADS, "start", full.start)
     response = await call("POST", "profiles/oneaccess/token")

@@ -129,7 +129,7 @@ async def test_what_the_configuration_file_injects_at_start_can_be_edited_but_no
 ) -> None:
     here = {**profiles["oneaccess"], "inject_at_start": True}
     write_profiles({"oneaccess": here})
-    extension.source.look_again()
+    extension.source.expire_config()
     shown = told(await call("GET", "profiles/oneaccess"))["settings"]
     assert shown["inject_at_start"] is True
     same = {**shown, "client_secret": {"keep": True}, "timeout": 9}

@@ -204,7 +204,7 @@ async def test_the_profiles_own_parameters_are_those_of_today(
     def write(life: int) -> None:
         own = {**profiles["pai-dlc"]["params"], "ExpireTime": life}
         write_profiles({"pai-dlc": {**profiles["pai-dlc"], "params": own, "fixed_params": True}})
-        extension.source.look_again()
+        extension.source.expire_config()
 
     write(600)
     shown = await secret("pai-dlc")
@@ -219,7 +219,7 @@ async def test_a_limited_profile(
 ) -> None:
     shown = await secret()
     write_profiles({"oneaccess": {**profiles["oneaccess"], "kernels": ["ir"]}})
-    extension.source.look_again()
+    extension.source.expire_config()
     assert told(await ask("azure", shown))["reason"] == "limited"
     assert told(await by_proof("sdk", {"profile": "oneaccess"}))["reason"] == "limited"
 

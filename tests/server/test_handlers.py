@@ -16,7 +16,7 @@ from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.sandbox.modelarts import INSTANCE
 from jupyter_tokens.server import answers
 from jupyter_tokens.server.app import TokensExtension
-from jupyter_tokens.server.base import MOST_BODY_BYTES, status_of
+from jupyter_tokens.server.base import MAX_BODY_BYTES, http_status
 
 from .conftest import SECRETS, Call, Kernel, told
 
@@ -260,10 +260,10 @@ class TestToken:
         for target in ("dlc1a2b3c4d5e6f7", "dlc-other"):
             await call("POST", "profiles/pai-dlc/token", {"params": {"TargetId": target}})
         await call("POST", "profiles/oneaccess/token")
-        assert extension.source.live() == 3
+        assert extension.source.count_valid() == 3
         response = await call("DELETE", "profiles/pai-dlc/token")
         assert (response.code, response.body) == (204, b"")
-        assert extension.source.live() == 1
+        assert extension.source.count_valid() == 1
         assert (await call("DELETE", "profiles/nobody/token")).code == 404
 
     @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ class TestToken:
             ("oneaccess", b"{", 400, "body"),
             ("oneaccess", b'{"params": {"a": "\\ud800"}}', 400, "body"),
             ("oneaccess", b"[" * 5000, 400, "body"),
-            ("oneaccess", b" " * (MOST_BODY_BYTES + 1), 413, "too_large"),
+            ("oneaccess", b" " * (MAX_BODY_BYTES + 1), 413, "too_large"),
         ],
     )
     async def test_wrong_requests(self, call: Call, name: str, body: Any, status: int, reason: str) -> None:
@@ -315,7 +315,7 @@ class TestToken:
         assert (await call("GET", "profiles?no_track_activity=%ff")).code == 200
 
     def test_every_other_error_is_the_vendors(self) -> None:
-        assert status_of(TokenError("x")) == 502
+        assert http_status(TokenError("x")) == 502
 
 
 NEW = {"provider": "oneaccess", "endpoint": "https://acme.example", "client_id": "id", "client_secret": "env:SECRET"}
@@ -447,7 +447,7 @@ class TestKernel:
         body = {"profile": "astra", "create": True, "params": {"name": "mine"}}
         answer = told(await by_proof("token", body))
         assert answer["value"]
-        assert extension.source.live() == 0
+        assert extension.source.count_valid() == 0
         response = await by_proof("token", {"profile": "oneaccess", "create": True})
         assert (response.code, told(response)["reason"]) == (400, "error")
 

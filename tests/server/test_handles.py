@@ -175,7 +175,7 @@ async def test_a_limit_set_since_then_holds_from_the_next_renewal(
     handle = Handle.new("oneaccess", {})
     await by_kernel("handles", told_to_issuer(handle))
     write_profiles({"oneaccess": {**profiles["oneaccess"], "kernels": ["another"]}})
-    extension.source.look_again()
+    extension.source.expire_config()
     assert told(await by_kernel(f"handles/{handle.id}/renew", {}))["reason"] == "limited"
 
 

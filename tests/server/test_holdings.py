@@ -12,7 +12,7 @@ from jupyter_tokens.errors import Busy, NetworkError
 from jupyter_tokens.server import holdings as holdings_module
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.holdings import Holding, Holdings
-from jupyter_tokens.server.kernel_push import Given
+from jupyter_tokens.server.kernel_push import Outcome
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.token import Token
 
@@ -43,11 +43,11 @@ def test_says_what_changed_and_nothing_else() -> None:
     heard: list[tuple[str, list[str]]] = []
     holdings = Holdings(Kernels(a=1), lambda *change: heard.append(change))
     held = Holding("a", "acme", "X", END, "server")
-    holdings.note(held)
-    holdings.note(held)
+    holdings.record(held)
+    holdings.record(held)
     assert heard == [("a", ["acme"])]
-    holdings.renewed_by_nobody("a", "X")
-    holdings.renewed_by_nobody("a", "X")
+    holdings.mark_not_renewed("a", "X")
+    holdings.mark_not_renewed("a", "X")
     assert heard[1:] == [("a", ["acme"])]
     holdings.report("a", [Holding("a", "other", "Y", END)])
     holdings.report("a", [])
@@ -57,8 +57,8 @@ def test_says_what_changed_and_nothing_else() -> None:
 
 def test_a_token_that_was_put_into_a_variable_is_listed_once() -> None:
     holdings = Holdings(Kernels(a=1), unheard)
-    holdings.note(Holding("a", "acme", None, END))
-    holdings.note(Holding("a", "acme", "X", END, "kernel"))
+    holdings.record(Holding("a", "acme", None, END))
+    holdings.record(Holding("a", "acme", "X", END, "kernel"))
     assert [(holding.env, holding.kept_by) for holding in holdings.current()] == [("X", "kernel")]
     # One that the kernel itself keeps fresh elsewhere is another holding.
     holdings.report("a", [Holding("a", "acme", None, END, "kernel"), Holding("a", "acme", "X", END, "kernel")])
@@ -72,7 +72,7 @@ def names(holdings: Holdings) -> list[tuple[str, str]]:
 def test_the_last_token_of_each_variable_counts() -> None:
     holdings = Holdings(Kernels(a=1), unheard)
     for env, end in (("X", None), ("Y", END), ("X", END)):
-        holdings.note(Holding("a", "acme", env, end))
+        holdings.record(Holding("a", "acme", env, end))
     assert [(holding.env, holding.expires_at) for holding in holdings.current()] == [("X", END), ("Y", END)]
 
 
@@ -80,7 +80,7 @@ def test_a_kernel_that_ended_holds_nothing() -> None:
     kernels = Kernels(a=1, b=2)
     holdings = Holdings(kernels, unheard)
     for kernel_id in ("a", "b"):
-        holdings.note(Holding(kernel_id, "acme", "X", END))
+        holdings.record(Holding(kernel_id, "acme", "X", END))
     del kernels.pids["a"]
     assert names(holdings) == [("b", "acme")]
     kernels.pids["a"] = 1
@@ -90,13 +90,13 @@ def test_a_kernel_that_ended_holds_nothing() -> None:
 def test_a_restarted_kernel_holds_only_what_its_new_start_was_given() -> None:
     kernels = Kernels(a=1)
     holdings = Holdings(kernels, unheard)
-    holdings.note(Holding("a", "acme", "X", END))
+    holdings.record(Holding("a", "acme", "X", END))
     kernels.pids["a"] = 2
-    holdings.note(Holding("a", "at-start", "Y", END))
+    holdings.record(Holding("a", "at-start", "Y", END))
     assert names(holdings) == [("a", "at-start")]
 
 
-class Errand:
+class Injector:
     """Takes tokens to a kernel, as far as a renewal asks it. The first one that is taken is the last."""
 
     env = "X"
@@ -113,11 +113,11 @@ class Errand:
     def values(self, token: Token) -> dict[str, str]:
         return {"X": token.reveal()}
 
-    async def run(self, token: Token, replaces: Token) -> Given:
+    async def run(self, token: Token, replaces: Token) -> Outcome:
         if self._errors:
             raise self._errors.pop()
         self.taken.append(token)
-        return Given(token.expires_at, "kernel", None)
+        return Outcome(token.expires_at, "kernel", None)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), Busy("1000 calls are waiting.")])
@@ -125,22 +125,22 @@ async def test_a_renewal_that_gets_no_thread_goes_on(
     profiles: Any, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     source, errors = extension.source, [error] * 2
-    key, begin = source.key("oneaccess"), source.begin
+    key, start_fetch = source.key("oneaccess"), source.start_fetch
 
     def crowded(key: Key) -> Future[Token]:
         if errors:
             raise errors.pop()
-        return begin(key)
+        return start_fetch(key)
 
-    monkeypatch.setattr(holdings_module, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(source, "begin", crowded)
+    monkeypatch.setattr(holdings_module, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(source, "start_fetch", crowded)
     sent = await source.aget(key)
-    errand = Errand(key)
-    extension.renewals.note("a", errand, sent)  # type: ignore[arg-type]
+    injector = Injector(key)
+    extension.renewals.start("a", injector, sent)  # type: ignore[arg-type]
     # Now a token has to be fetched.
     source.forget(key)
-    await until(lambda: errand.taken)
-    assert errand.taken != [sent]
+    await until(lambda: injector.taken)
+    assert injector.taken != [sent]
     await extension.renewals.close()
 
 
@@ -148,14 +148,14 @@ async def test_a_renewal_goes_on_if_the_token_expires_on_its_way_and_there_is_no
     profiles: Any, extension: TokensExtension, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = extension.source
-    monkeypatch.setattr(holdings_module, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(holdings_module, "RETRY_SECONDS", 0.0)
     key = source.key("oneaccess")
     sent = await source.aget(key)
-    errand = Errand(key, NetworkError("The network is down."))
-    extension.renewals.note("a", errand, sent)  # type: ignore[arg-type]
+    injector = Injector(key, NetworkError("The network is down."))
+    extension.renewals.start("a", injector, sent)  # type: ignore[arg-type]
     newer = source.get(key, refresh=True)
-    await until(lambda: errand.taken or extension.renewals.sent("a", "X") is None)
-    assert errand.taken == [newer]
+    await until(lambda: injector.taken or extension.renewals.sent_value("a", "X") is None)
+    assert injector.taken == [newer]
     await extension.renewals.close()
 
 
@@ -214,8 +214,8 @@ class TestRoute:
 
 def test_what_the_server_renews_stays_until_the_kernel_names_its_variable() -> None:
     holdings = Holdings(Kernels(a=1), unheard)
-    holdings.note(Holding("a", "acme", "X", END, "server"))
-    holdings.note(Holding("a", "other", "Y", END))
+    holdings.record(Holding("a", "acme", "X", END, "server"))
+    holdings.record(Holding("a", "other", "Y", END))
     holdings.report("a", [])
     assert [(h.profile, h.kept_by) for h in holdings.current()] == [("acme", "server")]
     holdings.report("a", [Holding("a", "mine", "X", END, "kernel")])

@@ -67,7 +67,7 @@ def service(service_config: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_source, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(hub_source, "REFRESH_SECONDS", 0.0)
 
 
 # The server is started after the service, whose address it reads from its environment.
@@ -84,14 +84,14 @@ async def test_the_panel_lists_both(profiles: dict[str, Any], call: Call) -> Non
 
 
 async def test_requests_at_the_start_wait_for_the_list(by_proof: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_source, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(hub_source, "REFRESH_SECONDS", 60.0)
     answers = await asyncio.gather(*(by_proof("token", {"profile": "shared"}) for _ in range(5)))
     assert [told(answer)["profile"] for answer in answers] == ["shared"] * 5
 
 
 def test_a_refusal_while_the_list_is_read_makes_it_due_again(monkeypatch: pytest.MonkeyPatch) -> None:
     source = HubSource(HubServer(os.environ[SERVICE_VARIABLE], ALICE))
-    source.look()
+    source.refresh_profiles()
     read = hub_source._Service.granted
 
     def refuses(*_: object) -> None:
@@ -104,9 +104,9 @@ def test_a_refusal_while_the_list_is_read_makes_it_due_again(monkeypatch: pytest
 
     monkeypatch.setattr(hub_source._Service, "fetch", refuses)
     monkeypatch.setattr(hub_source._Service, "granted", refused_meanwhile)
-    monkeypatch.setattr(hub_source, "LOOK_SECONDS", 60.0)
-    source.look()
-    assert (source.problem, source.is_due) == (None, True)
+    monkeypatch.setattr(hub_source, "REFRESH_SECONDS", 60.0)
+    source.refresh_profiles()
+    assert (source.problem, source.refresh_due) == (None, True)
     source.close()
 
 
@@ -118,9 +118,9 @@ async def test_while_the_service_hangs_this_server_answers_in_time_for_its_kerne
         await by_proof("profiles")
     service.send_signal(signal.SIGSTOP)
     try:
-        monkeypatch.setattr(hub_source, "LOOK_SECONDS", 60.0)
+        monkeypatch.setattr(hub_source, "REFRESH_SECONDS", 60.0)
         # Much longer than it is, so that a busy machine does not matter here.
-        monkeypatch.setattr(remote, "_LOOK_SECONDS", 10.0)
+        monkeypatch.setattr(remote, "_QUICK_SECONDS", 10.0)
         began = time.monotonic()
         listed = told(await by_proof("profiles"))["profiles"]
         assert time.monotonic() - began < 9
@@ -133,7 +133,7 @@ async def test_an_error_of_a_newer_service_is_that_profiles_own(
     profiles: dict[str, Any], call: Call, by_proof: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = TokenError.from_dict({"message": "Another error.", "reason": "of a later version"})
-    monkeypatch.setattr(HubSource, "profiles", lambda self: LocalSource.profiles(self).beside({"newer": newer}))
+    monkeypatch.setattr(HubSource, "profiles", lambda self: LocalSource.profiles(self).combined_with({"newer": newer}))
     for answer in (await call("GET", "profiles"), await by_proof("profiles")):
         listed = {entry["name"]: entry for entry in told(answer)["profiles"]}
         assert listed["newer"]["error"]["message"] == "Another error."
@@ -172,7 +172,7 @@ class Behind(SystemClock):
 
 def test_a_token_of_a_service_whose_clock_is_ahead_is_forgotten_too() -> None:
     source = HubSource(HubServer(os.environ[SERVICE_VARIABLE], ALICE), clock=Behind())
-    source.look()
+    source.refresh_profiles()
     values = []
     for _ in range(2):
         values.append(source.get(source.key("shared")).reveal())
@@ -312,7 +312,7 @@ async def test_who_leaves_the_group_loses_profile_and_cached_token(
     while (refused := await by_proof("token", {"profile": "shared"})).code == 200:
         assert time.monotonic() < deadline
     assert refused.code in {403, 404}
-    assert extension.source.live() == 0
+    assert extension.source.count_valid() == 0
 
 
 async def test_without_the_service_what_lives_goes_on_and_the_panel_says_why(

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from jupyter_tokens.protocol import proof as proofs
-from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS, Gate, Nonces, ProofRefused, prove
+from jupyter_tokens.protocol.proof import HEADER, WINDOW_SECONDS, Nonces, ProofRefused, ProofVerifier, prove
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.server.kernel_proof import connection_key
 
@@ -31,7 +31,7 @@ def made(clock: Clock, *, nonce: str | None = None, ago: float = 0.0, **other: A
     )
 
 
-def refused(gate: Gate, header: str, key: bytes | None = KEY, kernel_id: str = ID) -> str:
+def refused(gate: ProofVerifier, header: str, key: bytes | None = KEY, kernel_id: str = ID) -> str:
     with pytest.raises(ProofRefused) as caught:
         gate.check(key, kernel_id, "token", header, b"{}")
     assert len(header) < 20 or header not in str(caught.value)
@@ -39,33 +39,33 @@ def refused(gate: Gate, header: str, key: bytes | None = KEY, kernel_id: str = I
 
 
 @pytest.fixture
-def gate(clock: Clock) -> Gate:
-    return Gate(clock)
+def gate(clock: Clock) -> ProofVerifier:
+    return ProofVerifier(clock)
 
 
 @pytest.mark.parametrize("ago", [0, WINDOW_SECONDS, -WINDOW_SECONDS])
-def test_lets_in_who_has_the_key(gate: Gate, clock: Clock, ago: float) -> None:
+def test_lets_in_who_has_the_key(gate: ProofVerifier, clock: Clock, ago: float) -> None:
     gate.check(KEY, ID, "token", made(clock, ago=ago), b"{}")
 
 
 @pytest.mark.parametrize("header", ["", "v1", "v2 time=1, nonce=x, mac=y"])
-def test_what_is_no_proof(gate: Gate, header: str) -> None:
+def test_what_is_no_proof(gate: ProofVerifier, header: str) -> None:
     assert refused(gate, header) == "proof"
 
 
 @pytest.mark.parametrize("ago", [WINDOW_SECONDS + 1, -WINDOW_SECONDS - 1])
-def test_outside_the_window(gate: Gate, clock: Clock, ago: float) -> None:
+def test_outside_the_window(gate: ProofVerifier, clock: Clock, ago: float) -> None:
     assert refused(gate, made(clock, ago=ago)) == "expired"
 
 
-def test_a_wrong_proof_is_not_told_that_it_is_old_or_used(gate: Gate, clock: Clock) -> None:
+def test_a_wrong_proof_is_not_told_that_it_is_old_or_used(gate: ProofVerifier, clock: Clock) -> None:
     nonce = uuid4().hex
     gate.check(KEY, ID, "token", made(clock, nonce=nonce), b"{}")
     assert refused(gate, made(clock, nonce=nonce, key=b"guess")) == "proof"
     assert refused(gate, made(clock, ago=1000, key=b"guess")) == "proof"
 
 
-def test_used_once_for_as_long_as_it_is_good(gate: Gate, clock: Clock) -> None:
+def test_used_once_for_as_long_as_it_is_good(gate: ProofVerifier, clock: Clock) -> None:
     header = made(clock, ago=-WINDOW_SECONDS)
     gate.check(KEY, ID, "token", header, b"{}")
     for _ in range(4):
@@ -76,7 +76,7 @@ def test_used_once_for_as_long_as_it_is_good(gate: Gate, clock: Clock) -> None:
     assert refused(gate, header) == "expired"
 
 
-def test_the_same_nonce_of_another_kernel_is_another(gate: Gate, clock: Clock) -> None:
+def test_the_same_nonce_of_another_kernel_is_another(gate: ProofVerifier, clock: Clock) -> None:
     nonce, other = uuid4().hex, ID[:-1] + "6"
     gate.check(KEY, ID, "token", made(clock, nonce=nonce), b"{}")
     gate.check(KEY, other, "token", made(clock, nonce=nonce, kernel_id=other), b"{}")
@@ -84,21 +84,21 @@ def test_the_same_nonce_of_another_kernel_is_another(gate: Gate, clock: Clock) -
 
 def test_forgets_what_cannot_be_replayed(clock: Clock) -> None:
     nonces = Nonces(clock)
-    gate = Gate(clock, spend=nonces.spend)
+    gate = ProofVerifier(clock, spend=nonces.spend)
     for ago in (0, 30):
         gate.check(KEY, ID, "token", made(clock, ago=ago), b"{}")
     clock.advance(WINDOW_SECONDS - 20)
     gate.check(KEY, ID, "token", made(clock), b"{}")
-    assert len(nonces._seen[ID]) == 2
+    assert len(nonces._nonces[ID]) == 2
     clock.advance(2 * WINDOW_SECONDS)
     other = ID[:-1] + "6"
     gate.check(KEY, other, "token", made(clock, kernel_id=other), b"{}")
-    assert set(nonces._seen) == {other}
+    assert set(nonces._nonces) == {other}
 
 
 def test_looks_at_all_kernels_once_a_second_however_many_ask(clock: Clock) -> None:
     nonces = Nonces(clock)
-    gate = Gate(clock, spend=nonces.spend)
+    gate = ProofVerifier(clock, spend=nonces.spend)
     looks: list[float] = []
 
     class Seen(dict[str, Any]):
@@ -106,15 +106,15 @@ def test_looks_at_all_kernels_once_a_second_however_many_ask(clock: Clock) -> No
             looks.append(clock.now())
             return super().items()
 
-    nonces._seen = Seen()
+    nonces._nonces = Seen()
     for seconds in (0, 0, 0, 1, 0, -5, 0):
         clock.advance(seconds)
         gate.check(KEY, ID, "token", made(clock), b"{}")
     assert [look - looks[0] for look in looks] == [0, 1, -4]
 
 
-def test_bounded_without_forgetting(gate: Gate, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proofs, "MOST_NONCES", 3)
+def test_bounded_without_forgetting(gate: ProofVerifier, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proofs, "MAX_NONCES", 3)
     headers = [made(clock) for _ in range(3)]
     for header in headers:
         gate.check(KEY, ID, "token", header, b"{}")
@@ -127,7 +127,7 @@ def test_bounded_without_forgetting(gate: Gate, clock: Clock, monkeypatch: pytes
 async def test_too_many_requests_may_be_sent_again(
     *, by_proof: Call, monkeypatch: pytest.MonkeyPatch, profiles: Any
 ) -> None:
-    monkeypatch.setattr(proofs, "MOST_NONCES", 1)
+    monkeypatch.setattr(proofs, "MAX_NONCES", 1)
     assert (await by_proof("profiles")).code == 200
     refused = await by_proof("profiles")
     assert (refused.code, refused.headers["Retry-After"]) == (429, f"{WINDOW_SECONDS:g}")
@@ -135,7 +135,7 @@ async def test_too_many_requests_may_be_sent_again(
 
 
 def test_compares_in_constant_time_and_as_long_for_nobody(
-    gate: Gate, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    gate: ProofVerifier, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import hmac
 

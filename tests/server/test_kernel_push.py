@@ -19,7 +19,7 @@ from jupyter_tokens.errors import NetworkError
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import kernel_push
 from jupyter_tokens.server.app import Served, TokensExtension
-from jupyter_tokens.server.kernel_push import Given, Injection, InjectionQueue
+from jupyter_tokens.server.kernel_push import Injection, InjectionQueue, Outcome
 from jupyter_tokens.server.snippets import Snippet
 from jupyter_tokens.token import Token
 
@@ -146,7 +146,7 @@ class TestBusyKernel:
         extension: TokensExtension,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(kernel_push, "LOOK_SECONDS", 0.001)
+        monkeypatch.setattr(kernel_push, "POLL_SECONDS", 0.001)
         async with started(jp_serverapp) as client:
             message_id = await busy(client, tmp_path / "gate")
             answer = await call("POST", f"kernels/{client.id}/inject", {"profile": "oneaccess"})
@@ -161,13 +161,13 @@ class TestBusyKernel:
 
     @pytest.mark.parametrize(
         ("most", "outcome", "words"),
-        [(kernel_push.MOST_SENDINGS, "done", ""), (1, "failed", "The kernel did not take the token:")],
+        [(kernel_push.MAX_SENDS, "done", ""), (1, "failed", "The kernel did not take the token:")],
     )
     async def test_gets_it_although_the_cell_before_fails_unless_that_never_ends(
         self, *, call: Call, jp_serverapp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int,
         outcome: str, words: str,
     ) -> None:  # fmt: skip
-        monkeypatch.setattr(kernel_push, "MOST_SENDINGS", most)
+        monkeypatch.setattr(kernel_push, "MAX_SENDS", most)
         async with started(jp_serverapp) as client:
             await busy(client, tmp_path / "gate", "1 / 0")
             answer = await call("POST", f"kernels/{client.id}/inject", {"profile": "oneaccess"})
@@ -200,7 +200,7 @@ class TestBusyKernel:
     async def test_no_more_than_so_many_may_wait_for_one_kernel_and_others_are_not_kept_waiting(
         self, call: Call, jp_serverapp: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(kernel_push, "MOST_QUEUED", 2)
+        monkeypatch.setattr(kernel_push, "MAX_QUEUED", 2)
         async with started(jp_serverapp) as client, started(jp_serverapp) as idle:
             await busy(client, tmp_path / "gate")
             # All at once, before there is a token.
@@ -235,12 +235,12 @@ class TestBusyKernel:
             assert answer.code == 202
             extension.clock.later = kernel_push.IDLE_SECONDS  # type: ignore[attr-defined]
             state = await ended(call, f"kernels/{client.id}/inject/{told(answer)['id']}")
-            assert not extension.injections.full(client.id)
+            assert not extension.injections.is_full(client.id)
         assert (state["state"], state["message"]) == ("failed", "The kernel does not answer.")
 
     def test_an_idle_kernel_has_less_time_than_a_busy_one(self) -> None:
         clock = Clock()
-        patience = kernel_push.Patience(clock)
+        patience = kernel_push.ReplyDeadline(clock)
         clock.advance(kernel_push.IDLE_SECONDS - 1)
         assert not patience.is_over(busy=False)
         clock.advance(kernel_push.IDLE_SECONDS)
@@ -389,7 +389,7 @@ class TestChannel:
         ],
     )
     def test_done_is_what_the_kernel_confirmed(self, snippet: Snippet, reply: dict[str, Any], confirmed: bool) -> None:
-        assert kernel_push.confirmed(reply, snippet) is confirmed
+        assert kernel_push.is_confirmed(reply, snippet) is confirmed
 
     async def test_only_the_reply_to_the_request_counts(self) -> None:
         stream, session = Stream(), Session(key=b"key")
@@ -410,27 +410,27 @@ class TestChannel:
         assert await reply == {"status": "ok"}
 
 
-async def given() -> Given:
-    return Given(None, None)
+async def given() -> Outcome:
+    return Outcome(None, None)
 
 
-async def broken() -> Given:
+async def broken() -> Outcome:
     raise NetworkError("No way there.")
 
 
 class TestInjectionQueue:
     async def test_only_the_last_ones_that_ended_are_remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(kernel_push, "MOST_FINISHED", 2)
+        monkeypatch.setattr(kernel_push, "MAX_FINISHED", 2)
         injections = InjectionQueue()
         all_of_them = [Injection("k", "p", "E", "python", None) for _ in range(4)]
         for injection in all_of_them:
-            await injections.begin(injection, given)
+            await injections.start(injection, given)
         assert [injections.get(injection.id) for injection in all_of_them] == [None, None, *all_of_them[2:]]
 
     async def test_an_api_that_fails_while_it_waits_ends_it(self) -> None:
         injections = InjectionQueue()
         injection = Injection("k", "p", "E", "python", None)
-        await injections.begin(injection, broken)
+        await injections.start(injection, broken)
         assert (injection.state, injection.message) == ("failed", "No way there.")
 
 

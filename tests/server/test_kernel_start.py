@@ -19,7 +19,7 @@ from jupyter_tokens.protocol.proof import START_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server import kernel_start
 from jupyter_tokens.server.app import Served, TokensExtension
-from jupyter_tokens.server.kernel_start import NAME, become_default
+from jupyter_tokens.server.kernel_start import NAME, set_default_provisioner
 from jupyter_tokens.token import Token
 
 from .conftest import SECRETS, value_of
@@ -121,7 +121,7 @@ class TestFailure:
         extension: TokensExtension,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(kernel_start, "MOST_SECONDS", 0.05)
+        monkeypatch.setattr(kernel_start, "MAX_SECONDS", 0.05)
 
         async def get_token(name: str) -> Served:
             await asyncio.get_running_loop().create_future()
@@ -269,7 +269,7 @@ class TestNotebookPaths:
         try:
             await client.ready()
             told = json.loads((await environment(client))[START_VARIABLE])
-            later = await extension.may_have("oneaccess", kernel_id)
+            later = await extension.allows_kernel("oneaccess", kernel_id)
         finally:
             await client.close()
             await jp_serverapp.kernel_manager.shutdown_kernel(kernel_id, now=True)
@@ -290,25 +290,25 @@ class TestDefault:
 
     def test_is_ours_if_nothing_was_chosen(self) -> None:
         kernels = self.kernels()
-        become_default(kernels)
+        set_default_provisioner(kernels)
         assert self.default(kernels) == NAME
 
     def test_is_ours_if_the_factory_was_made_before(self) -> None:
         kernels = self.kernels()
         assert self.default(kernels) == "local-provisioner"
-        become_default(kernels)
+        set_default_provisioner(kernels)
         assert self.default(kernels) == NAME
 
     @pytest.mark.parametrize("chosen", ["local-provisioner", "another"])
     def test_is_the_users_if_configured(self, chosen: str) -> None:
         kernels = self.kernels(Config({"KernelProvisionerFactory": {"default_provisioner_name": chosen}}))
-        become_default(kernels)
+        set_default_provisioner(kernels)
         assert self.default(kernels) == chosen
 
     def test_is_the_users_if_in_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "another")
         kernels = self.kernels()
-        become_default(kernels)
+        set_default_provisioner(kernels)
         assert self.default(kernels) == "another"
 
     def test_is_jupyters_if_ours_could_not_be_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,12 +317,12 @@ class TestDefault:
 
         monkeypatch.setattr(kernel_start, "distribution", nowhere)
         kernels = self.kernels()
-        become_default(kernels)
+        set_default_provisioner(kernels)
         assert self.default(kernels) == "local-provisioner"
 
     async def test_works_for_kernels_of_no_server(self) -> None:
         kernels = self.kernels()
-        become_default(kernels)
+        set_default_provisioner(kernels)
         assert self.default(kernels) == NAME
         manager = AsyncKernelManager(kernel_name="python3")
         await manager.start_kernel()

@@ -58,7 +58,7 @@ async def test_one_that_gets_no_token_from_the_server_is_renewed_by_it_until_the
     async with started(jp_serverapp) as client:
 
         def sent() -> str | None:
-            found = extension.renewals.sent(client.id, "ONEACCESS_TOKEN")
+            found = extension.renewals.sent_value(client.id, "ONEACCESS_TOKEN")
             return None if found is None else found.reveal()
 
         answer = told(await call("POST", f"kernels/{client.id}/inject", {"profile": "oneaccess"}))

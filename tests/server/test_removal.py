@@ -47,7 +47,7 @@ async def test_what_the_server_has_sent_is_removed_and_renewed_no_more(
         assert (removed["state"], removed["env"], removed["kept_by"]) == ("done", "ONEACCESS_TOKEN", None)
         assert (await client.run(PYTHON)).strip() == "None"
         assert await holdings(call) == []
-        assert extension.renewals.sent(client.id, "ONEACCESS_TOKEN") is None
+        assert extension.renewals.sent_value(client.id, "ONEACCESS_TOKEN") is None
         # Nothing is left to remove.
         assert (await remove(call, client.id))["state"] == "done"
 
@@ -94,7 +94,7 @@ async def test_several_values_go_together(
         assert set(told(removed)["env"].split(", ")) == set(variables)
         assert (await client.run(show)).strip() == "[False, False, False]"
         assert await holdings(call) == []
-        assert not [name for name in variables if extension.renewals.sent(client.id, name) is not None]
+        assert not [name for name in variables if extension.renewals.sent_value(client.id, name) is not None]
 
 
 async def test_a_busy_kernel_does_it_later(as_sent: None, call: Call, jp_serverapp: Any, tmp_path: Path) -> None:

@@ -217,13 +217,13 @@ class TestTheHook:
     ) -> None:
         hook = save_hook.SaveHook(extension)
         value = told(await call("POST", "profiles/oneaccess/token", {"reveal": True}))["value"]
-        assert scanned.scan(with_value(value), hook._live()).findings
+        assert scanned.scan(with_value(value), hook._valid_tokens()).findings
         clock = Clock()
         monkeypatch.setattr(type(extension), "clock", clock)
         ends = extension.source.get(extension.source.key("oneaccess")).expires_at
         assert ends is not None
         clock.wall = ends.timestamp() + 1
-        assert not scanned.scan(with_value(value), hook._live()).findings
+        assert not scanned.scan(with_value(value), hook._valid_tokens()).findings
         assert value not in repr(vars(hook))
 
     async def test_keeps_no_expired_tokens_if_nobody_saves(
@@ -237,22 +237,22 @@ class TestTheHook:
             began = utc(clock.now())
             ends = utc(clock.now() + 10)
             token = Token(f"value-{number:08}", profile="a", provider="b", obtained_at=began, expires_at=ends)
-            hook.know(Key("a"), token)
+            hook.add_token(Key("a"), token)
         assert len(hook._tokens) <= 1024
 
     async def test_keeps_the_newest_of_those_that_tell_no_end(self, extension: TokensExtension) -> None:
         hook = save_hook.SaveHook(extension)
-        began, most = utc(extension.clock.now()), save_hook._MOST_ENDLESS
+        began, most = utc(extension.clock.now()), save_hook._MAX_WITHOUT_EXPIRY
         made = [
             Token(f"endless-{number:08}", profile="a", provider="b", obtained_at=began) for number in range(10 * most)
         ]
         for token in made:
-            hook.know(Key("a"), token)
+            hook.add_token(Key("a"), token)
             # The vendor hands this one out again and again.
-            hook.know(Key("a"), made[0])
+            hook.add_token(Key("a"), made[0])
             assert len(hook._tokens) <= 2 * most + 1
         content = notebook(*(code(token.reveal()) for token in (made[0], made[1], made[-most], made[-most + 1])))
-        found = scanned.scan(content, hook._live()).findings
+        found = scanned.scan(content, hook._valid_tokens()).findings
         assert [finding.place.cell for finding in found] == [1, 4]
         assert len(hook._tokens) == most
 
@@ -261,7 +261,7 @@ class TestTheHook:
         keys = [extension.source.key("pai-dlc", {"TargetId": f"dlc{n}"}) for n in range(8)]
         tokens = await asyncio.gather(*(asyncio.to_thread(extension.source.get, key) for key in keys))
         content = notebook(*(code(token.reveal()) for token in tokens))
-        assert {finding.kind for finding in scanned.scan(content, hook._live()).findings} == {"token pai-dlc"}
+        assert {finding.kind for finding in scanned.scan(content, hook._valid_tokens()).findings} == {"token pai-dlc"}
 
 
 class TestOff:

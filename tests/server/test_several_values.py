@@ -88,7 +88,9 @@ async def test_all_of_them_are_pushed_and_renewed_at_once(
         second = values_of(extension, profile)
         assert not set(first.values()) & set(second.values())
         renewed = next(iter(second))
-        await until(lambda: (sent := extension.renewals.sent(client.id, renewed)) and sent.reveal() == second[renewed])
+        await until(
+            lambda: (sent := extension.renewals.sent_value(client.id, renewed)) and sent.reveal() == second[renewed]
+        )
         assert await seen(client, first) == second
 
 
@@ -103,7 +105,7 @@ async def test_with_one_that_the_notebook_has_changed_the_others_are_left_alone(
         changed = [*first][1]
         await client.run(f"import os; os.environ[{changed!r}] = 'mine'")
         extension.source.get(extension.source.key(profile), refresh=True)
-        await until(lambda: not any(extension.renewals.sent(client.id, variable) for variable in first))
+        await until(lambda: not any(extension.renewals.sent_value(client.id, variable) for variable in first))
         assert await seen(client, first) == {**first, changed: "mine"}
         holdings = told(await call("GET", "holdings"))["holdings"]
         assert {holding["kept_by"] for holding in holdings} == {None}

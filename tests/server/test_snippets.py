@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from jupyter_tokens.errors import ConfigurationError, ParameterError, TokenError, UnusableToken
 from jupyter_tokens.protocol.proof import FILLED_VARIABLE
 from jupyter_tokens.server import snippets
-from jupyter_tokens.server.snippets import MOST_BYTES, Snippet, filled_notes, languages, snippet, unset
+from jupyter_tokens.server.snippets import MAX_BYTES, Snippet, filled_entries, languages, snippet, unset
 
 HOSTILE = [
     "",
@@ -84,9 +84,9 @@ def test_what_no_variable_can_hold_is_refused(value: str) -> None:
 
 
 def test_a_value_that_is_too_long_is_refused() -> None:
-    assert snippet("python", {"NAME": "x" * MOST_BYTES})
+    assert snippet("python", {"NAME": "x" * MAX_BYTES})
     with pytest.raises(UnusableToken, match="too many for an environment variable"):
-        snippet("python", {"NAME": "x" * (MOST_BYTES + 1)})
+        snippet("python", {"NAME": "x" * (MAX_BYTES + 1)})
 
 
 @pytest.mark.parametrize("name", ["", "A B", "A=B", "é", "1A", "A\0"])
@@ -142,8 +142,8 @@ class TestOtherPackages:
 @pytest.mark.parametrize("expected", [None, "v'al", "other"])
 def test_python_unsets_what_is_still_ours(expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_TOKEN", "v'al")
-    notes = filled_notes("OTHER_TOKEN", "other", {})
-    monkeypatch.setenv(FILLED_VARIABLE, json.dumps({**notes, **filled_notes("SOME_TOKEN", "some", {})}))
+    notes = filled_entries("OTHER_TOKEN", "other", {})
+    monkeypatch.setenv(FILLED_VARIABLE, json.dumps({**notes, **filled_entries("SOME_TOKEN", "some", {})}))
     code, expression = unset("python", "SOME_TOKEN", expected)
     # What it evaluates to goes into the kernel's reply.
     assert (code, eval(expression, {})) == ("", None)

@@ -30,7 +30,7 @@ from jupyter_tokens.sandbox.modelarts import INSTANCE as NOTEBOOK
 from jupyter_tokens.sandbox.modelarts import NOT_RUNNING, PROJECT
 from jupyter_tokens.sandbox.server import Server
 from jupyter_tokens.server.app import TokensExtension
-from jupyter_tokens.server.base import MOST_BODY_BYTES
+from jupyter_tokens.server.base import MAX_BODY_BYTES
 from jupyter_tokens.server.vendor_proxy import CACHE_HEADER
 
 from ..doubles import CANARY, Loopback, loopback, raw_answer
@@ -502,7 +502,7 @@ class TestNothingElse:
             (f"eiam/{EIAM}", b"", {"X-Acs-Version": "2020-12-03"}, 404),
             (f"eiam/{EIAM}", b"InstanceId=x", {}, 400),
             (f"eiam/{EIAM}", b"InstanceId=x", FORM, 400),
-            (f"eiam/{EIAM}", b" " * (MOST_BODY_BYTES + 1), {}, 413),
+            (f"eiam/{EIAM}", b" " * (MAX_BODY_BYTES + 1), {}, 413),
             (f"oneaccess/{ONEACCESS}", GRANT, {"Content-Type": "application/json"}, 400),
             (f"oneaccess/{ONEACCESS}", GRANT + b"&" + GRANT, FORM, 400),
             (f"oneaccess/{ONEACCESS}", GRANT + b"&scope=all", FORM, 400),
@@ -782,7 +782,7 @@ async def test_no_secret_is_echoed_logged_or_told(
             sent = SECRETS[{"modelarts": "huawei", "astra": "astra"}.get(name, "alibaba")].encode()
             with upstream(raw_answer(b"you sent " + sent, status, content_type="text/plain")) as vendor:
                 write_profiles({name: {**profiles[name], "endpoint": vendor.url}})
-                extension.source.look_again()
+                extension.source.expire_config()
                 answer = await asked(method, path)
                 assert sent not in answer.body
                 assert b"***" in answer.body

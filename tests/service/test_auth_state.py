@@ -113,7 +113,7 @@ def test_the_token_of_a_real_login_to_a_real_hub(
     monkeypatch.setenv("JUPYTERHUB_API_URL", f"{str(hub.base_url).rstrip('/')}/hub/api")
     monkeypatch.setenv("JUPYTERHUB_USER", "demo")
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", server("read:users:name!user", "admin:auth_state!user"))
-    with closing(LocalSource(Profiles.of({"hub": {"provider": "jupyterhub"}}))) as source:
+    with closing(LocalSource(Profiles.from_settings({"hub": {"provider": "jupyterhub"}}))) as source:
         key = source.key("hub")
         first = source.get(key).reveal()
         assert sandbox.issued[first].subject["sub"] == "demo-0001"

@@ -100,7 +100,7 @@ def test_revoked_at_one_is_refused_at_the_other_for_good(replicas: list[Replica]
 def test_a_renewal_at_the_same_moment_does_not_take_a_revocation_back(replicas: list[Replica]) -> None:
     one, other = replicas
     handle = one.issue()
-    known = one.service.handles.of(handle.id)
+    known = one.service.handles.get(handle.id)
     assert known is not None
     other.service.handles.revoke(handle.id)
     # What a renewal writes that has looked before.

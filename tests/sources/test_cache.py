@@ -428,7 +428,7 @@ def test_each_decision_is_logged_at_debug_and_no_value_is(bench: Bench, caplog: 
         bench.clock.advance(16)
         bench.failures = [NetworkError("down", code="X")]
         bench.get()
-        bench.cache.begin(KEY)
+        bench.cache.start_fetch(KEY)
     assert [message.removeprefix("mine: ").partition("; expiry")[0] for message in caplog.messages] == [
         "got a token",
         "from the cache",
@@ -783,7 +783,7 @@ def test_nothing_is_held_while_the_first_fetch_is_under_way(bench: Bench) -> Non
 
 
 def test_dead_tokens_do_not_pile_up(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FEW", 8)
+    monkeypatch.setattr(module, "_MIN_SWEEP", 8)
     bench = Bench(clock)
     for number in range(200):
         bench.cache.get(Key("mine", (("n", number),)))
@@ -792,7 +792,7 @@ def test_dead_tokens_do_not_pile_up(clock: Clock, monkeypatch: pytest.MonkeyPatc
 
 
 def test_errors_do_not_pile_up(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FEW", 8)
+    monkeypatch.setattr(module, "_MIN_SWEEP", 8)
     bench = Bench(clock)
     for number in range(200):
         bench.failures.append(Throttled("no"))
@@ -804,7 +804,7 @@ def test_errors_do_not_pile_up(clock: Clock, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_live_tokens_are_not_swept_away(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FEW", 8)
+    monkeypatch.setattr(module, "_MIN_SWEEP", 8)
     bench = Bench(clock, life=10_000)
     for _ in range(2):
         for number in range(100):
@@ -818,13 +818,13 @@ def test_live_tokens_are_not_swept_away(clock: Clock, monkeypatch: pytest.Monkey
 def test_begin_refreshes_in_the_background_and_joins_what_is_under_way(clock: Clock) -> None:
     waiting: list[Callable[[], None]] = []
     bench = Bench(clock, spawn=waiting.append)
-    future = bench.cache.begin(KEY)
-    assert bench.cache.begin(KEY) is future
+    future = bench.cache.start_fetch(KEY)
+    assert bench.cache.start_fetch(KEY) is future
     assert len(waiting) == 1
     waiting.pop()()
     assert number_of(future.result(0)) == 1
     assert bench.get() == 1
-    second = bench.cache.begin(KEY)
+    second = bench.cache.start_fetch(KEY)
     waiting.pop()()
     assert number_of(second.result(0)) == 2
     assert bench.asks[0] == Ask()
@@ -833,12 +833,12 @@ def test_begin_refreshes_in_the_background_and_joins_what_is_under_way(clock: Cl
 
 def test_begin_that_fails_tells_the_future(bench: Bench) -> None:
     bench.failures = [NetworkError("down")]
-    assert isinstance(bench.cache.begin(KEY).exception(0), NetworkError)
+    assert isinstance(bench.cache.start_fetch(KEY).exception(0), NetworkError)
 
 
 def test_each_token_that_is_held_is_told_of(clock: Clock) -> None:
     told_of: list[tuple[Key, int]] = []
-    bench = Bench(clock, arrived=lambda key, token: told_of.append((key, number_of(token))))
+    bench = Bench(clock, on_token=lambda key, token: told_of.append((key, number_of(token))))
     bench.get()
     bench.get()
     bench.get(refresh=True)
@@ -851,7 +851,7 @@ def test_one_who_fails_at_being_told_takes_nobodys_token(clock: Clock, caplog: p
     def fail(key: Key, token: Token) -> None:
         raise ValueError(CANARY)
 
-    bench = Bench(clock, arrived=fail)
+    bench = Bench(clock, on_token=fail)
     assert bench.get() == 1
     assert warnings(caplog) == ["mine: a watcher of new tokens failed: ValueError"]
 

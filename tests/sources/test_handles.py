@@ -104,7 +104,7 @@ def opened(clock: Clock) -> Iterator[Callable[..., HandleSource]]:
     own = {"provider": "static", "token": f"{CANARY}-own", "env": "OWN"}
 
     def make(*handles: Handle, profiles: tuple[str, ...] = ()) -> HandleSource:
-        local = LocalSource(Profiles.of(dict.fromkeys(profiles, own)), clock=clock)
+        local = LocalSource(Profiles.from_settings(dict.fromkeys(profiles, own)), clock=clock)
         sources.append(HandleSource(lambda: local, handles, clock=clock))
         return sources[-1]
 

@@ -24,7 +24,7 @@ class Source(LocalSource):
     """Notes what it is asked, and refuses what a test wants."""
 
     def __init__(self) -> None:
-        super().__init__(Profiles.of({}))
+        super().__init__(Profiles.from_settings({}))
         self.asked: list[str] = []
         self.errors: dict[str, Exception] = {}
 
@@ -93,7 +93,7 @@ def leases(clock: Clock, sleeper: Sleeper) -> Iterator[Leases]:
     leases = Leases(clock=clock, wait=sleeper.wait)
     yield leases
     sleeper.end()
-    leases.end()
+    leases.close()
 
 
 def test_renewed_after_a_third_of_its_time(leases: Leases, source: Source, sleeper: Sleeper) -> None:
@@ -162,7 +162,7 @@ def test_revoked_at_the_end_even_if_one_cannot_be(leases: Leases, source: Source
     leases.add(mine, source, 60.0)
     assert leases.has(mine)
     sleeper.end()
-    leases.end()
+    leases.close()
     assert (away.asked, source.asked) == (["revoke"], ["revoke"])
     assert not leases.has(mine)
 
@@ -176,7 +176,7 @@ def test_the_end_of_the_process_is_awaited_once(
         handle = Handle.new("p", {})
         leases.add(handle, source, 60.0)
         leases.revoke(handle)
-    assert registered == [leases.end]
+    assert registered == [leases.close]
 
 
 def test_a_forked_child_renews_and_revokes_nothing(leases: Leases, source: Source, sleeper: Sleeper) -> None:
@@ -185,5 +185,5 @@ def test_a_forked_child_renews_and_revokes_nothing(leases: Leases, source: Sourc
     sleeper.asleep()
     leases.after_fork()
     assert not leases.has(handle)
-    leases.end()
+    leases.close()
     assert source.asked == []

@@ -62,7 +62,7 @@ def vendor() -> Vendor:
 @pytest.fixture
 def source(vendor: Vendor, clock: Clock) -> LocalSource:
     transport = Transport(clock=clock, transport=httpx.MockTransport(vendor))
-    return LocalSource(Profiles.of({"dlc": DLC, "astra": ASTRA}), clock=clock, transport=transport)
+    return LocalSource(Profiles.from_settings({"dlc": DLC, "astra": ASTRA}), clock=clock, transport=transport)
 
 
 def test_a_key_is_the_profile_and_its_parameters_in_the_providers_order(source: LocalSource) -> None:
@@ -84,7 +84,7 @@ def test_a_value_of_no_use_is_a_parameter_error(source: LocalSource, value: obje
 
 
 def test_keys_are_remembered_within_bounds(source: LocalSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_tokens.sources.local._MOST_KEYS", 3)
+    monkeypatch.setattr("jupyter_tokens.sources.local._MAX_KEYS", 3)
     for number in range(10):
         source.key("dlc", {"ExpireTime": number})
         assert len(source._keys) <= 3
@@ -140,7 +140,7 @@ def test_watchers_are_told_of_tokens_and_of_losses_until_they_leave(source: Loca
     source.watch(lambda _key, _token: None)
     leave = source.watch(lambda _key, token: seen.append(token), lambda: losses.append(1))
     key = source.key("dlc")
-    token = source.begin(key).result(10)
+    token = source.start_fetch(key).result(10)
     source.forget(key)
     assert (seen, losses) == ([token], [1])
     leave()
@@ -185,7 +185,7 @@ def test_a_profile_that_changes_loses_its_tokens_and_the_others_keep_theirs(
     source.watch(lambda _key, _token: None, lambda: losses.append(1))
     one, other = source.get(source.key("dlc")), source.get(source.key("other"))
     write(config_dir, dlc={**DLC, "timeout": 12.5}, other=DLC)
-    source.look_again()
+    source.expire_config()
     assert source.get(source.key("dlc")) is not one
     assert source.get(source.key("other")) is other
     assert losses == [1]
@@ -203,7 +203,7 @@ def test_what_was_read_and_called_is_logged_at_debug_and_no_value_is(
         write(config_dir, dlc=DLC)
         token = source.get(source.key("dlc"))
         write(config_dir, dlc={**DLC, "timeout": 12.5})
-        source.look_again()
+        source.expire_config()
         source.key("dlc")
     file = config_dir / "jupyter_tokens_config.json"
     for message in (
@@ -230,7 +230,7 @@ def test_a_fetch_without_a_key_before_it_reads_the_configuration(
 
 def test_a_look_at_the_files_holds_for_as_long_as_it_is_told(clock: Clock, config_dir: Path) -> None:
     write(config_dir, dlc=DLC)
-    source = LocalSource(clock=clock, look_seconds=1.0)
+    source = LocalSource(clock=clock, check_seconds=1.0)
     assert list(source.profiles()) == ["dlc"]
     write(config_dir, dlc=DLC, other=DLC)
     clock.advance(0.5)
@@ -238,13 +238,15 @@ def test_a_look_at_the_files_holds_for_as_long_as_it_is_told(clock: Clock, confi
     clock.advance(0.5)
     assert list(source.profiles()) == ["dlc", "other"]
     write(config_dir, third=DLC)
-    source.look_again()
+    source.expire_config()
     assert list(source.profiles()) == ["third"]
 
 
 def test_entries_tell_what_a_form_needs_and_what_is_wrong(clock: Clock) -> None:
     wrong = {"provider": "astra", "endpoint": "ftp://x", "api_token": CANARY}
-    source = LocalSource(Profiles.of({"dlc": {**DLC, "params": {"TargetType": "job"}}, "wrong": wrong}), clock=clock)
+    source = LocalSource(
+        Profiles.from_settings({"dlc": {**DLC, "params": {"TargetType": "job"}}, "wrong": wrong}), clock=clock
+    )
     dlc, bad = source.entries()
     assert dlc._replace(schema={}) == ProfileEntry(
         "dlc",
@@ -271,7 +273,7 @@ def test_the_list_of_profiles_names_a_broken_file_where_it_is_the_only_one(confi
     with pytest.raises(ConfigurationError, match=re.escape(str(broken))):
         source.key("any")
     (config_dir / "jupyter_tokens_config.py").write_text("c.TokenProfiles.profiles = {'a': {'provider': 'eiam'}}")
-    source.look_again()
+    source.expire_config()
     assert [entry.name for entry in source.entries()] == ["a"]
 
 
@@ -288,8 +290,8 @@ def test_served_tells_whether_a_call_was_made(source: LocalSource, vendor: Vendo
 
 
 def test_it_asks_nobody_by_itself_and_issues_its_own_handles(source: LocalSource) -> None:
-    assert not source.is_due
-    assert source.issuer_of("dlc") == ""
+    assert not source.refresh_due
+    assert source.issuer_url("dlc") == ""
 
 
 def test_a_profile_is_removed_with_its_tokens(vendor: Vendor, clock: Clock, config_dir: Path) -> None:
@@ -305,7 +307,9 @@ def test_a_profile_is_removed_with_its_tokens(vendor: Vendor, clock: Clock, conf
 def lists(sandbox: Sandbox, tmp_path: Path) -> Iterator[LocalSource]:
     """Profiles whose APIs list the values of a parameter."""
     known = {**sandbox.profiles(tmp_path), **sandbox.neighbours(tmp_path)}
-    source = LocalSource(Profiles.of({name: known[name] for name in ("modelarts", "eiam", "pai-dsw", "oneaccess")}))
+    source = LocalSource(
+        Profiles.from_settings({name: known[name] for name in ("modelarts", "eiam", "pai-dsw", "oneaccess")})
+    )
     yield source
     source.close()
 

@@ -63,7 +63,7 @@ def opened(clock: Clock, settings: dict[str, Any]) -> Iterator[Open]:
     made: list[LocalSource] = []
 
     def make(others: dict[str, dict[str, Any]] | None = None, **changed: Any) -> LocalSource:
-        profiles = Profiles.of({"mine": {**settings, **changed}, **(others or {})})
+        profiles = Profiles.from_settings({"mine": {**settings, **changed}, **(others or {})})
         made.append(LocalSource(profiles, clock=clock))
         return made[-1]
 
@@ -78,7 +78,7 @@ def person() -> Person:
 
 
 def begin(source: LocalSource, session: str = ME) -> tuple[Attempt, str]:
-    attempt = source.logins.begin("mine", session=session, redirect_uri=REDIRECT)
+    attempt = source.logins.start("mine", session=session, redirect_uri=REDIRECT)
     assert attempt.url is not None
     return attempt, attempt.url.reveal()
 
@@ -118,7 +118,7 @@ def test_a_person_logs_in_and_every_process_gets_tokens(opened: Open, person: Pe
     assert sandbox.issued[value].subject["sub"] == "demo-0001"
     assert source.profile_standing("mine")[0].state == "fresh"
     assert token(other) in sandbox.issued
-    login = other.logins.who("mine")
+    login = other.logins.get("mine")
     assert login is not None
     assert (login.who, login.refresh_token is not None) == ("demo", True)
 
@@ -144,17 +144,17 @@ def test_a_login_in_the_keyring_leaves_no_file(opened: Open, person: Person) -> 
 def test_a_login_in_the_keyring_is_seen_as_the_last_fetch_found_it(opened: Open, person: Person, clock: Clock) -> None:
     log_in(opened(login_store="keyring"), person)
     source = opened(login_store="keyring")
-    assert source.logins.seen("mine") is None
+    assert source.logins.peek("mine") is None
     token(source)
-    login = source.logins.seen("mine")
+    login = source.logins.peek("mine")
     assert login is not None
     clock.advance(3600)
     token(source)
-    assert source.logins.seen("mine") not in (None, login)
+    assert source.logins.peek("mine") not in (None, login)
     clock.advance(31 * 86400)
     with pytest.raises(LoginNeeded, match="has ended"):
         token(source)
-    assert source.logins.seen("mine") is None
+    assert source.logins.peek("mine") is None
 
 
 def test_refresh_tokens_rotate_and_the_login_goes_on(opened: Open, person: Person, clock: Clock) -> None:
@@ -188,20 +188,20 @@ def test_a_login_that_has_ended_says_so_once_and_then_at_once(
 
 def test_a_device_waits_for_the_person(opened: Open, person: Person, clock: Clock, sandbox: Sandbox) -> None:
     source = opened(grant="device_code")
-    attempt = source.logins.begin("mine", session=ME)
+    attempt = source.logins.start("mine", session=ME)
     device = attempt.device
     assert device is not None
     assert attempt.seconds == 600
     before = sandbox.requests["openid"]
-    assert source.logins.look(attempt.id, session=ME) is attempt
+    assert source.logins.poll(attempt.id, session=ME) is attempt
     # Nobody is asked before the interval is over.
     assert (attempt.state, sandbox.requests["openid"]) == ("waiting", before)
     clock.advance(5)
-    source.logins.look(attempt.id, session=ME)
+    source.logins.poll(attempt.id, session=ME)
     assert (attempt.state, sandbox.requests["openid"]) == ("waiting", before + 1)
     person.type_code(device.verification_uri, device.user_code)
     clock.advance(5)
-    source.logins.look(attempt.id, session=ME)
+    source.logins.poll(attempt.id, session=ME)
     assert (attempt.state, attempt.who) == ("done", "demo")
     assert token(source)
 
@@ -211,22 +211,22 @@ def test_a_device_login_that_comes_to_nothing(
     opened: Open, person: Person, clock: Clock, decision: str | None, kind: type[TokenError]
 ) -> None:
     source = opened()
-    attempt = source.logins.begin("mine", session=ME, device=True)
+    attempt = source.logins.start("mine", session=ME, device=True)
     assert attempt.device is not None
     if decision:
         person.type_code(attempt.device.verification_uri_complete, attempt.device.user_code, decision)
     clock.advance(5 if decision else 600)
-    source.logins.look(attempt.id, session=ME)
+    source.logins.poll(attempt.id, session=ME)
     assert attempt.state == "failed"
     assert isinstance(attempt.error, kind)
 
 
 def test_a_device_goes_on_waiting_while_the_network_is_away(opened: Open, clock: Clock, sandbox: Sandbox) -> None:
     source = opened()
-    attempt = source.logins.begin("mine", session=ME, device=True)
+    attempt = source.logins.start("mine", session=ME, device=True)
     sandbox.plan({"api": "openid", "kind": "reset", "times": 1})
     clock.advance(5)
-    source.logins.look(attempt.id, session=ME)
+    source.logins.poll(attempt.id, session=ME)
     assert attempt.state == "waiting"
 
 
@@ -234,7 +234,7 @@ def test_a_device_login_that_cannot_be_stored_is_over_because_its_code_is_used(
     opened: Open, person: Person, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = opened(timeout=5)
-    attempt = source.logins.begin("mine", session=ME, device=True)
+    attempt = source.logins.start("mine", session=ME, device=True)
     assert attempt.device is not None
     person.type_code(attempt.device.verification_uri, attempt.device.user_code)
     clock.advance(5)
@@ -242,7 +242,7 @@ def test_a_device_login_that_cannot_be_stored_is_over_because_its_code_is_used(
     lock.parent.mkdir(mode=0o700, exist_ok=True)
     monkeypatch.setattr("jupyter_tokens.sources.stores.file.time.sleep", clock.advance)
     with locked(lock, seconds=1, clock=clock):
-        source.logins.look(attempt.id, session=ME)
+        source.logins.poll(attempt.id, session=ME)
     assert attempt.state == "failed"
     assert "is in use" in str(attempt.error)
 
@@ -309,7 +309,7 @@ def test_a_logout_forgets_the_login_also_where_the_server_is_gone(opened: Open, 
 def test_profiles_that_log_nobody_in_say_so(opened: Open) -> None:
     source = opened({"key": {"provider": "static", "token": "abc-0123456789"}})
     with pytest.raises(ConfigurationError, match="does not use a login"):
-        source.logins.begin("key", session=ME)
+        source.logins.start("key", session=ME)
 
 
 # Exchange
@@ -373,13 +373,13 @@ def attack_with(  # noqa: PLR0912 (a table of attacks)
     elif name == "code of another login":
         answer["code"] = answer_in(Person().log_in(begin(source)[1]))["code"]
     elif name == "code of another redirect":
-        elsewhere = source.logins.begin("mine", session=ME, redirect_uri=REDIRECT.replace("4711", "4712"))
+        elsewhere = source.logins.start("mine", session=ME, redirect_uri=REDIRECT.replace("4711", "4712"))
         assert elsewhere.url is not None
         answer["code"] = answer_in(person.log_in(elsewhere.url.reveal()))["code"]
     elif name == "made up code":
         answer["code"] = ["c" * 43]
     elif name == "a device's":
-        device = source.logins.begin("mine", session=ME, device=True)
+        device = source.logins.start("mine", session=ME, device=True)
         answer["state"] = [device.id]
     else:
         assert attempt.state == "waiting"
@@ -436,13 +436,13 @@ def test_a_server_that_echoes_the_secrets_of_a_login_is_not_quoted(clock: Clock)
         "auth_method": "none",
     }
     transport = Transport(clock=clock, transport=httpx.MockTransport(echo))
-    with closing(LocalSource(Profiles.of({"mine": profile}), clock=clock, transport=transport)) as source:
+    with closing(LocalSource(Profiles.from_settings({"mine": profile}), clock=clock, transport=transport)) as source:
         state = answer_in(begin(source)[1])["state"]
         with pytest.raises(TokenError) as caught:
             source.logins.finish({"state": state, "code": ["c" * 20]}, session=ME)
-        device = source.logins.begin("mine", session=ME, device=True)
+        device = source.logins.start("mine", session=ME, device=True)
         clock.advance(5)
-        source.logins.look(device.id, session=ME)
+        source.logins.poll(device.id, session=ME)
     assert len(sent) == 3
     for error in (caught.value, device.error):
         assert error is not None
@@ -464,14 +464,14 @@ def test_a_logout_just_before_a_login_is_stored_leaves_no_login(
     monkeypatch.setattr("jupyter_tokens.sources.login_store.locked", after_a_logout)
     with pytest.raises(LoginNeeded):
         log_in(source, person)
-    assert source.logins.who("mine") is None
+    assert source.logins.get("mine") is None
 
 
 def test_another_session_cannot_look_at_a_login(opened: Open) -> None:
     source = opened()
-    attempt = source.logins.begin("mine", session=ME, device=True)
-    assert source.logins.look(attempt.id, session="other") is None
-    assert source.logins.look("0" * 32, session=ME) is None
+    attempt = source.logins.start("mine", session=ME, device=True)
+    assert source.logins.poll(attempt.id, session="other") is None
+    assert source.logins.poll("0" * 32, session=ME) is None
 
 
 def test_each_login_has_a_challenge_a_state_and_a_nonce_of_its_own(opened: Open) -> None:

@@ -56,7 +56,7 @@ def opened(issuer: str) -> Iterator[Open]:
             "client_id": "jupyter",
         }
         profiles = {"mine": {**mine, **changed}, **{name: {**mine, **other} for name, other in (others or {}).items()}}
-        made.append(LocalSource(Profiles.of(profiles)))
+        made.append(LocalSource(Profiles.from_settings(profiles)))
         return made[-1]
 
     yield make
@@ -80,7 +80,7 @@ def walk(person: Person, page: Page) -> Page:
 
 
 def log_in(source: LocalSource, change: Callable[[str], str] = lambda url: url) -> None:
-    attempt = source.logins.begin("mine", session="me", redirect_uri=REDIRECT)
+    attempt = source.logins.start("mine", session="me", redirect_uri=REDIRECT)
     assert attempt.url is not None
     person = Person()
     back = walk(person, person.open(change(attempt.url.reveal()))).headers["Location"]
@@ -165,20 +165,20 @@ def test_another_device(issuer: str, clock: Clock) -> None:
         "issuer": issuer,
         "client_id": "jupyter",
     }
-    with closing(LocalSource(Profiles.of({"mine": mine}), clock=clock)) as source:
+    with closing(LocalSource(Profiles.from_settings({"mine": mine}), clock=clock)) as source:
         # The server's times are true ones.
         clock.wall = time.time()
-        attempt = source.logins.begin("mine", session="me", device=True)
+        attempt = source.logins.start("mine", session="me", device=True)
         assert attempt.device is not None
         clock.advance(attempt.device.interval)
-        source.logins.look(attempt.id, session="me")
+        source.logins.poll(attempt.id, session="me")
         assert attempt.state == "waiting"
         person = Person()
         asked = person.open(attempt.device.verification_uri)
         done = walk(person, person.press(asked, user_code=attempt.device.user_code))
         assert done.status == 200, done.text
         clock.advance(attempt.device.interval)
-        source.logins.look(attempt.id, session="me")
+        source.logins.poll(attempt.id, session="me")
         assert (attempt.state, attempt.who) == ("done", "alice")
         assert works(issuer, token(source))
 

@@ -96,7 +96,7 @@ class Server:
                 proof = Proof.parse(self.headers[HEADER])
                 *_, kernels, kernel, action = self.path.split("/")
                 assert (kernels, kernel) == ("kernels", KERNEL)
-                assert proof.is_of(KEY, kernel, action, body)
+                assert proof.matches(KEY, kernel, action, body)
                 assert proof.nonce not in server.nonces
                 server.nonces.add(proof.nonce)
                 server.connections.add(self.connection)
@@ -364,18 +364,18 @@ def test_a_server_that_hangs_is_told_soon(
         source.close()
     asks = (partial(source.get, key, refresh=True), partial(source.create, "astra", {}), source.entries)
     for ask in asks:
-        source.gone = None
+        source.connection_error = None
         # Long before a vendor's time is up.
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(remote, "_LOOK_SECONDS", 0.02)
+            patch.setattr(remote, "_QUICK_SECONDS", 0.02)
             with pytest.raises(TimedOut, match="The Jupyter server does not answer"):
                 ask()
-        assert isinstance(source.gone, TimedOut)
+        assert isinstance(source.connection_error, TimedOut)
     # What lives is served.
     assert source.get(key) is token
     hung.set()
     assert source.get(key, refresh=True) is not token
-    assert source.gone is None
+    assert source.connection_error is None
 
 
 @pytest.mark.parametrize("status", [200, 500], ids=["all is well", "it has another trouble"])
@@ -403,7 +403,7 @@ def test_a_server_that_has_just_answered_somebody_is_not_looked_at(
     opened: Make, server: Server, me: Identity, hung: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = opened(me, clock=Clock())
-    look, looks = source._look, []
+    look, looks = source._check_alive, []
 
     def counted() -> None:
         look()
@@ -411,7 +411,7 @@ def test_a_server_that_has_just_answered_somebody_is_not_looked_at(
         if len(looks) == 3:
             hung.set()
 
-    monkeypatch.setattr(source, "_look", counted)
+    monkeypatch.setattr(source, "_check_alive", counted)
     server.reply = lambda asked: (200, listed() if asked["action"] == "profiles" else told())
     source.entries()
     server.reply = lambda _: (200, told()) if hung.wait(60) else (500, {})
@@ -444,7 +444,7 @@ def test_a_vendor_that_takes_too_long_is_not_waited_for_for_ever(
 def test_the_longest_timeout_of_a_profile_ends_before_the_wait_for_the_server() -> None:
     longest = remote.RemoteSource.token_seconds - 1
     with pytest.raises(ConfigurationError, match="timeout"):
-        Profiles.of({"p": {"provider": "static", "token": "env:T", "timeout": longest}})["p"]
+        Profiles.from_settings({"p": {"provider": "static", "token": "env:T", "timeout": longest}})["p"]
 
 
 def test_another_scheme_is_not_plain_http(opened: Make, server: Server, me: Identity) -> None:
@@ -630,7 +630,7 @@ def test_without_a_server_the_profiles_are_the_fallbacks_if_it_has_any(opened: M
     source = opened(nobody(), fallback=fallback)
     fallback.known = [ProfileEntry("mine")]
     assert source.entries() == fallback.known
-    assert isinstance(source.gone, ServerGone)
+    assert isinstance(source.connection_error, ServerGone)
     fallback.known = []
     for without in (source, opened(nobody())):
         with pytest.raises(ServerGone):
@@ -646,15 +646,15 @@ def test_a_profile_that_only_the_server_knows_is_not_unknown_but_the_server_gone
 
 def test_it_knows_whether_the_server_is_gone(opened: Make, server: Server, me: Identity) -> None:
     source = opened(me)
-    before = source.gone
+    before = source.connection_error
     server.reply = lambda _: (404, {"reason": "unknown_kernel", "message": "No such kernel."})
     with pytest.raises(ServerGone):
         source.entries()
-    during = source.gone
+    during = source.connection_error
     server.reply = lambda _: (503, {"reason": "throttled", "message": "Too many calls."})
     with pytest.raises(Throttled):
         source.get(source.key("oneaccess"))
-    assert before is source.gone is None
+    assert before is source.connection_error is None
     assert isinstance(during, ServerGone)
 
 

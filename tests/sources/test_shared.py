@@ -118,7 +118,7 @@ class Machine:
 
     def source(self, clock: Clock, **profiles: dict[str, Any]) -> LocalSource:
         transport = Transport(clock=clock, transport=httpx.MockTransport(self.vendor))
-        return LocalSource(Profiles.of(profiles or {"one": ONE}), clock=clock, transport=transport)
+        return LocalSource(Profiles.from_settings(profiles or {"one": ONE}), clock=clock, transport=transport)
 
     def slots(self) -> list[Path]:
         return sorted(self.folder.glob("*.slot"))

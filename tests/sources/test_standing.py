@@ -27,7 +27,9 @@ def good(number: int = 0) -> httpx.Response:
 
 def source_of(clock: Clock, *answers: httpx.Response) -> LocalSource:
     transport = Transport(clock=clock, transport=Script(*answers))
-    return LocalSource(Profiles.of({"one": PROFILE, "dlc": DLC, "stored": ASTRA}), clock=clock, transport=transport)
+    return LocalSource(
+        Profiles.from_settings({"one": PROFILE, "dlc": DLC, "stored": ASTRA}), clock=clock, transport=transport
+    )
 
 
 def state(source: LocalSource, profile: str = "one") -> str:
@@ -48,7 +50,7 @@ def test_the_states_of_a_tokens_life(clock: Clock) -> None:
         standing, key = source.profile_standing("one")
         assert (standing.token, key) == (token, source.key("one"))
         states.append(standing.state)
-        assert source.live() == (standing.state != "expired")
+        assert source.count_valid() == (standing.state != "expired")
         clock.advance(LIFE / 4)
     assert states == ["fresh", "fresh", "fresh", "fresh", "expired"]
     assert set(states) < set(STATE_LABELS)
@@ -92,7 +94,7 @@ def test_what_needs_parameters_has_no_token_without(clock: Clock) -> None:
 
 
 def test_failures_without_end_are_not_all_kept(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "_FEW", 4)
+    monkeypatch.setattr(cache, "_MIN_SWEEP", 4)
     source = source_of(clock, *[REFUSED] * 20, good())
     for number in range(20):
         refused(source, "dlc", TargetId=f"t{number}")

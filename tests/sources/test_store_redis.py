@@ -46,7 +46,7 @@ def open_source(sandbox: Sandbox, tmp_path: Path) -> Iterator[Open]:
     opened: list[LocalSource] = []
 
     def open_source(**more: Any) -> LocalSource:
-        opened.append(LocalSource(Profiles.of(profiles), **more))
+        opened.append(LocalSource(Profiles.from_settings(profiles), **more))
         return opened[-1]
 
     yield open_source

@@ -47,7 +47,7 @@ def profiles(sandbox: Sandbox, tmp_path: Path) -> dict[str, dict[str, Any]]:
 def test_each_is_made_from_the_other_profiles_token(
     profiles: dict[str, Any], sandbox: Sandbox, name: str, subject: str, api: str, field: str | None
 ) -> None:
-    with closing(Client(Profiles.of(profiles))) as client:
+    with closing(Client(Profiles.from_settings(profiles))) as client:
         token = client.get(name)
         assert sandbox.issued[token.reveal(field) if field else token.reveal()].api == api
         calls = dict(sandbox.requests)
@@ -60,7 +60,7 @@ def test_each_is_made_from_the_other_profiles_token(
 
 def test_a_refusal_names_the_profile_that_was_refused(profiles: dict[str, Any], sandbox: Sandbox) -> None:
     sandbox.plan({"api": "oneaccess", "kind": "401"})
-    with closing(Client(Profiles.of(profiles))) as client, pytest.raises(Unauthorized) as caught:
+    with closing(Client(Profiles.from_settings(profiles))) as client, pytest.raises(Unauthorized) as caught:
         client.get("role")
     assert sandbox.requests["alibaba-sts"] == 0
     assert (caught.value.profile, caught.value.status) == ("role", 401)

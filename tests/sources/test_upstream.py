@@ -12,9 +12,9 @@ import httpx
 import keyring.backend
 import pytest
 
-from jupyter_tokens.config.keyring_access import ask_keyring
+from jupyter_tokens.config.keyring_access import call_keyring
 from jupyter_tokens.config.profiles import Profile, Profiles
-from jupyter_tokens.config.secrets import watch_seen
+from jupyter_tokens.config.secrets import watch_values
 from jupyter_tokens.errors import (
     ConfigurationError,
     InvalidRequest,
@@ -64,7 +64,7 @@ class Bench:
         self.slept: list[float] = []
         self.clock = Clock()
         transport = Transport(clock=self.clock, sleep=self.slept.append, rng=lambda: 1.0, transport=self.script)
-        held = Profiles.of({"mine": ONEACCESS, "stored": ASTRA, **profiles})
+        held = Profiles.from_settings({"mine": ONEACCESS, "stored": ASTRA, **profiles})
         self.upstream = Upstream(
             lambda: held, transport, self.clock, subject=lambda name: self.upstream.fetch(Key(name))
         )
@@ -222,7 +222,7 @@ def test_the_profiles_time_limit_counts_for_a_keyring_that_waits_for_a_person(
     assert bench.script.requests == []
     unlocked.set()
     # The dialog is gone, so the next call gets its answer.
-    ask_keyring(lambda keyring: None, seconds=30)
+    call_keyring(lambda keyring: None, seconds=30)
     assert bench.upstream.fetch(Key("ring")).reveal() == "t0k3n"
 
 
@@ -281,7 +281,7 @@ IDS = {"account_id": "a", "user_id": "u", "token_id": "t"}
 
 
 def stored(**other: object) -> Profile:
-    return Profiles.of({"stored": {**ASTRA, **other}})["stored"]
+    return Profiles.from_settings({"stored": {**ASTRA, **other}})["stored"]
 
 
 def test_an_answer_comes_as_it_is_whatever_it_says() -> None:
@@ -325,7 +325,7 @@ def test_the_keys_of_a_chain_are_in_no_answer(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(AlibabaProvider, "credential", lambda _self, _secrets: key)
     bench = Bench(answer(200, "chain-secret-key chain/sts token chain%2Fsts%20token LTAI"))
     settings = {"provider": "pai-dlc", "endpoint": "https://dlc.example.com", "credentials": "chain"}
-    got = bench.upstream.exchange(Profiles.of({"x": settings})["x"], {})
+    got = bench.upstream.exchange(Profiles.from_settings({"x": settings})["x"], {})
     assert got.body == b"*** *** *** LTAI"
 
 
@@ -371,7 +371,7 @@ def test_an_access_key_that_the_vendor_echoes_is_not_told() -> None:
 def seen() -> Iterator[list[tuple[str, str]]]:
     """What those are told who keep values out of sight: profile and value."""
     told_of: list[tuple[str, str]] = []
-    end = watch_seen(lambda profile, value: told_of.append((profile, value.reveal())))
+    end = watch_values(lambda profile, value: told_of.append((profile, value.reveal())))
     yield told_of
     end()
 

@@ -23,7 +23,7 @@ from jupyter_tokens.config.profiles import Profiles
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.widgets import live
-from jupyter_tokens.widgets.live import Live, Seen
+from jupyter_tokens.widgets.live import Live, Snapshot
 
 from ..e2e.test_tutorials import leaks
 
@@ -53,12 +53,12 @@ def profiles(sandbox: Sandbox, tmp_path: Path) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A widget waits for its first look however busy the machine is, so that it has its rows when it is made."""
-    monkeypatch.setattr(live, "PATIENCE_SECONDS", DEADLINE)
+    monkeypatch.setattr(live, "READ_TIMEOUT_SECONDS", DEADLINE)
 
 
 @pytest.fixture
 def session(profiles: dict[str, Any], namespace: dict[str, Any]) -> Iterator[TokenSession]:
-    client = Client(Profiles.of(profiles))
+    client = Client(Profiles.from_settings(profiles))
     made = TokenSession(namespace, client)
     yield made
     Widget.close_all()
@@ -87,9 +87,9 @@ class Viewer:
     def __init__(self, *, counts: bool = False) -> None:
         self.counts = counts
         self.drawn: list[str] = []
-        self.seen: Seen | None = None
+        self.seen: Snapshot | None = None
 
-    def draw(self, seen: Seen, now: float) -> bool:
+    def render(self, seen: Snapshot, now: float) -> bool:
         self.drawn.append(threading.current_thread().name)
         self.seen = seen
         return self.counts

@@ -12,7 +12,7 @@ import pytest
 from jupyter_tokens import TokenCard
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.widgets.live import feed_of
+from jupyter_tokens.widgets.live import get_feed
 
 from ..doubles import Clock
 from .conftest import FrontEnd, Row, bundle, leaked, models, rows, shown, state, text_of, until
@@ -100,7 +100,7 @@ def test_a_key_and_a_program_are_cards_like_the_others(
 
 def test_the_countdown_moves_with_the_clock_and_ends_as_expired(session: TokenSession) -> None:
     clock = Clock()
-    feed = feed_of(session, clock)
+    feed = get_feed(session, clock)
     ends = session.fetch("oneaccess", places=()).token.expires_at
     assert ends is not None
     clock.wall = ends.timestamp() - 61
@@ -109,7 +109,7 @@ def test_the_countdown_moves_with_the_clock_and_ends_as_expired(session: TokenSe
         ends = session.client.get("oneaccess").expires_at
         assert ends is not None
         clock.wall = ends.timestamp() - left
-        feed.draw_now()
+        feed.render_now()
         until(partial(says, card, text))
 
 
@@ -144,7 +144,7 @@ def test_a_profile_that_changes_gets_a_new_form_and_the_old_one_is_closed(
     count, before = len(models()), row_of(card).box
     entries = [entry._replace(env="OTHER") for entry in session.entries()]
     monkeypatch.setattr(session, "entries", lambda: entries)
-    feed_of(session).read_now()
+    get_feed(session).read_now()
     until(lambda: rows(card) and row_of(card).box is not before)
     # The old one is closed after the new one is shown.
     until(lambda: len(models()) == count)

@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.widgets import live as feeds
-from jupyter_tokens.widgets.live import Feed, Seen, feed_of
+from jupyter_tokens.widgets.live import Feed, Snapshot, get_feed
 
 from .conftest import Viewer, threads, until
 
@@ -22,8 +22,8 @@ def feed(session: TokenSession) -> Feed:
 
 
 def test_a_session_has_one_feed_for_as_long_as_somebody_holds_it(session: TokenSession) -> None:
-    held = feed_of(session)
-    assert feed_of(session) is held
+    held = get_feed(session)
+    assert get_feed(session) is held
 
 
 def test_only_its_own_thread_draws_and_only_while_somebody_looks(feed: Feed) -> None:
@@ -46,7 +46,7 @@ def test_what_counts_down_is_drawn_again_and_what_does_not_is_left_alone(
     monkeypatch.setattr(feeds, "_TICK_SECONDS", 0.02)
     still = Viewer()
     feed.add(still)
-    seen = feed.look(30)
+    seen = feed.read(30)
     until(lambda: still.seen is seen)
     count = len(still.drawn)
     time.sleep(0.2)
@@ -65,7 +65,7 @@ def test_a_read_that_hangs_stops_no_countdown(
     monkeypatch.setattr(feeds, "_TICK_SECONDS", 0.02)
     counting = Viewer(counts=True)
     feed.add(counting)
-    feed.look(30)
+    feed.read(30)
     until(lambda: counting.drawn)
     go_on, real = threading.Event(), session.entries
 
@@ -79,7 +79,7 @@ def test_a_read_that_hangs_stops_no_countdown(
         before = len(counting.drawn)
         until(lambda: len(counting.drawn) > before + 3)
         go_on.set()
-        feed.look(30)
+        feed.read(30)
     feed.remove(counting)
 
 
@@ -90,14 +90,14 @@ def test_a_burst_of_news_is_one_read_and_news_during_a_read_is_not_lost(
     viewer, reads, real = Viewer(), [], session.statuses
     watchers: list[Callable[[], None]] = []
 
-    def watch(changed: Callable[[], None]) -> Callable[[], None]:
-        watchers.append(changed)
+    def watch(on_change: Callable[[], None]) -> Callable[[], None]:
+        watchers.append(on_change)
         return watchers.clear
 
     monkeypatch.setattr(session, "watch", watch)
     feed.add(viewer)
     (news,) = watchers
-    feed.look(30)
+    feed.read(30)
 
     def told() -> Any:
         reads.append(1)
@@ -118,7 +118,7 @@ def test_a_viewer_that_fails_stops_no_other_and_is_told_by_name_only(
     feed: Feed, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Viewer):
-        def draw(self, seen: Seen, now: float) -> bool:
+        def render(self, seen: Snapshot, now: float) -> bool:
             raise ZeroDivisionError("s3cret")
 
     broken, other = Broken(), Viewer()
@@ -138,7 +138,7 @@ def test_a_read_that_fails_by_mistake_is_an_error_to_show(
         raise ZeroDivisionError("s3cret")
 
     monkeypatch.setattr(session, "entries", mistaken)
-    seen = feed.look(30)
+    seen = feed.read(30)
     assert seen is not None
     assert "ZeroDivisionError" in str(seen.error)
     assert "s3cret" not in str(seen.error)
@@ -150,8 +150,8 @@ def test_without_a_thread_for_it_the_read_is_put_off(feed: Feed, monkeypatch: py
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refused)
-        assert feed.look(30) is None
-    assert feed.look(30) is not None
+        assert feed.read(30) is None
+    assert feed.read(30) is not None
 
 
 def test_a_thread_that_cannot_be_started_is_tried_again_by_the_next_call(

@@ -18,7 +18,7 @@ from jupyter_tokens.errors import ServerGone
 from jupyter_tokens.kernel.session import TokenSession
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.widgets import live
-from jupyter_tokens.widgets.live import feed_of
+from jupyter_tokens.widgets.live import get_feed
 
 from .conftest import FrontEnd, Row, Viewer, bundle, leaked, models, rows, shown, text_of, threads, until, within
 
@@ -294,8 +294,8 @@ def test_a_wrong_profile_is_listed_with_what_is_wrong_and_has_no_buttons(session
     assert not row.buttons()
     assert "failed: " in bundle(panel)["text/plain"]
     # Read and drawn again, the panel before who came after it.
-    feed, after = feed_of(session), Viewer()
-    feed.look(30)
+    feed, after = get_feed(session), Viewer()
+    feed.read(30)
     feed.add(after)
     until(lambda: after.drawn)
     feed.remove(after)
@@ -327,7 +327,7 @@ def test_a_profile_that_comes_or_goes_does_so_in_the_panel_and_the_others_keep_w
     others = [entry._replace(failing=entry.name == "oneaccess") for entry in session.entries()[1:]]
     new = others[1]._replace(name="new")
     monkeypatch.setattr(session, "entries", lambda: [*others, new])
-    feed_of(session).read_now()
+    get_feed(session).read_now()
     until(lambda: list(rows(panel)) == [*FIVE[1:], "new"])
     assert row_of(panel, "oneaccess").box is kept.box
 
@@ -342,18 +342,18 @@ def test_profiles_that_cannot_be_listed_are_an_error_and_the_last_known_stay(
 
     with monkeypatch.context() as patch:
         patch.setattr(session, "entries", gone)
-        feed_of(session).read_now()
+        get_feed(session).read_now()
         until(lambda: "cannot be reached" in notes_of(panel))
         assert list(rows(panel)) == FIVE
         assert "cannot be reached" in bundle(panel)["text/plain"]
-    feed_of(session).read_now()
+    get_feed(session).read_now()
     until(lambda: not notes_of(panel))
 
 
 def test_a_server_that_hangs_holds_up_the_cell_for_a_moment_only(
     session: TokenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(live, "READ_TIMEOUT_SECONDS", 0.05)
     with held_up(monkeypatch, session, "entries"):
         panel = shown(TokenPanel(session=session))
         assert "Reading the profiles" in notes_of(panel)

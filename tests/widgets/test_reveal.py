@@ -15,7 +15,7 @@ from jupyter_tokens import Token
 from jupyter_tokens.cli.demo import write_config
 from jupyter_tokens.errors import NoValue
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.widgets.row import TARGET, NoPlace, hand_over
+from jupyter_tokens.widgets.row import COMM_TARGET, NotShown, hand_over
 
 from ..doubles import CANARY
 from ..hearing import started
@@ -33,9 +33,9 @@ def test_the_value_follows_when_the_front_end_is_ready(front_end: FrontEnd) -> N
     front_end.answers = {"comm_open": READY, "comm_msg": SHOWN}
     hand_over(token(), "copy")
     assert front_end.heard == [
-        (TARGET, "comm_open", OPENING),
-        (TARGET, "comm_msg", {**OPENING, "value": CANARY}),
-        (TARGET, "comm_close", {}),
+        (COMM_TARGET, "comm_open", OPENING),
+        (COMM_TARGET, "comm_msg", {**OPENING, "value": CANARY}),
+        (COMM_TARGET, "comm_close", {}),
     ]
 
 
@@ -49,7 +49,7 @@ def test_the_front_end_may_say_how_it_went_by_hanging_up(front_end: FrontEnd) ->
 @pytest.mark.parametrize("last", [{}, None, READY, SHOWN])
 def test_one_that_hangs_up_at_once_gets_no_value(front_end: FrontEnd, last: Any) -> None:
     front_end.closes = {"comm_open": last}
-    with pytest.raises(NoPlace, match="cannot show"):
+    with pytest.raises(NotShown, match="cannot show"):
         hand_over(token(), "show")
     assert [kind for _, kind, _ in front_end.heard] == ["comm_open"]
 
@@ -57,21 +57,21 @@ def test_one_that_hangs_up_at_once_gets_no_value(front_end: FrontEnd, last: Any)
 @pytest.mark.parametrize("answer", [None, {}, {"ready": False}, {"ready": 1}, {"shown": True}, "ready", ["ready"]])
 def test_without_a_clear_yes_no_value_leaves(front_end: FrontEnd, answer: Any) -> None:
     front_end.answers = {"comm_open": answer}
-    with pytest.raises(NoPlace, match="cannot show"):
+    with pytest.raises(NotShown, match="cannot show"):
         hand_over(token(), "show")
     assert CANARY not in front_end.text()
 
 
 def test_silence_is_a_no_and_the_line_is_closed(front_end: FrontEnd) -> None:
-    with pytest.raises(NoPlace) as caught:
-        hand_over(token(), "show", patience=0.01)
+    with pytest.raises(NotShown) as caught:
+        hand_over(token(), "show", timeout=0.01)
     assert [kind for _, kind, _ in front_end.heard] == ["comm_open", "comm_close"]
     assert "jupyter tokens get" in caught.value.hint
 
 
 def test_what_the_front_end_says_went_wrong_is_told(front_end: FrontEnd) -> None:
     front_end.answers = {"comm_open": READY, "comm_msg": {"error": "The browser does not allow copying here."}}
-    with pytest.raises(NoPlace, match="does not allow copying"):
+    with pytest.raises(NotShown, match="does not allow copying"):
         hand_over(token(), "copy")
 
 
@@ -79,14 +79,14 @@ def test_an_error_that_holds_the_value_is_not_repeated(front_end: FrontEnd, capl
     # At DEBUG, the kernel logs each message that comes in, this one too.
     caplog.set_level(logging.INFO, logger="Comm")
     front_end.answers = {"comm_open": READY, "comm_msg": {"error": f"Cannot copy {CANARY}."}}
-    with pytest.raises(NoPlace) as caught:
+    with pytest.raises(NotShown) as caught:
         hand_over(token(), "copy")
     assert CANARY not in str(caught.value)
 
 
 def test_one_that_was_ready_and_hung_up_gets_no_value(front_end: FrontEnd) -> None:
     front_end.answers, front_end.closes = {"comm_open": READY}, {"comm_open": {}}
-    with pytest.raises(NoPlace):
+    with pytest.raises(NotShown):
         hand_over(token(), "show")
     assert CANARY not in front_end.text()
 
@@ -106,7 +106,7 @@ token = get_token("oneaccess")
 outcome = []
 def reveal():
     try:
-        hand_over(token, "show", patience=30)
+        hand_over(token, "show", timeout=30)
         outcome.append("shown")
     except Exception as error:
         outcome.append(str(error))
@@ -124,7 +124,7 @@ def kernel(profiles: dict[str, Any], config_dir: Path) -> Iterator[BlockingKerne
     manager.shutdown_kernel(now=True)
 
 
-def heard(client: BlockingKernelClient, kind: str, target: str = TARGET) -> dict[str, Any]:
+def heard(client: BlockingKernelClient, kind: str, target: str = COMM_TARGET) -> dict[str, Any]:
     """The next message of a kind that is about our comm."""
     while True:
         message = client.get_iopub_msg(timeout=300)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from jupyter_tokens.protocol.handles import Issued
+from jupyter_tokens.protocol.handles import IssuedHandle
 from jupyter_tokens.sandbox import Sandbox, running
 from jupyter_tokens.server.app import TokensExtension
 
@@ -31,7 +31,7 @@ class Pace(NamedTuple):
         return 0.8 * (self.life - 1)
 
 
-AllIssued = Callable[[], list[Issued]]
+AllIssued = Callable[[], list[IssuedHandle]]
 Run = Callable[..., Coroutine[Any, Any, Any]]
 Drive = Callable[[], AbstractAsyncContextManager[Run]]
 
@@ -64,13 +64,13 @@ def issued(extension: TokensExtension) -> AllIssued:
     names: list[str] = []
     issue = extension.handles.issue
 
-    def noted(*args: Any, **facts: Any) -> Issued:
+    def noted(*args: Any, **facts: Any) -> IssuedHandle:
         handle = issue(*args, **facts)
         names.append(handle.id)
         return handle
 
     extension.handles.issue = noted  # type: ignore[method-assign]
-    return lambda: [handle for name in names if (handle := extension.handles.of(name)) is not None]
+    return lambda: [handle for name in names if (handle := extension.handles.get(name)) is not None]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from jupyter_tokens.protocol.handles import Issued
+from jupyter_tokens.protocol.handles import IssuedHandle
 from jupyter_tokens.sandbox import Sandbox
 
 from ..server.conftest import SECRETS
@@ -21,7 +21,7 @@ def forms(value: str | bytes) -> set[bytes]:
     return {raw, raw.hex().encode(), base64.b64encode(raw).rstrip(b"=")[:-1], repr(raw)[2:-1].encode()}
 
 
-def wanted(sandbox: Sandbox, handles: Iterable[Issued]) -> Mapping[str, set[bytes]]:
+def wanted(sandbox: Sandbox, handles: Iterable[IssuedHandle]) -> Mapping[str, set[bytes]]:
     """What must not be found, by what it is."""
     tokens = {form for value in sandbox.issued for form in forms(value)}
     assert tokens

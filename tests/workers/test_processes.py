@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from jupyter_tokens.protocol.handles import Handle, Handles, Issued
+from jupyter_tokens.protocol.handles import Handle, Handles, IssuedHandle
 from jupyter_tokens.sandbox import Sandbox
 from jupyter_tokens.server.app import TokensExtension
 from jupyter_tokens.sources.opening import HANDLE_VARIABLE
@@ -30,7 +30,7 @@ from .conftest import AllIssued, Drive, Pace
 def check(
     calls: list[list[Any]],
     sandbox: Sandbox,
-    handle: Issued,
+    handle: IssuedHandle,
     pace: Pace,
     *,
     seconds: float,
@@ -171,7 +171,7 @@ class SlowNetwork:
 async def test_a_slow_network_and_a_server_that_was_started_anew(
     *, pace: Pace, drive: Drive, sandbox: Sandbox, extension: TokensExtension
 ) -> None:
-    parts = urlsplit(extension.issues_at[0])
+    parts = urlsplit(extension.issuer_address[0])
     network = SlowNetwork(parts.port or 0, delay=0.3)
     async with drive() as run, network.serving() as port:
         issuer = parts._replace(netloc=f"127.0.0.1:{port}").geturl()
@@ -185,7 +185,7 @@ async def test_a_slow_network_and_a_server_that_was_started_anew(
         await until(lambda: extension.handles.in_use() or job.done())
         [again] = extension.handles.in_use()
         calls = await job
-        used = extension.handles.of(again.id)
+        used = extension.handles.get(again.id)
         assert used is not None
         assert used.uses
     assert {status for _, status, _ in calls} == {200}

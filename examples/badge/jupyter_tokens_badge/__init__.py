@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import httpx
 
 from jupyter_tokens.errors import Forbidden, NotFound, Unauthorized
-from jupyter_tokens.providers.answers import Meaning, malformed, moment_of, number_of, token_of
+from jupyter_tokens.providers.answers import Meaning, get_number, malformed, require_token, to_datetime
 from jupyter_tokens.providers.base import COMMON_HEADERS, Call, Flow, Provider, Reference, Setting
 from jupyter_tokens.providers.params import Param
 from jupyter_tokens.token import Secret
@@ -47,25 +47,25 @@ class Badge(Provider):
 
     def retrieve(self, call: Call) -> Flow:
         """The badge. Sockets, time limits and retries are not its business: it yields a request and gets an answer."""
-        asked = call.clock.now()
+        requested_at = call.clock.now()
         response = yield httpx.Request(
             "POST",
             f"{self.base()}/v1/badges",
             headers={**COMMON_HEADERS, "X-Api-Key": call.credential.reveal()},
             json={"kind": self.kind, **call.params},
         )
-        body = self.granted(call, response, httpx.codes.CREATED)
-        life = number_of(response, body, "valid_for")
+        body = self.success_body(call, response, httpx.codes.CREATED)
+        life = get_number(response, body, "valid_for")
         if life is None or life <= 0:
             raise malformed(response, "tells no life of the badge", body)
-        return self.issued(
+        return self.make_token(
             call,
-            token_of(response, body, "badge"),
-            asked,
-            expires_at=moment_of(response, body, asked + life),
+            require_token(response, body, "badge"),
+            requested_at,
+            expires_at=to_datetime(response, body, requested_at + life),
             metadata={"door": call.params["door"]},
         )
 
-    def said(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
+    def code_and_message(self, response: httpx.Response, body: Mapping[str, Any]) -> tuple[object, object]:
         """The API's code and message for a refusal; not needed where they are `code` and `message`."""
         return body.get("code"), body.get("text")

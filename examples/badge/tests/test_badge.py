@@ -27,7 +27,7 @@ ISSUED = {"badge": "0pen-5esame", "valid_for": 600}
 
 def drive(answer: httpx.Response, **params: object) -> tuple[httpx.Request, Token]:
     """Runs the flow of a profile against one answer."""
-    profile = Profiles.of({"door": PROFILE})["door"]
+    profile = Profiles.from_settings({"door": PROFILE})["door"]
     credential = profile.provider.credential(profile.secrets())
     flow = profile.provider.retrieve(Call("door", profile.call_params(params), credential, SystemClock()))
     request = next(flow)
@@ -68,6 +68,6 @@ def test_an_answer_that_is_not_as_documented(body: Mapping[str, Any]) -> None:
 def test_wrong_settings_and_parameters_are_named() -> None:
     """Before anything is sent."""
     with pytest.raises(ConfigurationError, match="api_key"):
-        Profiles.of({"door": {**PROFILE, "api_key": ""}})["door"]
+        Profiles.from_settings({"door": {**PROFILE, "api_key": ""}})["door"]
     with pytest.raises(ParameterError, match="minutes"):
         drive(httpx.Response(httpx.codes.CREATED), minutes=0)

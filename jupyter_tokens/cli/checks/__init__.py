@@ -51,27 +51,28 @@ def fail(check: str, what: str, do: str) -> CheckResult:
     return CheckResult(check, "fail", what, do)
 
 
-def within(seconds: float, works: Sequence[Callable[[], _T]], late: TokenError) -> list[_T | TokenError]:
+def within(seconds: float, calls: Sequence[Callable[[], _T]], timeout_error: TokenError) -> list[_T | TokenError]:
     """Call each function on its own thread, and wait for all of them for at most `seconds`.
 
-    Returns one entry per function: its result, a `TokenError` if it raised any exception, or `late` if the time was up.
-    A thread that hangs, for example in a name lookup, is abandoned: it does not keep the process from ending.
+    Returns one entry per function: its result, a `TokenError` if it raised any exception, or `timeout_error` if the
+    time was up. A thread that hangs, for example in a name lookup, is abandoned: it does not keep the process from
+    ending.
     """
-    outcomes: list[_T | TokenError] = [late] * len(works)
+    outcomes: list[_T | TokenError] = [timeout_error] * len(calls)
 
-    def run(place: int) -> None:
+    def run(index: int) -> None:
         try:
-            outcomes[place] = works[place]()
+            outcomes[index] = calls[index]()
         except TokenError as error:
-            outcomes[place] = error.copy()
+            outcomes[index] = error.copy()
         except Exception as error:
             # Only the type: the text may contain a secret.
-            outcomes[place] = TokenError(f"An unexpected error ({type(error).__name__}).")
+            outcomes[index] = TokenError(f"An unexpected error ({type(error).__name__}).")
 
-    threads = [threading.Thread(target=run, args=(place,), daemon=True) for place in range(len(works))]
-    ends = time.monotonic() + seconds
+    threads = [threading.Thread(target=run, args=(index,), daemon=True) for index in range(len(calls))]
+    deadline = time.monotonic() + seconds
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(max(0.0, ends - time.monotonic()))
+        thread.join(max(0.0, deadline - time.monotonic()))
     return list(outcomes)

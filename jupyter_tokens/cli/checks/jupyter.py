@@ -106,8 +106,8 @@ def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
     if offline:
         yield ok("kernel route", f"{URL_VARIABLE} is set; not checked (--offline)")
         return
-    late = TokenError("the server does not answer in time")
-    [answer] = within(_ROUTE_SECONDS, [partial(_ask_as_a_stranger, url)], late)
+    timeout_error = TokenError("the server does not answer in time")
+    [answer] = within(_ROUTE_SECONDS, [partial(_request_as_unknown_kernel, url)], timeout_error)
     # A server with the extension answers that there is no such kernel.
     if isinstance(answer, KernelUnknown):
         yield ok("kernel route", f"{url} answers")
@@ -130,7 +130,9 @@ def hub_service(*, offline: bool) -> Iterator[CheckResult]:
     if offline:
         yield ok("hub service", f"{url}; not checked (--offline)")
         return
-    [answer] = within(_ROUTE_SECONDS, [partial(_granted, HubServer(url, token))], TokenError("no answer in time"))
+    [answer] = within(
+        _ROUTE_SECONDS, [partial(_granted_profiles, HubServer(url, token))], TokenError("no answer in time")
+    )
     if isinstance(answer, TokenError):
         do = answer.hint.rstrip(".") or "tell your administrator"
         yield fail("hub service", f"{answer.message.rstrip('.')} ({url})", do)
@@ -138,23 +140,23 @@ def hub_service(*, offline: bool) -> Iterator[CheckResult]:
         yield ok("hub service", f"{url} grants you {', '.join(answer) or 'nothing'}")
 
 
-def _granted(server: HubServer) -> list[str]:
+def _granted_profiles(server: HubServer) -> list[str]:
     with closing(RemoteSource(server)) as source:
         return [entry.name for entry in source.entries()]
 
 
-def _ask_as_a_stranger(url: str) -> NoReturn:
-    me = Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)
-    RemoteSource(me).entries()
+def _request_as_unknown_kernel(url: str) -> NoReturn:
+    identity = Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)
+    RemoteSource(identity).entries()
     raise TokenError("the server knows a kernel that does not exist")
 
 
 def _disabled() -> bool:
     pages = [_json(file) for file in _under(jupyter_config_path(), "labconfig/page_config.json")]
     pages += [_json(file) for file in _under(jupyter_path("lab"), "settings/page_config.json")]
-    named = [page.get("disabledExtensions") or () for page in pages]
+    disabled = [page.get("disabledExtensions") or () for page in pages]
     # In old versions of JupyterLab this is a list. An entry can also be a single plugin of the extension.
-    listed = [name for names in named for name in names if not isinstance(names, dict) or names[name]]
+    listed = [name for names in disabled for name in names if not isinstance(names, dict) or names[name]]
     return any(name == _LAB_NAME or str(name).startswith(f"{_LAB_NAME}:") for name in listed)
 
 

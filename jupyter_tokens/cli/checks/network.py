@@ -35,8 +35,8 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 def proxies() -> Iterator[CheckResult]:
     """Check the environment variables for proxies and certificates. Shows a proxy's host, never its password."""
-    there = {name.upper(): text for name, text in os.environ.items() if text and name.upper() in _PROXIES}
-    for name, text in there.items():
+    variables = {name.upper(): text for name, text in os.environ.items() if text and name.upper() in _PROXIES}
+    for name, text in variables.items():
         try:
             host = _proxy_host(text)
         except ValueError:
@@ -45,7 +45,7 @@ def proxies() -> Iterator[CheckResult]:
             yield fail("proxy", f"{name}: {problem.message.rstrip('.')}", problem.hint.rstrip("."))
         else:
             yield ok("proxy", f"{name} uses the proxy {host}")
-    if not there:
+    if not variables:
         yield ok("proxy", "no proxy variable is set")
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         path = os.environ.get(name)
@@ -55,30 +55,30 @@ def proxies() -> Iterator[CheckResult]:
 
 def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Iterator[CheckResult]:
     """Check each endpoint once. Blocks for at most `seconds`."""
-    places = {(url, profile.verify): None for profile in profiles for url in _urls(profile)}
-    works = [partial(probe, url, verify=verify, seconds=seconds - 1) for url, verify in places]
-    late = TokenError("the endpoint cannot be reached: no answer in time", hint="check the network and DNS")
-    for (url, _), answer in zip(places, within(seconds, works, late), strict=True):
+    targets = {(url, profile.verify): None for profile in profiles for url in _urls(profile)}
+    calls = [partial(probe, url, verify=verify, seconds=seconds - 1) for url, verify in targets]
+    timeout_error = TokenError("the endpoint cannot be reached: no answer in time", hint="check the network and DNS")
+    for (url, _), answer in zip(targets, within(seconds, calls, timeout_error), strict=True):
         if isinstance(answer, TokenError):
             yield fail("endpoint", f"{url}: {answer.message.rstrip('.')}", answer.hint.rstrip("."))
         else:
             yield answer
 
 
-def _judged(reached: str, skew: float | None) -> CheckResult:
+def _clock_result(reached: str, skew: float | None) -> CheckResult:
     if skew is None:
         return warn("clock", f"{reached}, but reports no time", "make sure that this machine's clock is right")
-    off = f"this machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's"
+    offset = f"this machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API's"
     if abs(skew) >= SKEW_FAILS:
         return fail(
             "clock",
-            f"{reached}, {off}; signatures are refused if the clocks differ by more than 15 minutes",
+            f"{reached}, {offset}; signatures are refused if the clocks differ by more than 15 minutes",
             "set the clock (NTP)",
         )
     if abs(skew) >= SKEW_WARNS:
         return warn(
             "clock",
-            f"{reached}, {off}",
+            f"{reached}, {offset}",
             "set the clock (NTP): signatures are refused if the clocks differ by more than 15 minutes",
         )
     return ok("endpoint", f"{reached}, the clocks agree")
@@ -126,9 +126,9 @@ def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Check
     host, proxy = request.url.host, proxy_for(request.url)
     try:
         with open_route(request.url, verify) as transport:
-            asked = time.time()
+            sent_at = time.time()
             answer = transport.handle_request(request)
-            heard = time.time()
+            received_at = time.time()
             answer.close()
     except httpx.ConnectError as error:
         raise connect_error(host, error, proxy) from None
@@ -140,13 +140,13 @@ def probe(url: str, *, verify: bool | str = True, seconds: float = 5.0) -> Check
         ) from None
     way = " through the proxy" if proxy else ""
     reached = f"{url} answers{way}" + (", TLS is good" if url.startswith("https") else "")
-    return _judged(reached, _skew(answer.headers.get("date"), asked, heard))
+    return _clock_result(reached, _skew(answer.headers.get("date"), sent_at, received_at))
 
 
-def _skew(date: str | None, asked: float, heard: float) -> float | None:
+def _skew(date: str | None, sent_at: float, received_at: float) -> float | None:
     """Return by how many seconds this machine's clock is ahead of the API's; None if the API reports no time."""
     try:
         # A Date header has whole seconds, so on average half a second is cut off.
-        return (asked + heard) / 2 - (email.utils.parsedate_to_datetime(date or "").timestamp() + 0.5)
+        return (sent_at + received_at) / 2 - (email.utils.parsedate_to_datetime(date or "").timestamp() + 0.5)
     except ValueError:
         return None

@@ -16,7 +16,7 @@ from ...config.code_variables import loads_code
 from ...config.keyring_access import backend
 from ...errors import ConfigurationError, ParameterError, SecretError, TokenError, Unauthorized
 from ...kernel.card import remaining
-from ...protocol.messages import variables_of
+from ...protocol.messages import env_variables
 from ...providers.base import Call
 from ...providers.fields import Program
 from ...sources.local import LocalSource
@@ -64,7 +64,7 @@ def profiles(known: Profiles) -> Iterator[CheckResult]:
         except ConfigurationError as error:
             yield fail("profile", error.message.rstrip("."), error.hint.rstrip(".") or "correct it in its file")
             continue
-        for variable in filter(loads_code, variables_of(profile.env).values()):
+        for variable in filter(loads_code, env_variables(profile.env).values()):
             what = f"profile {name}: programs load or start code from the variable {variable}"
             yield warn("variable", what, "choose another name for env")
         settings = profile.provider.settings()
@@ -108,13 +108,13 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResul
     A keyring may ask for its password, commands are run, and a vendor's credential chain may use the network.
     """
     for profile in profiles:
-        unasked = _asks_network(profile) if offline else ""
-        if unasked:
-            yield warn("credential", f"profile {profile.name}: its {unasked} (--offline)", "leave out --offline")
+        skipped = _skipped_offline(profile) if offline else ""
+        if skipped:
+            yield warn("credential", f"profile {profile.name}: its {skipped} (--offline)", "leave out --offline")
             continue
         # If the keyring waits for its password, it raises its own error within the profile's `timeout`.
-        late = TokenError("no credential in time", hint="check that its source answers")
-        [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)], late)
+        timeout_error = TokenError("no credential in time", hint="check that its source answers")
+        [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)], timeout_error)
         if isinstance(outcome, TokenError):
             do = outcome.hint.rstrip(".") or "correct the profile"
             yield fail("credential", f"profile {profile.name}: {_problem(outcome)}", do)
@@ -122,7 +122,7 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResul
             yield ok("credential", f"profile {profile.name}: {outcome}")
 
 
-def _asks_network(profile: Profile) -> str:
+def _skipped_offline(profile: Profile) -> str:
     """Return what --offline leaves out, for a message; "" if this profile's credential can be checked offline."""
     if not profile.references:
         return "credential chain was not used"
@@ -140,8 +140,8 @@ def _sign(profile: Profile) -> str:
         return "a person logs in; --live fetches a token with that login"
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
     # Any value will do for required parameters, since only a signature is made.
-    fills = {name: _any(param) for name, param in missing.items() if param.required or param.identifier}
-    call = Call(profile.name, profile.call_params(fills), credential, SystemClock())
+    placeholders = {name: _any(param) for name, param in missing.items() if param.required or param.identifier}
+    call = Call(profile.name, profile.call_params(placeholders), credential, SystemClock())
     flow = profile.provider.retrieve(call)
     sends = True
     try:
@@ -162,11 +162,11 @@ def live(profiles: list[Profile]) -> Iterator[CheckResult]:
     """Fetch a token with each profile, concurrently. Blocks for at most the longest `timeout` plus `_MORE_SECONDS`."""
     if not profiles:
         return
-    longest = max(profile.timeout for profile in profiles)
-    late = TokenError(f"no token within {longest:g} s", hint="check the network")
+    max_timeout = max(profile.timeout for profile in profiles)
+    timeout_error = TokenError(f"no token within {max_timeout:g} s", hint="check the network")
     with closing(LocalSource()) as source:
         calls = [partial(_fetch, source, profile) for profile in profiles]
-        outcomes = within(longest + _MORE_SECONDS, calls, late)
+        outcomes = within(max_timeout + _MORE_SECONDS, calls, timeout_error)
     for profile, outcome in zip(profiles, outcomes, strict=True):
         if isinstance(outcome, TokenError):
             facts = f" [{outcome.facts}]" if outcome.facts else ""
@@ -205,13 +205,13 @@ def _advice(profile: Profile, error: TokenError) -> str:
 def _any(param: Param) -> ParamValue:
     if param.choices:
         return param.choices[0]
-    fills: dict[str, ParamValue] = {
+    placeholders: dict[str, ParamValue] = {
         "string": "doctor",
         "boolean": False,
         "integer": param.minimum or 1,
         "array": ("doctor",),
     }
-    return fills[param.type]
+    return placeholders[param.type]
 
 
 def _problem(error: TokenError) -> str:

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ...config.secrets import watch_seen
+from ...config.secrets import watch_values
 from ...scan.values import is_reference
 from ...token import Secret, Token
 from .._compat import DELIMITER, kernel_session, wrap
@@ -37,7 +37,7 @@ __all__ = ["Redaction", "revealing", "start", "stop"]
 _STARTED = "_jupyter_tokens_redaction"
 # `EXPRESSION` of server/snippets.py, which the kernel does not import: the name of the server's user expressions.
 _PUSH = "jupyter_tokens"
-_DISTINCT = 8
+_MIN_DISTINCT = 8
 """A variable's value is taken for a secret only if it has at least this many different characters."""
 
 
@@ -74,19 +74,19 @@ class Redaction:
         self._clock = clock
         self._known = KnownValues(clock)
         self._source: object = None
-        self._endings: list[Callable[[], None]] = []
+        self._cleanups: list[Callable[[], None]] = []
 
     def open(self) -> None:
         """Install the hooks. Warns if the kernel's messages cannot be searched."""
-        self._endings.append(watch_seen(self._seen))
-        self._know_variables()
+        self._cleanups.append(watch_values(self._add_values))
+        self._add_variables()
         # After the variables, so that the label names the profile instead of its variable.
-        self._know_filled()
-        self._endings += [Records(self._shell, self.search).close, self._hook_pushes()]
+        self._add_filled()
+        self._cleanups += [Records(self._shell, self.search).close, self._hook_pushes()]
         session = kernel_session(self._shell)
         problem = self._hook_messages(session) if session is not None else None
         if session is None or problem:
-            self._endings.append(NarrowHooks(self._shell, self.search).close)
+            self._cleanups.append(NarrowHooks(self._shell, self.search).close)
         if problem:
             warnings.warn(
                 f"jupyter_tokens cannot search all messages of this kernel ({problem}). Known tokens are redacted only "
@@ -97,8 +97,8 @@ class Redaction:
 
     def close(self) -> None:
         """Remove the hooks, and forget all values."""
-        while self._endings:
-            self._endings.pop()()
+        while self._cleanups:
+            self._cleanups.pop()()
         self._known = KnownValues(self._clock)
 
     def search(self) -> Search | None:
@@ -106,20 +106,20 @@ class Redaction:
         if is_revealing() or not self._enabled():
             return None
         if self._client.opened is not self._source:
-            self._watch()
+            self._watch_source()
         return self._known.search()
 
     def _hook_messages(self, session: Any) -> str | None:
         """Hook into the session's messages. Return what is wrong if that does not work, else None."""
         hooks = MessageHooks(session, self.search)
-        problem = self._canary(session)
+        problem = self._self_test(session)
         if problem:
             hooks.close()
             return problem
-        self._endings.append(hooks.close)
+        self._cleanups.append(hooks.close)
         return None
 
-    def _canary(self, session: Any) -> str | None:
+    def _self_test(self, session: Any) -> str | None:
         """Send a made-up value to a dummy socket, and check that it is redacted. Return what is wrong, or None."""
         others = {getattr(part, "session", session) for part in (self._shell.displayhook, self._shell.display_pub)}
         if others != {session}:
@@ -132,13 +132,13 @@ class Redaction:
         try:
             session.send(sent, "display_data", {"data": {"text/plain": f"<{value}>"}}, buffers=[value.encode()])
             session.send(sent, "stream", {"name": "stdout", "text": value})
-            left = any(self._known.search().may_hold(part) for parts in sent.messages for part in parts)
+            leaked = any(self._known.search().may_hold(part) for parts in sent.messages for part in parts)
         except Exception as error:
             return f"a message could not be sent: {type(error).__name__}"
         finally:
             self._enabled = enabled
             self._known.discard(value)
-        if left or len(sent.messages) != 2:  # noqa: PLR2004
+        if leaked or len(sent.messages) != 2:  # noqa: PLR2004
             return "a test value was not redacted"
         for parts in sent.messages:
             at = parts.index(DELIMITER) + 1
@@ -148,7 +148,7 @@ class Redaction:
 
     # The values to redact
 
-    def know(self, value: str, profile: str, ends_at: float = inf) -> None:
+    def add(self, value: str, profile: str, ends_at: float = inf) -> None:
         """Redact a token from now on, for example one that the server has put into a variable.
 
         Parameters
@@ -162,53 +162,53 @@ class Redaction:
         """
         self._known.add(value, f"token {profile}", ends_at)
 
-    def _seen(self, profile: str, value: Secret | Token) -> None:
+    def _add_values(self, profile: str, value: Secret | Token) -> None:
         if isinstance(value, Secret):
             self._known.add(value.reveal(), f"secret {profile}")
         else:
             if value.has_value:
                 ends_at = inf if value.expires_at is None else value.expires_at.timestamp()
                 for each in value.values().values():
-                    self.know(each, profile, ends_at)
+                    self.add(each, profile, ends_at)
             for part in value.metadata.values():
                 if isinstance(part, Secret):
-                    self._seen(profile, part)
+                    self._add_values(profile, part)
 
-    def _arrived(self, key: Key, token: Token) -> None:
-        self._seen(key.profile, token)
+    def _on_token(self, key: Key, token: Token) -> None:
+        self._add_values(key.profile, token)
 
-    def _watch(self) -> None:
+    def _watch_source(self) -> None:
         # Only when something else has opened the source: opening it imports the sources and the providers.
         source = self._source = self._client.opened
         if source is not None:
-            self._endings.append(source.watch(self._arrived))
+            self._cleanups.append(source.watch(self._on_token))
             for held in map(source.held, source.keys()):
                 if held is not None:
-                    self._seen(held.token.profile, held.token)
+                    self._add_values(held.token.profile, held.token)
 
-    def _know_variables(self) -> None:
+    def _add_variables(self) -> None:
         """Redact the values of variables that match a pattern and look like secrets."""
         for name, value in os.environ.items():
             named = any(fnmatchcase(name.upper(), pattern) for pattern in self._variables)
-            if named and len(value) >= RUN and len(set(value)) >= _DISTINCT and not is_reference(value, uuid=True):
+            if named and len(value) >= RUN and len(set(value)) >= _MIN_DISTINCT and not is_reference(value, uuid=True):
                 self._known.add(value, f"variable {name}")
 
-    def _know_filled(self) -> None:
+    def _add_filled(self) -> None:
         """Redact the tokens that the server has put into this kernel's environment."""
         for name, filled in filled_variables(os.environ).items():
-            self.know(os.environ[name], filled.profile)
+            self.add(os.environ[name], filled.profile)
 
     def _hook_pushes(self) -> Callable[[], None]:
         """Redact the tokens that the server puts into a running kernel's environment. Return an undo function."""
 
-        def evaluate_and_look(evaluate: Callable[..., Any], expressions: Mapping[str, str]) -> Any:
-            told = evaluate(expressions)
+        def evaluate_and_add(evaluate: Callable[..., Any], expressions: Mapping[str, str]) -> Any:
+            results = evaluate(expressions)
             if _PUSH in expressions:
-                self._know_filled()
-            return told
+                self._add_filled()
+            return results
 
         # IPython fires no event for user expressions.
-        return wrap(self._shell, "user_expressions", evaluate_and_look)
+        return wrap(self._shell, "user_expressions", evaluate_and_add)
 
 
 class _Sent:

@@ -11,18 +11,18 @@ from typing import NamedTuple
 from ...clock import Clock, SystemClock
 from .search import Search
 
-__all__ = ["MOST_LIVING", "MOST_VALUES", "KnownValues"]
+__all__ = ["MAX_VALID_VALUES", "MAX_VALUES", "KnownValues"]
 
-MOST_VALUES = 500
+MAX_VALUES = 500
 """Above this number of values, expired values are forgotten, the earliest expiry first."""
-MOST_LIVING = 1_000
+MAX_VALID_VALUES = 1_000
 """Above this number of values, the value that expires first is forgotten even if it is still valid."""
 
-_FORGOTTEN_AT_ONCE = 2
+_MAX_EVICTED = 2
 _PLAIN = re.compile(r"[^\w .-]")
 
 
-class _Known(NamedTuple):
+class _Entry(NamedTuple):
     label: str
     ends_at: float
 
@@ -40,7 +40,7 @@ class KnownValues:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _Entry] = {}
         self._search = Search()
         self._locks: dict[int, RLock] = {}
 
@@ -65,8 +65,8 @@ class KnownValues:
             elif before.label != label:
                 self._search.relabel(value, label)
             # Recorded only after the search has the value: if the thread is stopped in between, it can be added again.
-            self._known[value] = _Known(label, ends_at)
-            self._forget_ended()
+            self._known[value] = _Entry(label, ends_at)
+            self._evict_expired()
 
     def discard(self, value: str) -> None:
         """Stop redacting a value."""
@@ -81,13 +81,13 @@ class KnownValues:
     def __repr__(self) -> str:
         return f"<KnownValues {len(self._known)}>"
 
-    def _forget_ended(self) -> None:
+    def _evict_expired(self) -> None:
         # A few at a time, so that adding a value stays quick.
-        for _ in range(_FORGOTTEN_AT_ONCE):
-            if len(self._known) <= MOST_VALUES:
+        for _ in range(_MAX_EVICTED):
+            if len(self._known) <= MAX_VALUES:
                 return
             first = min(self._known, key=lambda value: self._known[value].ends_at)
-            if self._known[first].ends_at > self._clock.now() and len(self._known) <= MOST_LIVING:
+            if self._known[first].ends_at > self._clock.now() and len(self._known) <= MAX_VALID_VALUES:
                 return
             self.discard(first)
 

@@ -60,21 +60,21 @@ class MessageHooks:
         self._held: dict[str, _Held] = {}
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._to_bytes: Callable[..., list[bytes]] = session.serialize
-        self._pass_on: Callable[..., Any] = session.send
+        self._original_serialize: Callable[..., list[bytes]] = session.serialize
+        self._original_send: Callable[..., Any] = session.send
         # Replaced, because a session has no hooks, and exists already when extensions are loaded.
-        self._endings = [replace(session, "serialize", self._serialize), replace(session, "send", self._send)]
+        self._cleanups = [replace(session, "serialize", self._serialize), replace(session, "send", self._send)]
 
     def close(self) -> None:
         """Remove the hooks, and send what is held back."""
-        for ending in self._endings:
-            ending()
+        for cleanup in self._cleanups:
+            cleanup()
         with self._lock:
             for parent_id in list(self._held):
                 self._release(parent_id)
 
     def _serialize(self, msg: dict[str, Any], ident: Any = None) -> list[bytes]:
-        parts = self._to_bytes(msg, ident)
+        parts = self._original_serialize(msg, ident)
         search = self._search()
         if search is None:
             return parts
@@ -84,8 +84,8 @@ class MessageHooks:
         searched = msg.get(_SEARCHED, msg) is msg.get("content")
         for metadata_or_content in (header + 2,) if searched else (header + 2, header + 3):
             if search.may_hold(parts[metadata_or_content]):
-                told = search.redacted_object(self._session.unpack(parts[metadata_or_content]))
-                parts[metadata_or_content] = self._session.pack(told)
+                redacted = search.redacted_object(self._session.unpack(parts[metadata_or_content]))
+                parts[metadata_or_content] = self._session.pack(redacted)
                 changed = True
         if changed:
             parts[header - 1] = self._session.sign(parts[header : header + 4])
@@ -94,7 +94,7 @@ class MessageHooks:
     def _send(self, stream: Any, msg_or_type: Any, *args: Any, **kwargs: Any) -> Any:
         if os.getpid() != self._pid or len(args) > len(_ARGUMENTS):
             # A forked child does not have the thread that releases held text.
-            return self._pass_on(stream, msg_or_type, *args, **kwargs)
+            return self._original_send(stream, msg_or_type, *args, **kwargs)
         given = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs
         search = self._search()
         message = msg_or_type if isinstance(msg_or_type, Mapping) else None
@@ -104,11 +104,11 @@ class MessageHooks:
             else (message["header"]["msg_type"], message.get("content"), message.get("parent_header"))
         )
         if search is not None:
-            given |= _without_values(search, given.get("buffers") or (message or {}).get("buffers"))
+            given |= _redacted_buffers(search, given.get("buffers") or (message or {}).get("buffers"))
         held_back = kind == "stream" and isinstance(content, Mapping) and isinstance(content.get("text"), str)
         if not held_back or search is None or content is None or publisher(stream) is None:
-            self._release(_id_of(parent))
-            return self._pass_on(stream, msg_or_type, **given)
+            self._release(_parent_id(parent))
+            return self._original_send(stream, msg_or_type, **given)
         if message is None:
             message = self._session.msg(kind, content, parent, given.get("header"), given.get("metadata"))
         shown = self._hold(search, stream, content, message["parent_header"], given.get("ident"))
@@ -116,11 +116,11 @@ class MessageHooks:
             return message
         content = {**content, "text": shown}
         searched = content if content.keys() == _TEXT and content["name"] in _NAMES else None
-        return self._pass_on(stream, {**message, "content": content, _SEARCHED: searched}, **given)
+        return self._original_send(stream, {**message, "content": content, _SEARCHED: searched}, **given)
 
     def _hold(self, search: Search, stream: Any, content: Mapping[str, Any], parent: Any, ident: Any) -> str:
         """Return the part of the held and the new text that can be sent now; hold back the rest."""
-        parent_id = _id_of(parent)
+        parent_id = _parent_id(parent)
         name, text = content.get("name", ""), content["text"]
         with self._lock:
             held = self._held.get(parent_id)
@@ -130,8 +130,8 @@ class MessageHooks:
                 text = self._held.pop(parent_id).text + text
             text, rest = search.split(text)
             if rest:
-                kept = self._held[parent_id] = _Held(name, rest, stream, _header_of(parent), ident)
-                call_later(stream, HOLD_SECONDS, partial(self._release, parent_id, kept))
+                new = self._held[parent_id] = _Held(name, rest, stream, _parent_header(parent), ident)
+                call_later(stream, HOLD_SECONDS, partial(self._release, parent_id, new))
         return search.redacted(text)
 
     def _release(self, parent_id: str, only: _Held | None = None) -> None:
@@ -143,19 +143,19 @@ class MessageHooks:
                 return
             del self._held[parent_id]
             content = {"name": held.name, "text": held.text}
-            self._pass_on(held.socket, "stream", content, parent=held.parent, ident=held.ident)
+            self._original_send(held.socket, "stream", content, parent=held.parent, ident=held.ident)
 
 
-def _header_of(parent: Any) -> Mapping[str, Any]:
+def _parent_header(parent: Any) -> Mapping[str, Any]:
     header = parent.get("header", parent) if isinstance(parent, Mapping) else {}
     return header if isinstance(header, Mapping) else {}
 
 
-def _id_of(parent: Any) -> str:
-    return str(_header_of(parent).get("msg_id", ""))
+def _parent_id(parent: Any) -> str:
+    return str(_parent_header(parent).get("msg_id", ""))
 
 
-def _without_values(search: Search, buffers: Sequence[Any] | None) -> dict[str, Any]:
+def _redacted_buffers(search: Search, buffers: Sequence[Any] | None) -> dict[str, Any]:
     """Return the argument `buffers` with the values redacted, or an empty dict if no buffer contains a value."""
     if not buffers:
         return {}

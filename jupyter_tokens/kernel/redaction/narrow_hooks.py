@@ -34,7 +34,7 @@ class NarrowHooks:
 
     def __init__(self, shell: InteractiveShell, search: Callable[[], Search | None]) -> None:
         self._search = search
-        self._endings = [
+        self._cleanups = [
             wrap(shell.display_formatter, "format", self._format),
             wrap(shell.display_pub, "publish", self._publish),
             wrap(shell, SHOW_TRACEBACK, self._show_traceback),
@@ -42,15 +42,15 @@ class NarrowHooks:
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if hasattr(stream, "__dict__"):
-                self._endings.append(wrap(stream, "write", self._write))
+                self._cleanups.append(wrap(stream, "write", self._write))
             else:
                 # A stream of xeus-python is written in C++ and takes no attributes, so another object takes its place.
-                self._endings.append(replace(sys, name, _Stream(stream, partial(self._write, stream.write))))
+                self._cleanups.append(replace(sys, name, _Stream(stream, partial(self._write, stream.write))))
 
     def close(self) -> None:
         """Remove the hooks."""
-        while self._endings:
-            self._endings.pop()()
+        while self._cleanups:
+            self._cleanups.pop()()
 
     def _redacted(self, value: Any) -> Any:
         search = self._search()
@@ -67,9 +67,9 @@ class NarrowHooks:
 
     def _show_traceback(self, show: _Call, kind: type[BaseException], error: BaseException, lines: list[str]) -> Any:
         # The function may show the exception's own message, so it gets another exception with the redacted message.
-        told = str(error)
-        clean = self._redacted(told)
-        return show(kind, error if clean == told else Exception(clean), self._redacted(lines))
+        message = str(error)
+        clean = self._redacted(message)
+        return show(kind, error if clean == message else Exception(clean), self._redacted(lines))
 
 
 class _Stream:

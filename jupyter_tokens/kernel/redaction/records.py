@@ -38,17 +38,17 @@ class Records:
     def __init__(self, shell: InteractiveShell, search: Callable[[], Search | None]) -> None:
         self._shell = shell
         self._search = search
-        self._endings = [
+        self._cleanups = [
             wrap(shell.displayhook, "log_output", self._record),
             wrap(shell.logger, "log_write", self._log),
         ]
         self._magics = line_magics(shell)
-        self._endings += [self._wrap(name) for name in _WRITERS if name in self._magics]
+        self._cleanups += [self._wrap(name) for name in _WRITERS if name in self._magics]
 
     def close(self) -> None:
         """Remove the hooks. What was redacted stays redacted."""
-        while self._endings:
-            self._endings.pop()()
+        while self._cleanups:
+            self._cleanups.pop()()
 
     def redact(self) -> None:
         """Redact everything recorded so far."""

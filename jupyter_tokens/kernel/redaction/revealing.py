@@ -44,7 +44,7 @@ class _Streams:
 
     def __init__(self) -> None:
         self._blocks = 0
-        self._endings: list[Callable[[], None]] = []
+        self._cleanups: list[Callable[[], None]] = []
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -53,13 +53,13 @@ class _Streams:
             if self._blocks == 1:
                 for stream in (sys.stdout, sys.stderr):
                     if publishes(stream):
-                        self._endings.append(wrap(stream, "write", partial(_write, stream)))
+                        self._cleanups.append(wrap(stream, "write", partial(_write, stream)))
 
     def close(self) -> None:
         with self._lock:
             self._blocks -= 1
-            while not self._blocks and self._endings:
-                self._endings.pop()()
+            while not self._blocks and self._cleanups:
+                self._cleanups.pop()()
 
 
 _streams = _Streams()

@@ -23,7 +23,7 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from ..._util.encodings import SHORTEST, forms_of
+from ..._util.encodings import MIN_LENGTH, encoded_forms
 
 __all__ = ["RUN", "Found", "Search"]
 
@@ -31,15 +31,15 @@ RUN = 16
 """A run of this many characters of a value is redacted. A shorter value is only redacted as a whole."""
 
 # The characters of a bearer token (RFC 6750).
-_KEPT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=")
-_DROPPED = bytes(set(range(256)) - _KEPT)
+_TOKEN_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=")
+_DROPPED = bytes(set(range(256)) - _TOKEN_CHARACTERS)
 _WORD = 8
-_DISTINCT = 4
+_MIN_DISTINCT = 4
 """A word needs at least this many different characters to identify a value, unlike a line of `=` or zeros."""
-_PIECE = 4
+_MIN_PIECE = 4
 """The fewest characters that count as the continuation of a value found nearby. At the end of a text, fewer characters
 are held back only if they begin a value."""
-_NEAR = 400
+_MAX_DISTANCE = 400
 """The most characters between two parts of a value, such as other columns of a table or the HTML of a colour."""
 
 _BLOCKS, _OVERLAP = (131_072, 16_384, 2_048), 1_024
@@ -86,10 +86,10 @@ _ESCAPE_OR_TAG = re.compile(b"|".join([*_ESCAPES, _TAG]))
 # Column separators of tables. Each is one character, so that positions do not change.
 _BARS = re.compile("[│┃║┆┊╎]")
 _BARS_IN_UTF8 = (b"\xe2\x94", b"\xe2\x95")
-_FEWEST_BARS = 4
+_MIN_BARS = 4
 # An escape or a tag that is not complete yet.
-_BEGINNINGS = (b"\x1b", b"\\", b"%", b"&", b"=", b"<")
-_BEGUN = re.compile(
+_ESCAPE_STARTS = (b"\x1b", b"\\", b"%", b"&", b"=", b"<")
+_UNFINISHED_ESCAPE = re.compile(
     rb"\x1b[^A-Za-z]*|\\(?:[uU][0-9A-Fa-f{]*|x[0-9A-Fa-f]?|[a-z]*)|%[0-9A-Fa-f]*|&[#\w;]*|=[0-9A-F]?|<[^>]*"
 )
 _TEX = {
@@ -123,13 +123,13 @@ class Found(NamedTuple):
     ----------
     start, end : int
         Where the part begins and ends.
-    instead : str
-        The replacement: a label, or "". In the column of a table, spaces fill it up to the length of the part.
+    replacement : str
+        A label, or "". In the column of a table, spaces fill it up to the length of the part.
     """
 
     start: int
     end: int
-    instead: str
+    replacement: str
 
 
 class _Needle:
@@ -138,17 +138,17 @@ class _Needle:
     With `whole`, only the complete form is a match; with `exact`, the characters outside the skeleton must match too.
     """
 
-    __slots__ = ("alone", "exact", "label", "skeleton", "text", "whole")
+    __slots__ = ("as_tuple", "exact", "label", "skeleton", "text", "whole")
 
     def __init__(self, text: bytes, label: str, *, whole: bool, exact: bool = False) -> None:
         self.text, self.label, self.whole, self.exact = text, label, whole, exact
         self.skeleton = text.translate(None, _DROPPED)
-        self.alone = (self,)
+        self.as_tuple = (self,)
 
     @property
     def places(self) -> list[int]:
         """The position of each of the skeleton's characters in the needle's text."""
-        return [at for at, character in enumerate(self.text) if character in _KEPT]
+        return [at for at, character in enumerate(self.text) if character in _TOKEN_CHARACTERS]
 
 
 class _Match(NamedTuple):
@@ -171,19 +171,19 @@ class _Match(NamedTuple):
 class _View:
     """A text as one pass reads it, with the position of each character in the original text."""
 
-    def __init__(self, data: bytes, begin: int, end: int, look: int) -> None:
-        self.look = look
+    def __init__(self, data: bytes, begin: int, end: int, level: int) -> None:
+        self.level = level
         self.text = data[begin:end]
         self.starts: Sequence[int] = range(begin, end)
         self.ends: Sequence[int] = range(begin + 1, end + 1)
-        pattern = _pattern(look, self.text)
+        pattern = _pattern(level, self.text)
         if pattern:
             self.text, self.starts, self.ends = _decoded(pattern, data, begin, end)
-        if look == _COLUMNS:
+        if level == _COLUMNS:
             order = [at for cell in _cells(self.text) for at in range(*cell)]
             self.text = bytes([self.text[at] for at in order])
             self.starts, self.ends = [self.starts[at] for at in order], [self.ends[at] for at in order]
-        self.places = [at for at, character in enumerate(self.text) if character in _KEPT]
+        self.places = [at for at, character in enumerate(self.text) if character in _TOKEN_CHARACTERS]
         self.skeleton = self.text.translate(None, _DROPPED)
 
 
@@ -195,7 +195,7 @@ class Search:
         # Needles by the words of their skeletons, each word as a number. Few words belong to several needles.
         self._words: dict[int, tuple[_Needle, ...]] = {}
         # By skeleton, the needles that are so short that a search may look up none of their words.
-        self._brief: dict[bytes, tuple[_Needle, ...]] = {}
+        self._short: dict[bytes, tuple[_Needle, ...]] = {}
         # The keys of both tables, because a set is quicker than a dict.
         self._known = set[int | bytes]()
         self._plain: dict[str, str] = {}
@@ -204,7 +204,7 @@ class Search:
         # Derived from all needles when needed, and valid for one revision.
         self._revision = 0
         self._joined = (0, b"")
-        self._heads: set[bytes] = set()
+        self._prefixes: set[bytes] = set()
 
     def __repr__(self) -> str:
         return f"<Search {len(self._needles)} values>"
@@ -217,22 +217,22 @@ class Search:
         Parameters
         ----------
         value : str
-            The value. It is ignored if it has fewer characters than `encodings.SHORTEST`.
+            The value. It is ignored if it has fewer characters than `encodings.MIN_LENGTH`.
         label : str
             Replaces the value.
         """
-        if len(value) < SHORTEST or value in self._needles:
+        if len(value) < MIN_LENGTH or value in self._needles:
             return
-        needles = _needles_of(value, label)
+        needles = _make_needles(value, label)
         for needle in needles:
             if not needle.whole:
-                self._step = min(self._step, _step_of(needle.text))
+                self._step = min(self._step, _max_step(needle.text))
             self._longest = max(self._longest, len(needle.text))
             for table, key in self._keys(needle):
-                table[key] = (*table[key], needle) if key in table else needle.alone
+                table[key] = (*table[key], needle) if key in table else needle.as_tuple
                 self._known.add(key)
         odd = not value.isascii() or ord(value[0]) in _DROPPED or "\\" in value or "%" in value
-        if odd or len(needles[0].skeleton) < _PIECE:
+        if odd or len(needles[0].skeleton) < _MIN_PIECE:
             # A skeleton would lose too much of this value, or the value itself looks like an escape.
             self._plain |= dict.fromkeys(_plain_forms(value), label)
         self._needles[value] = needles
@@ -248,9 +248,9 @@ class Search:
         """Stop searching for a value."""
         for needle in self._needles.pop(value, ()):
             for table, key in self._keys(needle):
-                left = tuple(other for other in table.get(key, ()) if other is not needle)
-                if left:
-                    table[key] = left
+                remaining = tuple(other for other in table.get(key, ()) if other is not needle)
+                if remaining:
+                    table[key] = remaining
                 else:
                     table.pop(key, None)
                     self._known.discard(key)
@@ -259,16 +259,16 @@ class Search:
         self._revision += 1
 
     def _keys(self, needle: _Needle) -> Iterable[tuple[dict[Any, tuple[_Needle, ...]], Any]]:
-        words = _words_of(needle)
+        words = _identifying_words(needle)
         if words:
             return [(self._words, word) for word in words]
-        return [(self._brief, needle.skeleton)] if len(needle.skeleton) >= _PIECE else []
+        return [(self._short, needle.skeleton)] if len(needle.skeleton) >= _MIN_PIECE else []
 
     # Searching
 
     def may_hold(self, data: bytes) -> bool:
         """Whether UTF-8 text or JSON may contain a value. Quick; may return true for text without a value."""
-        if any(bar in data for bar in _BARS_IN_UTF8) or data.count(b"|") >= _FEWEST_BARS:
+        if any(bar in data for bar in _BARS_IN_UTF8) or data.count(b"|") >= _MIN_BARS:
             # In JSON, line breaks are escaped, so a table in it can only be read after unpacking.
             return bool(self._needles)
         plain = [
@@ -281,12 +281,12 @@ class Search:
     def found(self, text: str | bytes) -> list[Found]:
         """Return the parts of a text that are values or parts of values, in order and without overlap."""
         # One byte for each character, so that positions are the same.
-        data = text if isinstance(text, bytes) else _bytes_of(text)
+        data = text if isinstance(text, bytes) else _to_bytes(text)
         matches: list[list[Found]] = [[one] for one in self._in_plain(text)]
         for begin, end in self._regions(data):
-            for look in _looks(data[begin:end]):
-                matches += self._in_view(_View(data, begin, end, look))
-        return _apart(matches)
+            for level in _levels(data[begin:end]):
+                matches += self._in_view(_View(data, begin, end, level))
+        return _without_overlaps(matches)
 
     def redacted(self, text: str) -> str:
         """Return a text with the values replaced by labels."""
@@ -295,7 +295,7 @@ class Search:
             return text
         at, pieces = 0, []
         for part in found:
-            pieces += [text[at : part.start], part.instead]
+            pieces += [text[at : part.start], part.replacement]
             at = part.end
         return "".join([*pieces, text[at:]])
 
@@ -327,7 +327,7 @@ class Search:
         clean = bytearray(data)
         for part in found:
             size = part.end - part.start
-            clean[part.start : part.end] = part.instead.encode()[:size].ljust(size, b"*")
+            clean[part.start : part.end] = part.replacement.encode()[:size].ljust(size, b"*")
         return bytes(clean)
 
     def split(self, text: str) -> tuple[str, str]:
@@ -342,16 +342,16 @@ class Search:
         size, *smaller = sizes
         for at in range(begin, end, size) if self._known else ():
             block = data[at : at + size + _OVERLAP]
-            if any(self._knows(_skeleton(block, look)) for look in _looks(block)):
+            if any(self._has_known_word(_skeleton(block, level)) for level in _levels(block)):
                 yield from self._blocks(data, at, min(at + size, end), smaller) if smaller else (at,)
 
-    def _knows(self, skeleton: bytes) -> bool:
+    def _has_known_word(self, skeleton: bytes) -> bool:
         view = memoryview(skeleton)
         for at in range(0, min(_WORD, len(skeleton) - _WORD + 1), self._step):
             whole = (len(skeleton) - at) // _WORD * _WORD
             if not self._known.isdisjoint(view[at : at + whole].cast("Q")):
                 return True
-        return any(brief in skeleton for brief in tuple(self._brief))
+        return any(short in skeleton for short in tuple(self._short))
 
     def _regions(self, data: bytes) -> list[tuple[int, int]]:
         """Return the parts of a text that have to be searched in full."""
@@ -366,19 +366,19 @@ class Search:
 
     def _in_view(self, view: _View) -> list[list[Found]]:
         matches = self._matches(view)
-        certain = [match for match in matches if _counts(match, view)]
+        certain = [match for match in matches if _is_valid(match, view)]
         by_needle: dict[_Needle, list[_Match]] = {}
         for match in matches:
             if not match.needle.whole:
                 by_needle.setdefault(match.needle, []).append(match)
-        for one, other in (pair for alike in by_needle.values() for pair in pairwise(alike)):
+        for one, other in (pair for same in by_needle.values() for pair in pairwise(same)):
             # Two parts of a value whose middle was cut out.
-            if one.last <= other.first and other.start - one.end <= _NEAR and one.length + other.length >= RUN:
+            if one.last <= other.first and other.start - one.end <= _MAX_DISTANCE and one.length + other.length >= RUN:
                 certain += [one, other]
         return [_parts(each, view) for match in dict.fromkeys(certain) for each in (match, *_continued(match, view))]
 
     def _matches(self, view: _View) -> list[_Match]:
-        """Return the matches that contain at least one word of a needle, and all matches of the needles in `_brief`."""
+        """Return the matches that contain at least one word of a needle, and all matches of the needles in `_short`."""
         skeleton, matches = view.skeleton, []
         memory = memoryview(skeleton)
         places = []
@@ -392,27 +392,27 @@ class Search:
                     for match in _extended(needle, skeleton, at, at + _WORD):
                         reached[needle] = max(reached.get(needle, 0), match.end - _WORD + 1)
                         matches.append(match)
-        for brief, needles in tuple(self._brief.items()):
-            at = skeleton.find(brief)
+        for short, needles in tuple(self._short.items()):
+            at = skeleton.find(short)
             while at >= 0:
-                matches += [_Match(needle, at, at + len(brief), 0, len(brief)) for needle in needles]
-                at = skeleton.find(brief, at + 1)
+                matches += [_Match(needle, at, at + len(short), 0, len(short)) for needle in needles]
+                at = skeleton.find(short, at + 1)
         return sorted(matches, key=lambda match: (match.start, match.end))
 
     def _in_plain(self, text: str | bytes) -> Iterator[Found]:
         for form, label in tuple(self._plain.items()):
-            sought: Any = form if isinstance(text, str) else form.encode("utf-8", "surrogatepass")
-            at = text.find(sought)
+            pattern: Any = form if isinstance(text, str) else form.encode("utf-8", "surrogatepass")
+            at = text.find(pattern)
             while at >= 0:
-                yield Found(at, at + len(sought), label)
-                at = text.find(sought, at + len(sought))
+                yield Found(at, at + len(pattern), label)
+                at = text.find(pattern, at + len(pattern))
 
     def _unfinished(self, text: str) -> int:
         """Return where the end that may belong to an unfinished value starts; the text's length if there is none."""
         # Longer than the longest value, to make room for colours and tags.
         begin = max(len(text) - 2 * self._longest - 4096, 0)
         end = text[begin:]
-        cut = min([len(end), *self._begun(_bytes_of(end))])
+        cut = min([len(end), *self._unfinished_starts(_to_bytes(end))])
         for form in tuple(self._plain):
             size = next((size for size in range(len(form) - 1, 0, -1) if end.endswith(form[:size])), 0)
             cut = min(cut, len(end) - size)
@@ -420,37 +420,38 @@ class Search:
             # Do not cut within a complete value: its end may look like the beginning of a value.
             start = 0
             for part in self.found(end):
-                start = part.start if part.instead.strip() else start
+                start = part.start if part.replacement.strip() else start
                 if start < cut < part.end:
                     cut = start
         return begin + cut
 
-    def _begun(self, data: bytes) -> Iterator[int]:
+    def _unfinished_starts(self, data: bytes) -> Iterator[int]:
         joined = self._all_skeletons()
-        begun = {data.rfind(mark, max(len(data) - _OVERLAP, 0)) for mark in _BEGINNINGS}
-        for end in (len(data), *(at for at in begun if at >= 0 and _BEGUN.fullmatch(data, at))):
-            for look in _looks(data[:end]):
-                if not self._run_at_end(_skeleton(data[max(end - _OVERLAP, 0) : end], look)[-_PIECE:]):
+        starts = {data.rfind(mark, max(len(data) - _OVERLAP, 0)) for mark in _ESCAPE_STARTS}
+        for end in (len(data), *(at for at in starts if at >= 0 and _UNFINISHED_ESCAPE.fullmatch(data, at))):
+            for level in _levels(data[:end]):
+                if not self._run_at_end(_skeleton(data[max(end - _OVERLAP, 0) : end], level)[-_MIN_PIECE:]):
                     continue
-                view = _View(data, 0, end, look)
+                view = _View(data, 0, end, level)
                 size = self._run_at_end(view.skeleton)
                 after = view.text[view.places[-1] + 1 :] if size else b""
-                if size and (size >= _PIECE or not after) and not _is_over(view.skeleton[-size:], after, joined):
+                counts = size >= _MIN_PIECE or (size and not after)
+                if counts and not _is_complete(view.skeleton[-size:], after, joined):
                     yield view.starts[view.places[-size]]
 
     def _run_at_end(self, skeleton: bytes) -> int:
         """Return the length of the run at a skeleton's end that occurs in a value.
 
-        A run shorter than `_PIECE` counts only if a value begins with it.
+        A run shorter than `_MIN_PIECE` counts only if a value begins with it.
         """
-        joined, end = self._all_skeletons(), skeleton[-_PIECE:]
-        if len(end) < _PIECE or end not in joined:
-            few = range(min(_PIECE - 1, len(skeleton)), 0, -1)
-            return next((size for size in few if skeleton[-size:] in self._heads), 0)
+        joined, end = self._all_skeletons(), skeleton[-_MIN_PIECE:]
+        if len(end) < _MIN_PIECE or end not in joined:
+            few = range(min(_MIN_PIECE - 1, len(skeleton)), 0, -1)
+            return next((size for size in few if skeleton[-size:] in self._prefixes), 0)
         sizes, at = [], joined.find(end)
         while at >= 0:
             before = joined[max(at - len(skeleton), 0) : at][::-1]
-            sizes.append(_PIECE + _alike(before, skeleton[-_PIECE - 1 :: -1]))
+            sizes.append(_MIN_PIECE + _common_prefix(before, skeleton[-_MIN_PIECE - 1 :: -1]))
             at = joined.find(end, at + 1)
         return max(sizes)
 
@@ -458,21 +459,21 @@ class Search:
         """Return all skeletons, joined: for each, a line break, the skeleton, and some `!`.
 
         There is one `!` for each character of the value after the last character that its skeleton keeps. The result is
-        cached until the values change; `_heads` is updated with it.
+        cached until the values change; `_prefixes` is updated with it.
         """
-        revision, (made, joined) = self._revision, self._joined
-        if made != revision:
+        revision, (cached, joined) = self._revision, self._joined
+        if cached != revision:
             needles = [needle for needles in tuple(self._needles.values()) for needle in needles]
             joined = b"".join(b"\n" + needle.skeleton + b"!" * _trailing(needle) for needle in needles) + b"\n"
-            self._heads = {needle.skeleton[:size] for needle in needles for size in range(1, _PIECE)}
+            self._prefixes = {needle.skeleton[:size] for needle in needles for size in range(1, _MIN_PIECE)}
             self._joined = revision, joined
         return joined
 
 
-def _needles_of(value: str, label: str) -> list[_Needle]:
+def _make_needles(value: str, label: str) -> list[_Needle]:
     text = value.encode("ascii", "replace")
     plain = _Needle(text, label, whole=False)
-    if len(value) < RUN or not _words_of(plain):
+    if len(value) < RUN or not _identifying_words(plain):
         plain = _Needle(text, label, whole=True, exact=True)
     data = value.encode("utf-8", "surrogatepass")
     encoded = {data.hex().encode(), data.hex().upper().encode()}
@@ -485,10 +486,10 @@ def _needles_of(value: str, label: str) -> list[_Needle]:
 
 
 def _plain_forms(value: str) -> set[str]:
-    return {*forms_of(value), repr(value.encode("utf-8", "surrogatepass"))[2:-1]}
+    return {*encoded_forms(value), repr(value.encode("utf-8", "surrogatepass"))[2:-1]}
 
 
-def _words_of(needle: _Needle) -> set[int]:
+def _identifying_words(needle: _Needle) -> set[int]:
     """Return the words that identify a needle."""
     skeleton = needle.skeleton
     last = len(skeleton) - _WORD
@@ -496,11 +497,11 @@ def _words_of(needle: _Needle) -> set[int]:
         # Enough words that a search looks up one of them in any case. From the middle, because many values begin alike.
         begin = max(last - _WORD + 1, 0) // 2
         return {_word(skeleton, at) for at in range(begin, begin + _WORD)} if last >= _WORD - 1 else set()
-    own: Sequence[int] = range(last + 1)
+    positions: Sequence[int] = range(last + 1)
     if public := _public(needle.text):
         places = needle.places
-        own = [at for at in own if public.isdisjoint(places[at : at + _WORD])]
-    return {_word(skeleton, at) for at in own if len(set(skeleton[at : at + _WORD])) >= _DISTINCT}
+        positions = [at for at in positions if public.isdisjoint(places[at : at + _WORD])]
+    return {_word(skeleton, at) for at in positions if len(set(skeleton[at : at + _WORD])) >= _MIN_DISTINCT}
 
 
 def _public(text: bytes) -> set[int]:
@@ -511,43 +512,43 @@ def _word(skeleton: bytes, at: int) -> int:
     return int.from_bytes(skeleton[at : at + _WORD], sys.byteorder)
 
 
-def _step_of(text: bytes) -> int:
+def _max_step(text: bytes) -> int:
     """Return the largest step between looked-up words at which every run of this value still contains such a word."""
-    before = [0, *accumulate(character in _KEPT for character in text)]
+    before = [0, *accumulate(character in _TOKEN_CHARACTERS for character in text)]
     public = _public(text)
     runs = [at for at in range(len(text) - RUN + 1) if not public or public.isdisjoint(range(at, at + RUN))]
     fewest = min((before[at + RUN] - before[at] for at in runs), default=RUN)
     return next((step for step in (8, 4, 2) if fewest >= _WORD + step - 1), 1)
 
 
-def _bytes_of(text: str) -> bytes:
+def _to_bytes(text: str) -> bytes:
     """Encode a text with one byte for each character."""
     return (text if text.isascii() else _BARS.sub("|", text)).encode("ascii", "replace")
 
 
-def _looks(data: bytes) -> Iterator[int]:
+def _levels(data: bytes) -> Iterator[int]:
     """Yield the passes that a text needs."""
     yield _AS_IT_IS
     if any(mark in data for mark in _MARKS) or (b"=" in data and any(mark in data for mark in _QUOTED)):
         yield _UNESCAPED
     if b"<" in data:
         yield _UNTAGGED
-    if data.count(b"|") >= _FEWEST_BARS:
+    if data.count(b"|") >= _MIN_BARS:
         yield _COLUMNS
 
 
-def _pattern(look: int, data: bytes) -> re.Pattern[bytes] | None:
+def _pattern(level: int, data: bytes) -> re.Pattern[bytes] | None:
     """Return the pattern of what a pass decodes or drops; None if it takes the text as it is."""
-    if look == _AS_IT_IS:
+    if level == _AS_IT_IS:
         return None
-    return _ESCAPE if look == _UNESCAPED or b"<" not in data else _ESCAPE_OR_TAG
+    return _ESCAPE if level == _UNESCAPED or b"<" not in data else _ESCAPE_OR_TAG
 
 
-def _skeleton(data: bytes, look: int) -> bytes:
-    pattern = _pattern(look, data)
+def _skeleton(data: bytes, level: int) -> bytes:
+    pattern = _pattern(level, data)
     if pattern:
-        data = pattern.sub(lambda escape: _meaning(escape[0]), data)
-    if look == _COLUMNS:
+        data = pattern.sub(lambda escape: _decoded_escape(escape[0]), data)
+    if level == _COLUMNS:
         data = b"".join([data[slice(*cell)] for cell in _cells(data)])
     return data.translate(None, _DROPPED)
 
@@ -556,7 +557,7 @@ def _decoded(pattern: re.Pattern[bytes], data: bytes, begin: int, end: int) -> t
     """Return a text with its escapes decoded, and where each of its characters began and ended in `data`."""
     text, starts, ends, at = bytearray(), array("q"), array("q"), begin
     for start, stop, character in [
-        *((escape.start(), escape.end(), _meaning(escape[0])) for escape in pattern.finditer(data, begin, end)),
+        *((escape.start(), escape.end(), _decoded_escape(escape[0])) for escape in pattern.finditer(data, begin, end)),
         (end, end, b""),
     ]:
         text += data[at:start] + character
@@ -584,22 +585,22 @@ def _cells(text: bytes) -> Iterator[tuple[int, int]]:
 
 
 @lru_cache(4096)
-def _meaning(escape: bytes) -> bytes:
+def _decoded_escape(escape: bytes) -> bytes:
     """Return the character that an escape stands for; empty for a colour or a tag."""
     match = _ESCAPE.fullmatch(escape)
     kind = match.lastgroup if match else None
     if match is None or kind is None:
         return b""
-    told = match[kind]
+    text = match[kind]
     if kind == "mark":
-        return told
+        return text
     if kind == "blank":
-        return _BLANKS.get(told, b" ")
+        return _BLANKS.get(text, b" ")
     if kind == "tex":
-        return _TEX.get(told, b" ")
+        return _TEX.get(text, b" ")
     if kind == "name":
-        return html.unescape(f"&{told.decode()};")[:1].encode("ascii", "replace")
-    code = int(told, 10 if kind == "decimal" else 16)
+        return html.unescape(f"&{text.decode()};")[:1].encode("ascii", "replace")
+    code = int(text, 10 if kind == "decimal" else 16)
     return bytes([code]) if code < 128 else b"?"  # noqa: PLR2004 (ASCII)
 
 
@@ -608,25 +609,25 @@ def _extended(needle: _Needle, skeleton: bytes, start: int, end: int) -> Iterato
     known = needle.skeleton
     first = known.find(skeleton[start:end])
     while first >= 0:
-        before = _alike(known[:first][::-1], skeleton[max(start - first, 0) : start][::-1])
-        after = _alike(known[first + end - start :], skeleton[end : end + len(known)])
+        before = _common_prefix(known[:first][::-1], skeleton[max(start - first, 0) : start][::-1])
+        after = _common_prefix(known[first + end - start :], skeleton[end : end + len(known)])
         yield _Match(needle, start - before, end + after, first - before, first + end - start + after)
         first = known.find(skeleton[start:end], first + 1)
 
 
-def _alike(one: bytes, other: bytes) -> int:
+def _common_prefix(one: bytes, other: bytes) -> int:
     """Return the length of the common prefix of two texts."""
-    least, most = 0, min(len(one), len(other))
-    while least < most:
-        middle = (least + most + 1) // 2
-        if one[least:middle] == other[least:middle]:
-            least = middle
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
         else:
-            most = middle - 1
-    return least
+            high = middle - 1
+    return low
 
 
-def _counts(match: _Match, view: _View) -> bool:
+def _is_valid(match: _Match, view: _View) -> bool:
     needle = match.needle
     if not needle.whole:
         return match.length >= RUN
@@ -642,19 +643,19 @@ def _continued(match: _Match, view: _View) -> Iterator[_Match]:
     """Yield further parts of a matched value, before or after other columns of a table."""
     needle, skeleton = match.needle, view.skeleton
     known, at = needle.skeleton, match
-    while not needle.whole and len(set(piece := known[at.last : at.last + _PIECE])) >= _PIECE - 1:
-        start = skeleton.find(piece, at.end, at.end + _NEAR)
+    while not needle.whole and len(set(piece := known[at.last : at.last + _MIN_PIECE])) >= _MIN_PIECE - 1:
+        start = skeleton.find(piece, at.end, at.end + _MAX_DISTANCE)
         if start < 0:
             break
-        size = _alike(known[at.last :], skeleton[start : start + len(known)])
+        size = _common_prefix(known[at.last :], skeleton[start : start + len(known)])
         at = _Match(needle, start, start + size, at.last, at.last + size)
         yield at
     at = match
-    while not needle.whole and len(set(piece := known[max(at.first - _PIECE, 0) : at.first])) >= _PIECE - 1:
-        end = skeleton.rfind(piece, max(at.start - _NEAR, 0), at.start) + len(piece)
+    while not needle.whole and len(set(piece := known[max(at.first - _MIN_PIECE, 0) : at.first])) >= _MIN_PIECE - 1:
+        end = skeleton.rfind(piece, max(at.start - _MAX_DISTANCE, 0), at.start) + len(piece)
         if end < len(piece):
             break
-        size = _alike(known[: at.first][::-1], skeleton[max(end - len(known), 0) : end][::-1])
+        size = _common_prefix(known[: at.first][::-1], skeleton[max(end - len(known), 0) : end][::-1])
         at = _Match(needle, end - size, end, at.first - size, at.first)
         yield at
 
@@ -665,7 +666,7 @@ def _parts(match: _Match, view: _View) -> list[Found]:
     first, last = view.places[match.start], view.places[match.end - 1]
     # Extend the match by characters at the value's ends that are not in the skeleton.
     at = places[match.first] - 1
-    while at >= 0 and first and view.text[first - 1] == needle.text[at] not in _KEPT:
+    while at >= 0 and first and view.text[first - 1] == needle.text[at] not in _TOKEN_CHARACTERS:
         first, at = first - 1, at - 1
     at = places[match.last - 1] + 1
     while view.text[last + 1 : last + 2] == needle.text[at : at + 1] != b"":
@@ -673,35 +674,35 @@ def _parts(match: _Match, view: _View) -> list[Found]:
     borders = [first, *(at for at in range(first + 1, last + 1) if view.starts[at] != view.ends[at - 1]), last + 1]
     parts = [(view.starts[begin], view.ends[end - 1]) for begin, end in pairwise(borders)]
     labels = [needle.label, *[""] * (len(parts) - 1)]
-    if view.look == _COLUMNS:
+    if view.level == _COLUMNS:
         labels = [label.ljust(end - start) for label, (start, end) in zip(labels, parts, strict=True)]
     return [Found(*part, label) for part, label in zip(parts, labels, strict=True)]
 
 
-def _apart(matches: list[list[Found]]) -> list[Found]:
+def _without_overlaps(matches: list[list[Found]]) -> list[Found]:
     """Return the parts in order and without overlap. Where matches overlap, the longer match stays whole."""
-    taken: list[Found] = []
+    accepted: list[Found] = []
     for parts in sorted(matches, key=lambda parts: -sum(part.end - part.start for part in parts)):
         for part in parts:
             begin = part.start
-            for other in sorted(other for other in taken if other.start < part.end and other.end > part.start):
+            for other in sorted(other for other in accepted if other.start < part.end and other.end > part.start):
                 if begin < other.start:
-                    taken.append(Found(begin, other.start, ""))
+                    accepted.append(Found(begin, other.start, ""))
                 begin = max(begin, other.end)
             if begin == part.start:
-                taken.append(part)
+                accepted.append(part)
             elif begin < part.end:
-                taken.append(Found(begin, part.end, ""))
-    return sorted(taken)
+                accepted.append(Found(begin, part.end, ""))
+    return sorted(accepted)
 
 
-def _is_over(run: bytes, after: bytes, joined: bytes) -> bool:
+def _is_complete(run: bytes, after: bytes, joined: bytes) -> bool:
     """Whether a run is the end of every value that contains it, so that no following text belongs to such a value."""
     at = joined.find(run)
     while at >= 0:
         rest = joined[at + len(run) : at + len(run) + 1]
-        left = len(joined) - len(joined[at + len(run) :].lstrip(b"!")) - at - len(run)
-        if rest not in b"!\n" or (rest == b"!" and len(after) < left):
+        dropped = len(joined) - len(joined[at + len(run) :].lstrip(b"!")) - at - len(run)
+        if rest not in b"!\n" or (rest == b"!" and len(after) < dropped):
             return False
         at = joined.find(run, at + 1)
     return True

@@ -17,7 +17,7 @@ from ..signing.canonical import AccessKey
 
 __all__ = ["access_key", "chain"]
 
-_LOOKED = (
+_CHAIN_HINT = (
     "Log in with the aliyun CLI, or set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET and restart"
     " this process: the chain reads these two only once. The chain also reads ALIBABA_CLOUD_OIDC_TOKEN_FILE with"
     " ALIBABA_CLOUD_ROLE_ARN and ALIBABA_CLOUD_OIDC_PROVIDER_ARN, {cli}, {ini}, the metadata service of ECS, and"
@@ -25,7 +25,7 @@ _LOOKED = (
 )
 
 _lock = threading.Lock()
-_kept: tuple[Stamp, Any] | None = None
+_shared_client: tuple[Stamp, Any] | None = None
 
 
 def access_key(secrets: Mapping[str, Secret]) -> AccessKey:
@@ -53,8 +53,8 @@ def chain() -> AccessKey:
         ) from None
     files = _files()
     try:
-        found: Any = _client(Client, files).get_credential()
-        key, secret, token = found.access_key_id, found.access_key_secret, found.security_token
+        credential: Any = _client(Client, files).get_credential()
+        key, secret, token = credential.access_key_id, credential.access_key_secret, credential.security_token
         # The vendor's files may contain a number where a string should be.
         if not all(isinstance(part, str) for part in (key, secret, token or "")):
             raise TypeError
@@ -62,7 +62,7 @@ def chain() -> AccessKey:
         # The vendor's error is not shown: it may quote the response of a metadata service, including keys.
         raise SecretError(
             f"Alibaba Cloud's credential chain found no access key ({type(caught).__name__}).",
-            hint=" ".join([*_unreadable(files), _LOOKED.format(cli=files[0], ini=files[1])]),
+            hint=" ".join([*_unreadable(files), _CHAIN_HINT.format(cli=files[0], ini=files[1])]),
         ) from None
     return AccessKey(key, Secret(secret), Secret(token) if token else None)
 
@@ -74,7 +74,7 @@ def _files() -> tuple[str, str]:
     return os.path.join(auth_constant.HOME, ".aliyun", "config.json"), ini  # noqa: PTH118
 
 
-def _client(kind: Any, files: tuple[str, ...]) -> Any:
+def _client(client_class: Any, files: tuple[str, ...]) -> Any:
     """Return the client of this process. If the files have changed, it is a new client: a client reads files only once.
 
     There is one client for all calls, because each client starts a thread. It tries the whole chain at each call, so
@@ -82,24 +82,27 @@ def _client(kind: Any, files: tuple[str, ...]) -> Any:
     """
     from alibabacloud_credentials.provider import DefaultCredentialsProvider  # noqa: PLC0415 (see `chain`)
 
-    global _kept  # noqa: PLW0603 (one client for the process)
+    global _shared_client  # noqa: PLW0603 (one client for the process)
     current = stamp(files)
     with _lock:
-        if _kept is None or _kept[0] != current:
+        if _shared_client is None or _shared_client[0] != current:
             logging.getLogger("credentials").addFilter(_is_not_the_vendors)
-            _kept = current, kind(provider=DefaultCredentialsProvider(reuse_last_provider_enabled=False))
-        return _kept[1]
+            _shared_client = (
+                current,
+                client_class(provider=DefaultCredentialsProvider(reuse_last_provider_enabled=False)),
+            )
+        return _shared_client[1]
 
 
 def _unreadable(files: Iterable[str]) -> Iterator[str]:
     """Yield a hint for each file that the vendor's library cannot read. The library does not report this itself."""
     for file in files:
         with suppress(OSError), open(file, "rb") as stream:  # noqa: PTH123 (a string from the vendor)
-            if stream.read(3).startswith(_MARKS):
+            if stream.read(3).startswith(_BYTE_ORDER_MARKS):
                 yield f"{file} begins with a byte order mark, which the library cannot read: save it without the mark."
 
 
-_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _is_not_the_vendors(record: logging.LogRecord) -> bool:

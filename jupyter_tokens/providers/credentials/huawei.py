@@ -64,12 +64,12 @@ def chain() -> AccessKey:
     return key
 
 
-def _key(given: Mapping[str, str], key_id: str, secret: str, security_token: str) -> AccessKey | None:
+def _key(values: Mapping[str, str], key_id: str, secret: str, security_token: str) -> AccessKey | None:
     """Return the access key under these names, or None if its id or secret is missing."""
-    if not given.get(key_id) or not given.get(secret):
+    if not values.get(key_id) or not values.get(secret):
         return None
-    temporary = given.get(security_token)
-    return AccessKey(given[key_id], Secret(given[secret]), Secret(temporary) if temporary else None)
+    temporary = values.get(security_token)
+    return AccessKey(values[key_id], Secret(values[secret]), Secret(temporary) if temporary else None)
 
 
 def _section(file: Path) -> Mapping[str, str]:
@@ -118,8 +118,8 @@ class IamLogin:
 
     def same_as(self, other: IamLogin) -> bool:
         """Whether both logins have the same endpoint, account, user and password."""
-        who = (self.endpoint, self.username, self.domain_name, self.password.reveal())
-        return who == (other.endpoint, other.username, other.domain_name, other.password.reveal())
+        account = (self.endpoint, self.username, self.domain_name, self.password.reveal())
+        return account == (other.endpoint, other.username, other.domain_name, other.password.reveal())
 
     def cached(self, project_id: str, clock: Clock) -> IamToken | None:
         """Return the IAM token for a project if it is valid for more than another minute, else None."""

@@ -13,7 +13,7 @@ from .huawei import IamLogin
 
 __all__ = ["login"]
 
-_WHERE = "Check OS_CLOUD, the other OS_* variables, and {files}."
+_SEARCH_HINT = "Check OS_CLOUD, the other OS_* variables, and {files}."
 _FILES = ("clouds.yaml", "clouds.yml", "clouds.json")
 
 
@@ -35,56 +35,56 @@ def login(cloud: str) -> IamLogin | Secret:
             "The setting `credentials: openstack` needs the package openstacksdk.",
             hint="Install it: pip install 'jupyter-tokens[openstack]'",
         ) from None
-    looked = _WHERE.format(files=", ".join(_searched(loader, _FILES[:1])))
-    quoting = logging.getLogger("openstack.config")
+    hint = _SEARCH_HINT.format(files=", ".join(_search_paths(loader, _FILES[:1])))
+    logger = logging.getLogger("openstack.config")
     # The library's warning about an invalid YAML file quotes the file, so the warning is filtered out.
-    silence = logging.Filter("jupyter_tokens")
-    quoting.addFilter(silence)
+    mute = logging.Filter("jupyter_tokens")
+    logger.addFilter(mute)
     try:
         config = loader.OpenStackConfig(
-            config_files=_searched(loader, _FILES),
-            secure_files=_searched(loader, [name.replace("clouds", "secure") for name in _FILES]),
-            vendor_files=_searched(loader, [name.replace("clouds", "clouds-public") for name in _FILES]),
+            config_files=_search_paths(loader, _FILES),
+            secure_files=_search_paths(loader, [name.replace("clouds", "secure") for name in _FILES]),
+            vendor_files=_search_paths(loader, [name.replace("clouds", "clouds-public") for name in _FILES]),
         )
-        found = config.get_one(cloud=cloud or None, validate=False).config
+        cloud_config = config.get_one(cloud=cloud or None, validate=False).config
         # Values from variables are not in `auth` but beside it. Only loading the plug-in, which takes half a second,
         # would move them into `auth`.
-        known = {**found, **{name: value for name, value in found["auth"].items() if value}}
+        settings = {**cloud_config, **{name: value for name, value in cloud_config["auth"].items() if value}}
     except Exception as caught:
         named = f"cloud {cloud!r}" if cloud else "the cloud"
         raise SecretError(
-            f"OpenStack's configuration of {named} cannot be read ({type(caught).__name__}).", hint=looked
+            f"OpenStack's configuration of {named} cannot be read ({type(caught).__name__}).", hint=hint
         ) from None
     finally:
-        quoting.removeFilter(silence)
-    return _login_of(known, looked)
+        logger.removeFilter(mute)
+    return _to_login(settings, hint)
 
 
-def _login_of(known: Mapping[str, Any], looked: str) -> IamLogin | Secret:
-    kind = str(known.get("auth_type"))
+def _to_login(settings: Mapping[str, Any], hint: str) -> IamLogin | Secret:
+    kind = str(settings.get("auth_type"))
     if kind in {"token", "v3token"}:
-        return Secret(_text(known, "token", looked))
+        return Secret(_text(settings, "token", hint))
     if kind not in {"password", "v3password"}:
         raise SecretError(
             f"OpenStack's configuration has auth_type {kind[:40]!r}. "
             "Only password, v3password, token and v3token are supported.",
-            hint=looked,
+            hint=hint,
         )
     return IamLogin(
-        _text(known, "auth_url", looked),
-        _text(known, "username", looked),
-        Secret(_text(known, "password", looked)),
-        _text(known, "user_domain_name", looked),
+        _text(settings, "auth_url", hint),
+        _text(settings, "username", hint),
+        Secret(_text(settings, "password", hint)),
+        _text(settings, "user_domain_name", hint),
     )
 
 
-def _text(known: Mapping[str, Any], name: str, looked: str) -> str:
-    value = known.get(name)
+def _text(settings: Mapping[str, Any], name: str, hint: str) -> str:
+    value = settings.get(name)
     if not isinstance(value, str) or not value:
         problem = "is missing" if value is None or value == "" else f"must be a string, not {type(value).__name__}"
-        raise SecretError(f"OpenStack's configuration: {name} (OS_{name.upper()}) {problem}.", hint=looked)
+        raise SecretError(f"OpenStack's configuration: {name} (OS_{name.upper()}) {problem}.", hint=hint)
     return value
 
 
-def _searched(loader: Any, names: Iterable[str]) -> list[str]:
+def _search_paths(loader: Any, names: Iterable[str]) -> list[str]:
     return [os.path.join(folder, name) for folder in loader.CONFIG_SEARCH_PATH[1:] for name in names]  # noqa: PTH118 (it takes strings)

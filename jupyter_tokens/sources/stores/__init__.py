@@ -19,7 +19,7 @@ from ...config.files import load_settings
 from ...config.secrets import SecretRef
 from ...errors import ConfigurationError
 from ...protocol.records import MemoryRecords
-from .base import Kept, LockTaken, Slot, Store, StoreUnavailable
+from .base import LockTaken, Slot, SlotContent, Store, StoreUnavailable
 from .file import FileStore, can_lock, locked
 from .records import RedisRecords
 from .redis import RedisStore
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
     from ...protocol.records import Records
 
-__all__ = ["Kept", "LockTaken", "Slot", "Store", "StoreUnavailable", "TokenStore"]
+__all__ = ["LockTaken", "Slot", "SlotContent", "Store", "StoreUnavailable", "TokenStore"]
 
 VARIABLE = "JUPYTER_TOKENS_STORE"
 _FOLDER = "jupyter_tokens"
 _KEY_FILE = "jupyter_tokens_store.key"
 _KEY_CHARACTERS = 32
-_MOST_KEYS = 4
+_MAX_KEYS = 4
 """Maximum number of keys in the default file: the first encrypts, the others decrypt older entries."""
 _KEY_SECONDS = 10.0
 _REDIS = {"redis", "rediss", "unix"}
@@ -107,7 +107,7 @@ class TokenStore(Configurable):
 
         Raises `TokenError`, `OSError` or `StoreUnavailable`.
         """
-        references = self.keys or [f"file:{_own_key_file()}"]
+        references = self.keys or [f"file:{_default_key_file()}"]
         found = [
             word.encode()
             for reference in references
@@ -131,9 +131,9 @@ class TokenStore(Configurable):
                 "The keys come from TokenStore.keys, so they cannot be changed here.",
                 hint="Insert a reference to a new key before the others in TokenStore.keys.",
             )
-        file = _own_key_file()
-        with _writing(file):
-            replace_file(file, b"\n".join([_new_key(), *self.sealing_keys()[: _MOST_KEYS - 1]]) + b"\n")
+        file = _default_key_file()
+        with _write_lock(file):
+            replace_file(file, b"\n".join([_new_key(), *self.sealing_keys()[: _MAX_KEYS - 1]]) + b"\n")
         return file
 
 
@@ -144,11 +144,11 @@ def _runtime_folder() -> Path:
     return Path(session if session and not named else jupyter_runtime_dir()) / _FOLDER
 
 
-def _own_key_file() -> Path:
+def _default_key_file() -> Path:
     file = Path(jupyter_data_dir()) / _KEY_FILE
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _writing(file):
+        with _write_lock(file):
             # Another process may have created the file in the meantime.
             if not file.exists():
                 replace_file(file, _new_key() + b"\n")
@@ -159,5 +159,5 @@ def _new_key() -> bytes:
     return secrets.token_urlsafe(32).encode()
 
 
-def _writing(file: Path) -> AbstractContextManager[int]:
+def _write_lock(file: Path) -> AbstractContextManager[int]:
     return locked(file.with_name(f".{file.name}.lock"), seconds=_KEY_SECONDS, clock=SystemClock())

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-__all__ = ["Kept", "LockTaken", "Slot", "Store", "StoreUnavailable"]
+__all__ = ["LockTaken", "Slot", "SlotContent", "Store", "StoreUnavailable"]
 
 
 class StoreUnavailable(Exception):
@@ -17,7 +17,7 @@ class LockTaken(StoreUnavailable):
     """A lock was not free in time, but may be soon."""
 
 
-class Kept(NamedTuple):
+class SlotContent(NamedTuple):
     """The content of a slot, which expires in `left` seconds. `fence` increases with each holder of the slot's lock."""
 
     sealed: bytes
@@ -37,11 +37,11 @@ class Slot(NamedTuple):
 class Store(ABC):
     """Stores encrypted bytes under opaque names. Thread-safe; every method blocks and raises `StoreUnavailable`."""
 
-    place: str
+    location: str
     """Where the store is, as shown to users, without a password."""
 
     @abstractmethod
-    def get(self, name: str) -> Kept | None:
+    def get(self, name: str) -> SlotContent | None:
         """Return the content of a slot; None if it is empty, expired or damaged."""
 
     @abstractmethod

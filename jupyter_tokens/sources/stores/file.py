@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from ..._util.atomic_file import replace_file
 from ...clock import Clock
-from .base import Kept, LockTaken, Slot, Store, StoreUnavailable
+from .base import LockTaken, Slot, SlotContent, Store, StoreUnavailable
 
 try:
     import fcntl
@@ -25,10 +25,10 @@ __all__ = ["FileStore", "can_lock", "locked"]
 
 can_lock = fcntl is not None
 _SLOT, _LOCK = ".slot", ".lock"
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 _OLD_LOCK_SECONDS = 86_400.0
 _SWEEP_SECONDS = 60.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+_FIRST_PAUSE, _MAX_PAUSE = 0.001, 0.05
 _T = TypeVar("_T")
 
 
@@ -36,24 +36,24 @@ class FileStore(Store):
     """A folder with mode 0700. `NAME.slot` contains a line of facts and encrypted bytes, `NAME.lock` the last fence."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self.place = str(folder)
+        self.location = str(folder)
         self._folder = folder
         self._clock = clock
         self._sweep_at = -inf
 
-    def get(self, name: str) -> Kept | None:
-        return self._usable(lambda: self._read(self._folder / f"{name}{_SLOT}"), None)
+    def get(self, name: str) -> SlotContent | None:
+        return self._guarded(lambda: self._read(self._folder / f"{name}{_SLOT}"), None)
 
     def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
         """See `Store.put`. The fence is not compared: a lock on a file cannot be lost, so there is no later holder."""
         now = self._clock.now()
         facts = {"fence": fence, "put_at": now, "ends_at": now + life}
         file = self._folder / f"{name}{_SLOT}"
-        self._usable(lambda: replace_file(file, json.dumps(facts).encode() + b"\n" + sealed), None)
+        self._guarded(lambda: replace_file(file, json.dumps(facts).encode() + b"\n" + sealed), None)
         self._sweep()
 
     def drop(self, name: str) -> None:
-        self._usable((self._folder / f"{name}{_SLOT}").unlink, None)
+        self._guarded((self._folder / f"{name}{_SLOT}").unlink, None)
 
     @contextmanager
     def lock(self, name: str, *, seconds: float) -> Iterator[int]:
@@ -61,21 +61,21 @@ class FileStore(Store):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreUnavailable(f"{self._folder} cannot be created: {error.strerror}") from None
-        self._usable(self._folder.stat, None)
+        self._guarded(self._folder.stat, None)
         with locked(self._folder / f"{name}{_LOCK}", seconds=seconds, clock=self._clock) as handle:
-            yield self._usable(lambda: _next(handle), 0)
+            yield self._guarded(lambda: _next(handle), 0)
 
     def slots(self) -> list[Slot]:
-        return self._usable(lambda: [slot for file in self._files() if (slot := self._told(file))], [])
+        return self._guarded(lambda: [slot for file in self._files() if (slot := self._slot_info(file))], [])
 
     def clear(self) -> int:
         """See `Store.clear`. Lock files stay, because they may be in use."""
-        files = self._usable(self._files, list[Path]())
+        files = self._guarded(self._files, list[Path]())
         for file in files:
-            self._usable(file.unlink, None)
+            self._guarded(file.unlink, None)
         return len(files)
 
-    def _usable(self, act: Callable[[], _T], missing: _T) -> _T:
+    def _guarded(self, act: Callable[[], _T], missing: _T) -> _T:
         """Call `act` if only this user can write to the folder. Return `missing` if a file or the folder is missing."""
         try:
             facts = self._folder.stat()
@@ -94,22 +94,22 @@ class FileStore(Store):
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{_SLOT}"))
 
-    def _read(self, file: Path) -> Kept | None:
+    def _read(self, file: Path) -> SlotContent | None:
         with file.open("rb") as stream:
-            head, _, sealed = stream.read(_MOST_BYTES).partition(b"\n")
+            head, _, sealed = stream.read(_MAX_BYTES).partition(b"\n")
         try:
             facts = json.loads(head)
             left, fence = facts["ends_at"] - self._clock.now(), facts["fence"]
-            return Kept(sealed, float(left), fence) if left > 0 and type(fence) is int else None
+            return SlotContent(sealed, float(left), fence) if left > 0 and type(fence) is int else None
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             # The file is damaged: the next put replaces it.
             return None
 
-    def _told(self, file: Path) -> Slot | None:
-        kept = self._read(file)
+    def _slot_info(self, file: Path) -> Slot | None:
+        content = self._read(file)
         facts = file.stat()
         age = max(0.0, self._clock.now() - facts.st_mtime)
-        return None if kept is None else Slot(file.name.removesuffix(_SLOT), age, kept.left, facts.st_size)
+        return None if content is None else Slot(file.name.removesuffix(_SLOT), age, content.left, facts.st_size)
 
     def _sweep(self) -> None:
         """Remove expired and damaged slots, and lock files that have no slot and were not used for a day.
@@ -140,16 +140,16 @@ def locked(file: Path, *, seconds: float, clock: Clock) -> Iterator[int]:
     Waits for the lock for at most `seconds`. Raises `LockTaken` if the lock is not free by then, and `StoreUnavailable`
     if the file cannot be locked.
     """
-    until = clock.elapsed() + seconds
+    deadline = clock.elapsed() + seconds
     pause = _FIRST_PAUSE
     while True:
-        handle = _try(file)
+        handle = _try_lock(file)
         if handle is not None:
             break
-        if clock.elapsed() >= until:
+        if clock.elapsed() >= deadline:
             raise LockTaken(f"the lock {file} was not free within {seconds:g} s")
         time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, _MAX_PAUSE)
     try:
         yield handle
     finally:
@@ -159,7 +159,7 @@ def locked(file: Path, *, seconds: float, clock: Clock) -> Iterator[int]:
         os.close(handle)
 
 
-def _try(file: Path) -> int | None:
+def _try_lock(file: Path) -> int | None:
     try:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:

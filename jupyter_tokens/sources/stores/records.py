@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import Busy
 from ...protocol.proof import WINDOW_SECONDS, Proof, ProofRefused
-from ...protocol.records import MOST_EVENTS, Record, Records
+from ...protocol.records import MAX_EVENTS, Record, Records
 from .base import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -77,54 +77,54 @@ class RedisRecords(Records):
         self._damage = InvalidToken
 
     def add(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> bool:
-        return self._written(kind, name, facts, seconds, "new")
+        return self._write_record(kind, name, facts, seconds, "new")
 
     def put(self, kind: str, name: str, facts: Mapping[str, Any], *, seconds: float) -> None:
-        self._written(kind, name, facts, seconds, "any")
+        self._write_record(kind, name, facts, seconds, "any")
 
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
-        given = [part for mark in marks.items() for part in mark]
+        pairs = [part for mark in marks.items() for part in mark]
         # The name of the first key comes last, because a write may rename the record to it meanwhile.
         for key in reversed(self._keys(kind, name)):
-            self._ask(lambda key=key: self._mark(keys=[key], args=[counts, *given]))  # type: ignore[misc]
+            self._call(lambda key=key: self._mark(keys=[key], args=[counts, *pairs]))  # type: ignore[misc]
 
     def get(self, kind: str, name: str) -> Record | None:
         keys = self._keys(kind, name)
         # A record under the first key's name counts, even if a replica without this key still writes under an older
         # key's name. The first name is tried again at the end, because a write may have renamed the record meanwhile.
         for key in [*keys, *(keys[:1] if len(keys) > 1 else ())]:
-            found = self._open(kind, key, self._ask(lambda key=key: self._read(key)))  # type: ignore[misc]
+            found = self._open(kind, key, self._call(lambda key=key: self._read(key)))  # type: ignore[misc]
             if found is not None:
                 return found
         return None
 
     def all(self, kind: str) -> list[Record]:
-        def look() -> list[tuple[bytes, Mapping[bytes, bytes]]]:
+        def read_all() -> list[tuple[bytes, Mapping[bytes, bytes]]]:
             keys = list(self._redis.scan_iter(match=f"{_PREFIX}{kind}:*", count=_SCANNED))
             return [(key, self._read(key)) for key in keys]
 
-        found = [self._open(kind, key.decode(), fields) for key, fields in self._ask(look)]
+        found = [self._open(kind, key.decode(), fields) for key, fields in self._call(read_all)]
         return [record for record in found if record is not None]
 
     def append(self, event: Mapping[str, Any]) -> None:
         sealed = self._fernet.encrypt(json.dumps(event).encode())
 
         def append() -> None:
-            with self._redis.pipeline(transaction=True) as both:
-                both.lpush(_EVENTS, sealed)
-                both.ltrim(_EVENTS, 0, MOST_EVENTS - 1)
-                both.execute()
+            with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.lpush(_EVENTS, sealed)
+                pipeline.ltrim(_EVENTS, 0, MAX_EVENTS - 1)
+                pipeline.execute()
 
-        self._ask(append)
+        self._call(append)
 
     def events(self) -> list[Mapping[str, Any]]:
-        found = [self._opened(sealed) for sealed in self._ask(lambda: self._redis.lrange(_EVENTS, 0, -1))]
+        found = [self._decrypt(sealed) for sealed in self._call(lambda: self._redis.lrange(_EVENTS, 0, -1))]
         return [event for event in found if event is not None]
 
     def spend(self, name: str, proof: Proof) -> None:
         """See `Records.spend`. Unlike in memory, the number of nonces is not limited."""
         key = f"{self._keys('nonce', name)[0]}:{proof.nonce}"
-        if not self._ask(lambda: self._redis.set(key, 1, nx=True, px=_ms(_NONCE_SECONDS))):
+        if not self._call(lambda: self._redis.set(key, 1, nx=True, px=_ms(_NONCE_SECONDS))):
             raise ProofRefused("replayed")
 
     def close(self) -> None:
@@ -134,11 +134,11 @@ class RedisRecords(Records):
         text = f"{kind}\0{name}".encode()
         return [f"{_PREFIX}{kind}:{hmac.digest(key, text, hashlib.sha256).hex()[:40]}" for key in self._names]
 
-    def _written(self, kind: str, name: str, facts: Mapping[str, Any], seconds: float, which: str) -> bool:
-        keys, values = self._keys(kind, name), [self._close(kind, name, facts), _ms(seconds), which]
-        return bool(self._ask(lambda: self._write(keys=keys, args=values)))
+    def _write_record(self, kind: str, name: str, facts: Mapping[str, Any], seconds: float, mode: str) -> bool:
+        keys, values = self._keys(kind, name), [self._encrypt(kind, name, facts), _ms(seconds), mode]
+        return bool(self._call(lambda: self._write(keys=keys, args=values)))
 
-    def _close(self, kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
+    def _encrypt(self, kind: str, name: str, facts: Mapping[str, Any]) -> bytes:
         return self._fernet.encrypt(json.dumps({"kind": kind, "name": name, "facts": facts}).encode())
 
     def _read(self, key: str | bytes) -> Mapping[bytes, bytes]:
@@ -148,23 +148,23 @@ class RedisRecords(Records):
             return {}
 
     def _open(self, kind: str, key: str, fields: Mapping[bytes, bytes]) -> Record | None:
-        said = self._opened(fields.get(_SEALED, b""))
+        content = self._decrypt(fields.get(_SEALED, b""))
         # The name is part of the encrypted content, so that a record cannot be moved to another name.
-        if said is None or said.get("kind") != kind or key not in self._keys(kind, said["name"]):
+        if content is None or content.get("kind") != kind or key not in self._keys(kind, content["name"]):
             return None
         marks = {name.decode(): _number(value) for name, value in fields.items() if name != _SEALED}
-        return Record(said["facts"], marks)
+        return Record(content["facts"], marks)
 
-    def _opened(self, sealed: bytes) -> dict[str, Any] | None:
+    def _decrypt(self, sealed: bytes) -> dict[str, Any] | None:
         try:
-            said: dict[str, Any] = json.loads(self._fernet.decrypt(sealed))
+            content: dict[str, Any] = json.loads(self._fernet.decrypt(sealed))
         except self._damage:
             return None
-        return said
+        return content
 
-    def _ask(self, question: Callable[[], _T]) -> _T:
+    def _call(self, operation: Callable[[], _T]) -> _T:
         try:
-            return self._store.ask(question)
+            return self._store.call(operation)
         except StoreUnavailable as problem:
             why = str(problem)
         raise Busy(

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ...clock import Clock
 from ...errors import ConfigurationError
-from .base import Kept, LockTaken, Slot, Store, StoreUnavailable
+from .base import LockTaken, Slot, SlotContent, Store, StoreUnavailable
 
 __all__ = ["RedisStore"]
 
@@ -76,43 +76,45 @@ class RedisStore(Store):
             # The original error may quote the password.
             problem = ConfigurationError("TokenStore.url (or JUPYTER_TOKENS_STORE) is not a valid Redis URL.")
         else:
-            told = self.client.connection_pool.connection_kwargs
-            self.place = str(told.get("path") or f"redis://{told.get('host', 'localhost')}:{told.get('port', 6379)}")
+            options = self.client.connection_pool.connection_kwargs
+            self.location = str(
+                options.get("path") or f"redis://{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+            )
             self._put = self.client.register_script(_PUT)
-            self._closed_until, self._why = -inf, ""
+            self._retry_at, self._failure_message = -inf, ""
             return
         raise problem
 
-    def get(self, name: str) -> Kept | None:
+    def get(self, name: str) -> SlotContent | None:
         key = f"{_PREFIX}{name}{_SLOT}"
 
-        def read() -> Kept | None:
-            with self.client.pipeline(transaction=True) as both:
-                both.hmget(key, "fence", "sealed")
-                both.pttl(key)
+        def read() -> SlotContent | None:
+            with self.client.pipeline(transaction=True) as pipeline:
+                pipeline.hmget(key, "fence", "sealed")
+                pipeline.pttl(key)
                 try:
-                    (fence, sealed), left = both.execute()
-                    return Kept(sealed, left / 1000, int(fence)) if left > 0 and sealed is not None else None
+                    (fence, sealed), left = pipeline.execute()
+                    return SlotContent(sealed, left / 1000, int(fence)) if left > 0 and sealed is not None else None
                 except (self.damage, TypeError, ValueError):
                     # The slot is damaged: the next put replaces it.
                     return None
 
-        return self.ask(read)
+        return self.call(read)
 
     def put(self, name: str, sealed: bytes, *, life: float, fence: int) -> None:
         keys = [f"{_PREFIX}{name}{_SLOT}", f"{_PREFIX}{name}{_FENCE}"]
         values: list[int | bytes] = [fence, sealed, max(1, int(life * 1000)), _FENCE_SECONDS * 1000]
-        if not self.ask(lambda: self._put(keys=keys, args=values)):
+        if not self.call(lambda: self._put(keys=keys, args=values)):
             _log.debug("a later holder of the lock has filled the slot already")
 
     def drop(self, name: str) -> None:
-        self.ask(lambda: self.client.delete(f"{_PREFIX}{name}{_SLOT}"))
+        self.call(lambda: self.client.delete(f"{_PREFIX}{name}{_SLOT}"))
 
     @contextmanager
     def lock(self, name: str, *, seconds: float) -> Iterator[int]:
         lock = self.client.lock(f"{_PREFIX}{name}{_LOCK}", timeout=_LOCK_SECONDS, sleep=_PAUSE, thread_local=False)
-        if not self.ask(lambda: lock.acquire(blocking_timeout=seconds)):
-            raise LockTaken(f"a lock in {self.place} was not free within {seconds:g} s")
+        if not self.call(lambda: lock.acquire(blocking_timeout=seconds)):
+            raise LockTaken(f"a lock in {self.location} was not free within {seconds:g} s")
         done = threading.Event()
         renewal = threading.Thread(target=self._renew, args=[lock, done], name="jupyter-tokens-lock", daemon=True)
         try:
@@ -120,7 +122,7 @@ class RedisStore(Store):
                 renewal.start()
             except RuntimeError:
                 raise StoreUnavailable("this process cannot start another thread") from None
-            fence: int = self.ask(lambda: self._fence(name))
+            fence: int = self.call(lambda: self._fence(name))
             yield fence
         finally:
             done.set()
@@ -128,36 +130,36 @@ class RedisStore(Store):
                 lock.release()
 
     def slots(self) -> list[Slot]:
-        return self.ask(lambda: [slot for key in self._keys() if (slot := self._told(key))])
+        return self.call(lambda: [slot for key in self._keys() if (slot := self._slot_info(key))])
 
     def clear(self) -> int:
-        return sum(self.ask(lambda: [int(self.client.delete(key)) for key in self._keys()]))
+        return sum(self.call(lambda: [int(self.client.delete(key)) for key in self._keys()]))
 
     def close(self) -> None:
         self.client.close()
 
-    def ask(self, question: Callable[[], _T]) -> _T:
-        """Call `question`, which uses `client`, and return its result.
+    def call(self, operation: Callable[[], _T]) -> _T:
+        """Call `operation`, which uses `client`, and return its result.
 
         Raises `StoreUnavailable` if the call fails. For 10 s after that, this raises `StoreUnavailable` without a call.
         """
-        if self._clock.elapsed() < self._closed_until:
-            raise StoreUnavailable(self._why)
+        if self._clock.elapsed() < self._retry_at:
+            raise StoreUnavailable(self._failure_message)
         try:
-            return question()
+            return operation()
         except self._failures as failure:
-            self._closed_until = self._clock.elapsed() + _BREAK_SECONDS
+            self._retry_at = self._clock.elapsed() + _BREAK_SECONDS
             # Only the error's type is named, because its text may quote what was sent.
-            self._why = f"a request to {self.place} failed ({type(failure).__name__})"
-        raise StoreUnavailable(self._why)
+            self._failure_message = f"a request to {self.location} failed ({type(failure).__name__})"
+        raise StoreUnavailable(self._failure_message)
 
     def _fence(self, name: str) -> int:
         key = f"{_PREFIX}{name}{_FENCE}"
-        with self.client.pipeline(transaction=True) as both:
+        with self.client.pipeline(transaction=True) as pipeline:
             # Each put makes the fence outlive the slot. Without a put, the fence expires by itself.
-            both.set(key, 0, ex=_FENCE_SECONDS, nx=True)
-            both.incr(key)
-            return int(both.execute()[1])
+            pipeline.set(key, 0, ex=_FENCE_SECONDS, nx=True)
+            pipeline.incr(key)
+            return int(pipeline.execute()[1])
 
     def _renew(self, lock: Any, done: threading.Event) -> None:
         while not done.wait(_LOCK_SECONDS / 3):
@@ -171,13 +173,13 @@ class RedisStore(Store):
     def _keys(self) -> list[bytes]:
         return sorted(self.client.scan_iter(match=f"{_PREFIX}*{_SLOT}"))
 
-    def _told(self, key: bytes) -> Slot | None:
-        with self.client.pipeline(transaction=True) as all_three:
-            all_three.hget(key, "life")
-            all_three.hstrlen(key, "sealed")
-            all_three.pttl(key)
+    def _slot_info(self, key: bytes) -> Slot | None:
+        with self.client.pipeline(transaction=True) as pipeline:
+            pipeline.hget(key, "life")
+            pipeline.hstrlen(key, "sealed")
+            pipeline.pttl(key)
             try:
-                life, size, left = all_three.execute()
+                life, size, left = pipeline.execute()
                 name = key.decode().removeprefix(_PREFIX).removesuffix(_SLOT)
                 return Slot(name, (int(life) - left) / 1000, left / 1000, size) if left > 0 else None
             except (self.damage, TypeError, ValueError):

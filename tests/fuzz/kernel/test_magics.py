@@ -17,10 +17,10 @@ from IPython.utils.capture import capture_output
 
 from jupyter_tokens.errors import ParameterError, TokenError
 from jupyter_tokens.kernel import listing
-from jupyter_tokens.kernel.cells import as_a_line
+from jupyter_tokens.kernel.cells import as_line_magic
 from jupyter_tokens.kernel.completion import candidates
 from jupyter_tokens.kernel.injection import env_place, file_place, var_place
-from jupyter_tokens.kernel.token_file import path_of, write
+from jupyter_tokens.kernel.token_file import absolute_path, write
 from jupyter_tokens.protocol.messages import ProfileEntry
 from jupyter_tokens.protocol.proof import START_VARIABLE
 
@@ -145,7 +145,7 @@ def test_profiles_of_any_schema_are_completed(fuzz: Fuzz) -> None:
 def test_a_cell_magic_becomes_a_line_whatever_is_below(fuzz: Fuzz) -> None:
     def check(first: str, rest: list[str]) -> None:
         lines = [f"%%withtoken{first}\n", *rest]
-        after = as_a_line(list(lines))
+        after = as_line_magic(list(lines))
         assert after[0] in {lines[0], lines[0][1:]}
 
     lines = st.lists(
@@ -156,11 +156,12 @@ def test_a_cell_magic_becomes_a_line_whatever_is_below(fuzz: Fuzz) -> None:
 
 def test_places_of_any_name(fuzz: Fuzz, place: Path) -> None:
     def check(name: str) -> None:
-        for make in (env_place, var_place, lambda path: file_place(path, "raw"), path_of):
+        for make in (env_place, var_place, lambda path: file_place(path, "raw"), absolute_path):
             with typed(ParameterError):
                 make(name)
         with typed(ParameterError):
-            write(path_of(name.replace("/", "_") if name.startswith("/") or ".." in name else name), b"t0ken-v4lue")
+            path = name.replace("/", "_") if name.startswith("/") or ".." in name else name
+            write(absolute_path(path), b"t0ken-v4lue")
 
     known = [
         ("x" * 300,),
@@ -180,7 +181,7 @@ def test_places_of_any_name(fuzz: Fuzz, place: Path) -> None:
 def test_what_the_server_says_of_the_start_in_any_form(fuzz: Fuzz, monkeypatch: pytest.MonkeyPatch) -> None:
     def check(told: bytes) -> None:
         monkeypatch.setitem(os.environ, START_VARIABLE, os.fsdecode(told.replace(b"\0", b"")))
-        assert all(isinstance(line, str) for line in listing._at_start(set()))
+        assert all(isinstance(line, str) for line in listing._start_notes(set()))
 
     right = {
         "oneaccess": "ok",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.kernel.redaction import known_values, search
-from jupyter_tokens.kernel.redaction.known_values import MOST_VALUES, KnownValues
+from jupyter_tokens.kernel.redaction.known_values import MAX_VALUES, KnownValues
 
 from ...doubles import Clock
 from ...sampling import long
@@ -57,31 +57,31 @@ def test_neither_tells_what_it_knows(known: KnownValues) -> None:
 
 
 def test_a_value_that_has_ended_is_known_as_long_as_there_is_room(known: KnownValues, clock: Clock) -> None:
-    for number in range(MOST_VALUES):
+    for number in range(MAX_VALUES):
         known.add(value_of(number), "token x", clock.now() + LIFE + number)
-    clock.advance(10 * LIFE + MOST_VALUES)
-    assert all(knows(known, number) for number in range(MOST_VALUES))
-    known.add(value_of(MOST_VALUES), "token x", clock.now() + LIFE)
-    assert [number for number in range(MOST_VALUES + 1) if not knows(known, number)] == [0]
+    clock.advance(10 * LIFE + MAX_VALUES)
+    assert all(knows(known, number) for number in range(MAX_VALUES))
+    known.add(value_of(MAX_VALUES), "token x", clock.now() + LIFE)
+    assert [number for number in range(MAX_VALUES + 1) if not knows(known, number)] == [0]
 
 
 @long
 def test_a_living_value_is_known_however_many_come_after_it(known: KnownValues, clock: Clock) -> None:
     known.add(value_of(0), "secret x")
     known.add(value_of(1), "token x", clock.now() + LIFE)
-    for number in range(2, 3 * MOST_VALUES):
+    for number in range(2, 3 * MAX_VALUES):
         known.add(value_of(number), "token y", clock.now() + 1)
-        clock.advance(LIFE / 10 / MOST_VALUES)
+        clock.advance(LIFE / 10 / MAX_VALUES)
     assert knows(known, 0)
     assert knows(known, 1)
     clock.advance(LIFE)
     # They go as others come, for nobody is to wait until hundreds are forgotten.
-    for number in range(3 * MOST_VALUES, 6 * MOST_VALUES):
+    for number in range(3 * MAX_VALUES, 6 * MAX_VALUES):
         known.add(value_of(number), "token y", clock.now() + 1)
         clock.advance(2)
     assert knows(known, 0)
     assert not knows(known, 1)
-    assert repr(known) == f"<KnownValues {MOST_VALUES}>"
+    assert repr(known) == f"<KnownValues {MAX_VALUES}>"
 
 
 def test_a_life_that_is_prolonged_counts_and_so_does_one_that_is_cut_short(known: KnownValues, clock: Clock) -> None:
@@ -90,7 +90,7 @@ def test_a_life_that_is_prolonged_counts_and_so_does_one_that_is_cut_short(known
     known.add(value_of(0), "token x", clock.now() + 3 * LIFE)
     known.add(value_of(1), "token x", clock.now() + LIFE)
     clock.advance(2 * LIFE)
-    for number in range(2, MOST_VALUES + 1):
+    for number in range(2, MAX_VALUES + 1):
         known.add(value_of(number), "token x")
     assert knows(known, 0)
     assert not knows(known, 1)
@@ -99,8 +99,8 @@ def test_a_life_that_is_prolonged_counts_and_so_does_one_that_is_cut_short(known
 def test_at_the_last_limit_the_value_that_ends_first_is_forgotten(
     known: KnownValues, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known_values, "MOST_VALUES", 2)
-    monkeypatch.setattr(known_values, "MOST_LIVING", 3)
+    monkeypatch.setattr(known_values, "MAX_VALUES", 2)
+    monkeypatch.setattr(known_values, "MAX_VALID_VALUES", 3)
     for number, life in enumerate([None, 3 * LIFE, LIFE, None]):
         known.add(value_of(number), "token x", *([] if life is None else [clock.now() + life]))
     assert [knows(known, number) for number in range(4)] == [True, True, False, True]
@@ -110,8 +110,8 @@ def test_at_the_last_limit_the_value_that_ends_first_is_forgotten(
 
 
 def test_a_value_that_is_told_again_and_again_takes_no_more_room(known: KnownValues, clock: Clock) -> None:
-    for number in range(5 * MOST_VALUES):
-        known.add(value_of(0), "token x", clock.now() + 10 * MOST_VALUES - number)
+    for number in range(5 * MAX_VALUES):
+        known.add(value_of(0), "token x", clock.now() + 10 * MAX_VALUES - number)
         known.add(value_of(1), "secret x")
     assert repr(known) == "<KnownValues 2>"
 
@@ -122,18 +122,18 @@ def test_a_value_more_costs_the_forms_of_one_or_two_however_many_are_known(
 ) -> None:
     asked: list[str] = []
 
-    needles_of = search._needles_of
+    needles_of = search._make_needles
 
     def counted(value: str, label: str) -> Any:
         asked.append(value)
         return needles_of(value, label)
 
-    monkeypatch.setattr(search, "_needles_of", counted)
-    for number in range(3 * MOST_VALUES):
+    monkeypatch.setattr(search, "_make_needles", counted)
+    for number in range(3 * MAX_VALUES):
         known.add(value_of(number), "token x", clock.now() + LIFE)
-    assert len(asked) == 3 * MOST_VALUES
+    assert len(asked) == 3 * MAX_VALUES
     clock.advance(2 * LIFE)
-    for number in range(3 * MOST_VALUES, 5 * MOST_VALUES):
+    for number in range(3 * MAX_VALUES, 5 * MAX_VALUES):
         asked.clear()
         known.add(value_of(number), "token x", clock.now() + LIFE)
         assert asked[0] == value_of(number)

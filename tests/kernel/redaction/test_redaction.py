@@ -17,13 +17,13 @@ from jupyter_client.session import Session
 
 from jupyter_tokens.client import Client
 from jupyter_tokens.config.profiles import Profiles
-from jupyter_tokens.config.secrets import tell_seen
+from jupyter_tokens.config.secrets import notify_watchers
 from jupyter_tokens.errors import Unauthorized
 from jupyter_tokens.kernel import redaction
 from jupyter_tokens.kernel.redaction import known_values, revealing
 from jupyter_tokens.protocol.proof import FILLED_VARIABLE
 from jupyter_tokens.sandbox import Sandbox
-from jupyter_tokens.server.snippets import EXPRESSION, filled, snippet
+from jupyter_tokens.server.snippets import EXPRESSION, snippet, with_record
 from jupyter_tokens.sources.cache import Key
 from jupyter_tokens.sources.local import LocalSource
 from jupyter_tokens.token import Secret, Token
@@ -65,7 +65,7 @@ def kernel(shell: Any) -> Kernel:  # Any: a kernel's shell has more than IPython
 
 @pytest.fixture
 def client(sandbox: Sandbox, tmp_path: Path) -> Iterator[Client]:
-    made = Client(Profiles.of(sandbox.profiles(tmp_path)))
+    made = Client(Profiles.from_settings(sandbox.profiles(tmp_path)))
     yield made
     made.close()
 
@@ -105,7 +105,7 @@ class Elsewhere:
 
 
 def test_a_token_that_the_server_fetched_is_known(shell: InteractiveShell, kernel: Kernel) -> None:
-    client, source = Client(Profiles.of({})), Elsewhere()
+    client, source = Client(Profiles.from_settings({})), Elsewhere()
     client._source = source  # type: ignore[assignment]
     redaction.start(shell, client)
     assert kernel.tells(VALUE) == VALUE
@@ -129,7 +129,7 @@ def test_the_secrets_of_a_profile_are_known_once_they_have_been_used(
 
 def test_a_secret_that_the_api_refuses_is_known(shell: InteractiveShell, kernel: Kernel, sandbox: Sandbox) -> None:
     profile = {"provider": "oneaccess", "endpoint": sandbox.url, "client_id": "x", "client_secret": "wr0ng-5ecret"}
-    client = Client(Profiles.of({"mine": profile}))
+    client = Client(Profiles.from_settings({"mine": profile}))
     redaction.start(shell, client)
     with pytest.raises(Unauthorized):
         client.get("mine")
@@ -149,25 +149,25 @@ def test_a_secret_beside_a_token_is_known(shell: InteractiveShell, kernel: Kerne
     redaction.start(shell, client)
     made = datetime(2026, 1, 15, tzinfo=UTC)
     token = Token(None, profile="p", provider="x", obtained_at=made, metadata={"id_token": Secret(VALUE), "scope": "s"})
-    tell_seen("p", [token])
+    notify_watchers("p", [token])
     assert kernel.tells(VALUE) == "[secret p]"
 
 
 def test_a_token_that_has_ended_makes_room_and_a_secret_does_not(
     shell: InteractiveShell, kernel: Kernel, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known_values, "MOST_VALUES", 2)
+    monkeypatch.setattr(known_values, "MAX_VALUES", 2)
     clock = Clock()
     redaction.start(shell, client, clock=clock)
     start = datetime.fromtimestamp(clock.now(), UTC)
     values = [sha256(bytes([number])).hexdigest() for number in range(3)]
-    tell_seen("p", [Secret("a-secret-of-p")])
+    notify_watchers("p", [Secret("a-secret-of-p")])
     for value in values:
         ends = start + timedelta(minutes=1)
-        tell_seen("p", [Token(value, profile="p", provider="x", obtained_at=start, expires_at=ends)])
+        notify_watchers("p", [Token(value, profile="p", provider="x", obtained_at=start, expires_at=ends)])
     assert [kernel.tells(value) for value in values] == ["[token p]"] * 3
     clock.advance(61)
-    tell_seen("p", [Secret("another-secret-of-p")])
+    notify_watchers("p", [Secret("another-secret-of-p")])
     assert [kernel.tells(value) for value in values] == [values[0], values[1], "[token p]"]
     assert kernel.tells("a-secret-of-p another-secret-of-p") == "[secret p] [secret p]"
 
@@ -180,7 +180,7 @@ def test_nothing_is_opened_that_nobody_asked_for(shell: InteractiveShell, kernel
 
 def test_a_token_that_the_server_pushes_is_known(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
     redaction.start(shell, client)
-    sent = filled("PUSHED", "acme", {}, snippet("python", {"PUSHED": VALUE}))
+    sent = with_record("PUSHED", "acme", {}, snippet("python", {"PUSHED": VALUE}))
     try:
         told = shell.user_expressions({EXPRESSION: sent.expression})
         assert told[EXPRESSION]["status"] == "ok"
@@ -214,14 +214,14 @@ def test_what_the_server_has_put_there_before_is_known_without_the_configuration
     (config_dir / "jupyter_tokens_config.json").write_text("{", encoding="utf-8")
     monkeypatch.setenv(FILLED_VARIABLE, note)
     monkeypatch.setenv("MINE", VALUE)
-    redaction.start(shell, Client(Profiles.of({})))
+    redaction.start(shell, Client(Profiles.from_settings({})))
     assert kernel.tells(VALUE) == expected
 
 
 def test_it_can_be_switched_off_and_on(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
     switch = [True]
     redaction.start(shell, client, lambda: switch[-1])
-    known(shell).know(VALUE, "x")
+    known(shell).add(VALUE, "x")
     assert kernel.tells(VALUE) == "[token x]"
     switch.append(False)
     assert kernel.tells(VALUE) == VALUE
@@ -231,7 +231,7 @@ def test_it_can_be_switched_off_and_on(shell: InteractiveShell, kernel: Kernel, 
 
 def test_what_is_sent_on_purpose_passes(shell: InteractiveShell, kernel: Kernel, client: Client) -> None:
     redaction.start(shell, client)
-    known(shell).know(VALUE, "x")
+    known(shell).add(VALUE, "x")
     with revealing():
         assert kernel.tells(VALUE) == VALUE
     assert kernel.tells(VALUE) == "[token x]"
@@ -248,7 +248,7 @@ def test_starting_twice_is_starting_once_and_stopping_leaves_no_trace(
         first = known(shell)
         redaction.start(shell, client)
         assert known(shell) is first
-        first.know(VALUE, "x")
+        first.add(VALUE, "x")
         assert kernel.tells(VALUE) == "[token x]"
         redaction.stop(shell)
         redaction.stop(shell)
@@ -303,7 +303,7 @@ def test_a_kernel_that_cannot_be_searched_is_told_of_and_narrower_hooks_serve(
     with pytest.warns(UserWarning, match=complaint):
         redaction.start(shell, client)
     assert not {"send", "serialize"} & vars(kernel.session).keys()
-    known(shell).know(VALUE, "x")
+    known(shell).add(VALUE, "x")
     shell.user_ns["value"] = VALUE
     with capture_output() as captured:
         shell.run_cell("value")
@@ -317,7 +317,7 @@ def test_the_narrower_hooks_know_what_the_server_pushes(shell: Any, client: Clie
         shell.kernel = Kernel()
         shell.kernel.session = shell.displayhook.session = shell.display_pub.session = _Failing(key=b"key")
     redaction.start(shell, client)
-    sent = filled("PUSHED", "acme", {}, snippet("python", {"PUSHED": VALUE}))
+    sent = with_record("PUSHED", "acme", {}, snippet("python", {"PUSHED": VALUE}))
     try:
         shell.user_expressions({EXPRESSION: sent.expression})
         with capture_output() as captured:
@@ -331,7 +331,7 @@ def test_the_narrower_hooks_know_what_the_server_pushes(shell: Any, client: Clie
 
 def test_in_plain_ipython_the_narrower_hooks_serve_without_a_word(shell: InteractiveShell, client: Client) -> None:
     redaction.start(shell, client)
-    known(shell).know(VALUE, "x")
+    known(shell).add(VALUE, "x")
     shell.user_ns["value"] = VALUE
     with capture_output() as captured:
         shell.run_cell("value")

@@ -119,7 +119,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The vendor's library as if it was imported in an empty home, with no metadata service; returns that home."""
     from alibabacloud_credentials.utils import auth_constant, auth_util
 
-    monkeypatch.setattr(alibaba, "_kept", None)
+    monkeypatch.setattr(alibaba, "_shared_client", None)
     monkeypatch.setattr(auth_constant, "HOME", str(tmp_path))
     for name in ("access_key_id", "access_key_secret", "security_token", "credentials_file", "credentials_uri"):
         monkeypatch.setattr(auth_util, f"environment_{name}", None)
@@ -275,7 +275,9 @@ def test_a_chain_that_finds_nothing_names_the_file_with_a_byte_order_mark(vendor
 
 
 def test_a_profile_is_told_that_its_chain_found_nothing(vendor: Path) -> None:
-    profiles = Profiles.of({"mine": {"provider": "pai-dlc", "region": "cn-hangzhou", "credentials": "chain"}})
+    profiles = Profiles.from_settings(
+        {"mine": {"provider": "pai-dlc", "region": "cn-hangzhou", "credentials": "chain"}}
+    )
     upstream = LocalSource(profiles)
     with pytest.raises(SecretError, match="found no access key") as caught:
         upstream.fetch(Key("mine", ()))

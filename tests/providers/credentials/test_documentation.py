@@ -22,7 +22,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 @pytest.mark.parametrize("block", blocks("credentials.md", "json"))
 def test_each_profile_that_is_shown_is_accepted(block: str) -> None:
-    assert Profiles.of({"mine": json.loads(block)})["mine"].provider.id == json.loads(block)["provider"]
+    assert Profiles.from_settings({"mine": json.loads(block)})["mine"].provider.id == json.loads(block)["provider"]
 
 
 def test_the_flow_that_is_shown_is_the_examples() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jupyter_tokens.config.profiles import Profiles
-from jupyter_tokens.config.secrets import watch_seen
+from jupyter_tokens.config.secrets import watch_values
 from jupyter_tokens.errors import Unauthorized
 from jupyter_tokens.providers.credentials import alibaba
 from jupyter_tokens.sandbox import Accounts, Sandbox, running
@@ -37,7 +37,7 @@ def fetch(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Token]]:
     def get(name: str, **source: str) -> Token:
         written = sandbox.profiles(tmp_path / "unused")[name]
         settings: dict[str, Any] = {key: value for key, value in written.items() if key not in KEYS}
-        profiles = Profiles.of({"mine": {**settings, **source}})
+        profiles = Profiles.from_settings({"mine": {**settings, **source}})
         opened.append(LocalSource(profiles))
         return opened[-1].fetch(Key("mine", tuple(profiles["mine"].call_params({}).items())))
 
@@ -50,7 +50,7 @@ def fetch(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Token]]:
 def seen() -> Iterator[list[str]]:
     """What a fetch tells of the secrets that it used, as redaction hears it."""
     told: list[str] = []
-    end = watch_seen(lambda _profile, value: told.append(value.reveal()))
+    end = watch_values(lambda _profile, value: told.append(value.reveal()))
     yield told
     end()
 
@@ -61,7 +61,7 @@ def test_alibabas_chain(
 ) -> None:
     from alibabacloud_credentials.utils import auth_constant, auth_util
 
-    monkeypatch.setattr(alibaba, "_kept", None)
+    monkeypatch.setattr(alibaba, "_shared_client", None)
     monkeypatch.setattr(auth_constant, "HOME", str(tmp_path))
     monkeypatch.setattr(auth_util, "environment_ecs_metadata_disabled", "true")
     (tmp_path / ".alibabacloud").mkdir()

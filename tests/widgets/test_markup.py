@@ -13,7 +13,7 @@ from jupyter_tokens.kernel.injection import env_place
 from jupyter_tokens.kernel.status import Status
 from jupyter_tokens.protocol.messages import ProfileEntry
 from jupyter_tokens.sources.cache import STATE_LABELS, State
-from jupyter_tokens.widgets import look
+from jupyter_tokens.widgets import markup
 
 from ..doubles import NOW
 
@@ -34,16 +34,16 @@ def status(state: State, left: float | None = None, **changes: Any) -> Status:
     ],
 )  # fmt: skip
 def test_a_countdown_is_as_fine_as_one_can_see_it_move(seconds: float, text: str) -> None:
-    assert look.countdown(seconds) == text
+    assert markup.countdown(seconds) == text
 
 
 @pytest.mark.parametrize("state", ["none", "fresh", "aging", "expired", "failed"])
 def test_each_state_is_a_word_and_not_only_a_colour(state: State) -> None:
-    assert f"</span> {STATE_LABELS[state]}" in look.standing(status(state), NOW)
+    assert f"</span> {STATE_LABELS[state]}" in markup.state(status(state), NOW)
 
 
 def test_a_token_whose_end_has_come_is_expired_before_anybody_looks_again() -> None:
-    html = look.standing(status("fresh", 10), NOW + 10)
+    html = markup.state(status("fresh", 10), NOW + 10)
     assert "expired" in html
     assert "fresh" not in html
 
@@ -53,11 +53,11 @@ def test_nothing_that_others_wrote_is_taken_for_html() -> None:
     known = status("fresh", 60, places=(env_place("A"),))
     error = ApiError(EVIL, hint=EVIL, code=EVIL, request_id=EVIL, status=500)
     pieces = [
-        look.head(entry),
-        look.failure(error),
-        look.note([EVIL]),
-        look.static_html([(entry, known)], NOW, [EVIL]),
-        look.static_html([(entry._replace(error=error), None)], NOW),
+        markup.head(entry),
+        markup.failure(error),
+        markup.note([EVIL]),
+        markup.static_html([(entry, known)], NOW, [EVIL]),
+        markup.static_html([(entry._replace(error=error), None)], NOW),
     ]
     for piece in pieces:
         assert "<img" not in piece
@@ -65,28 +65,28 @@ def test_nothing_that_others_wrote_is_taken_for_html() -> None:
 
 
 def test_an_error_has_all_that_a_vendors_support_asks_for() -> None:
-    html = look.failure(ApiError("Refused.", hint="Do this.", code="X.1", request_id="r-1", status=403))
+    html = markup.failure(ApiError("Refused.", hint="Do this.", code="X.1", request_id="r-1", status=403))
     assert "HTTP 403 · code X.1 · request id r-1" in html
     assert "Do this." in html
-    assert look.failure(ParameterError("Wrong.")).count("<div") == 2
+    assert markup.failure(ParameterError("Wrong.")).count("<div") == 2
 
 
 def test_a_login_is_offered_where_it_helps_and_only_pages_that_can_begin_it_show_it() -> None:
     needed = LoginNeeded("Nobody is logged in.", profile=EVIL)
-    offered = look.failure(needed, offer_login=True)
+    offered = markup.failure(needed, offer_login=True)
     assert 'data-commandlinker-command="jupyter-tokens:log-in"' in offered
     assert 'style="display:none"' in offered
     assert "<img" not in offered
-    assert "<button" not in look.failure(needed)
-    assert "<button" not in look.failure(ApiError("Refused.", profile="mine"), offer_login=True)
+    assert "<button" not in markup.failure(needed)
+    assert "<button" not in markup.failure(ApiError("Refused.", profile="mine"), offer_login=True)
 
 
 def test_places_say_whether_they_are_kept_fresh() -> None:
     there = status("fresh", 60, places=(env_place("A"), env_place("B")))
-    assert "$A, $B" in look.places(there)
-    assert "not kept fresh" in look.places(there)
-    assert "not kept fresh" not in look.places(there._replace(kept_fresh=True))
-    assert look.places(status("none")) == look.places(None) == ""
+    assert "$A, $B" in markup.places(there)
+    assert "not kept fresh" in markup.places(there)
+    assert "not kept fresh" not in markup.places(there._replace(kept_fresh=True))
+    assert markup.places(status("none")) == markup.places(None) == ""
 
 
 def test_the_table_is_the_same_in_text_and_in_html() -> None:
@@ -95,7 +95,7 @@ def test_the_table_is_the_same_in_text_and_in_html() -> None:
         (ProfileEntry("b", title="Two"), None),
         (ProfileEntry("c", title="Three"), status("failed", error=ApiError("Refused."))),
     ]
-    text, html = look.static_text(rows, NOW), look.static_html(rows, NOW).replace("<span>$</span>", "$")
+    text, html = markup.static_text(rows, NOW), markup.static_html(rows, NOW).replace("<span>$</span>", "$")
     assert text.splitlines()[0].split() == ["profile", "provider", "state", "expires", "where"]
     for cell in (
         "One (sandbox)",
@@ -106,5 +106,5 @@ def test_the_table_is_the_same_in_text_and_in_html() -> None:
     ):
         assert cell in text
         assert cell in html
-    assert look.static_text([], NOW, ["Nothing."]) == "Nothing."
-    assert look.static_html([], NOW, ["Nothing."]) == "<div>Nothing.</div>"
+    assert markup.static_text([], NOW, ["Nothing."]) == "Nothing."
+    assert markup.static_html([], NOW, ["Nothing."]) == "<div>Nothing.</div>"

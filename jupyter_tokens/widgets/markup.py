@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..protocol.messages import ProfileEntry
     from ..sources.cache import State
 
-__all__ = ["RULE", "countdown", "failure", "head", "note", "places", "standing", "static_html", "static_text"]
+__all__ = ["RULE", "countdown", "failure", "head", "note", "places", "state", "static_html", "static_text"]
 
 RULE = "1px solid var(--jp-border-color2,#9e9e9e)"
 """The CSS of a separating line."""
@@ -54,7 +54,7 @@ def head(entry: ProfileEntry) -> str:
     )
 
 
-def standing(status: Status | None, now: float, others: int = 0) -> str:
+def state(status: Status | None, now: float, others: int = 0) -> str:
     """Render the state of a token and its countdown.
 
     Parameters
@@ -66,15 +66,15 @@ def standing(status: Status | None, now: float, others: int = 0) -> str:
     others : int
         Number of the profile's tokens with other parameters.
     """
-    state, left = _state(status, now)
-    word = escape(STATE_LABELS[state])
-    told = "" if left is None else f' <span style="font-variant-numeric:tabular-nums">{countdown(left)}</span>'
+    token_state, left = _state(status, now)
+    word = escape(STATE_LABELS[token_state])
+    remaining = "" if left is None else f' <span style="font-variant-numeric:tabular-nums">{countdown(left)}</span>'
     more = f' <span style="{MUTED}" title="tokens with other parameters">+{others}</span>' if others else ""
     until = f' title="until {_until(status)}"' if left is not None else ""
     # The word says the same as the colour, for people who do not see the colour.
     return (
-        f'<div style="{_CUT}"{until}><span aria-hidden="true" style="color:{_COLORS[state]}">&#9679;</span>'
-        f" {word}{told}{more}</div>"
+        f'<div style="{_CUT}"{until}><span aria-hidden="true" style="color:{_COLORS[token_state]}">&#9679;</span>'
+        f" {word}{remaining}{more}</div>"
     )
 
 
@@ -102,10 +102,10 @@ def failure(error: TokenError, *, offer_login: bool = False) -> str:
         f"code {error.code}" if error.code else "",
         f"request id {error.request_id}" if error.request_id else "",
     ]
-    told = " · ".join(fact for fact in facts if fact)
+    details = " · ".join(fact for fact in facts if fact)
     lines = [
         f"<div>{escape(error.message)}</div>",
-        f'<div style="{MUTED}">{escape(told)}</div>' if told else "",
+        f'<div style="{MUTED}">{escape(details)}</div>' if details else "",
         f"<div>{escape(error.hint)}</div>" if error.hint else "",
         login_button(error.profile) if offer_login and isinstance(error, LoginNeeded) and error.profile else "",
     ]
