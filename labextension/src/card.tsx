@@ -40,6 +40,7 @@ export function Card({ bench, profile, notebooks }: ICardProps): React.JSX.Eleme
   const { kernel } = notebook;
   const [open, setOpen] = React.useState(false);
   const [isUsing, setUsing] = React.useState(false);
+  const [, draw] = React.useReducer((count: number) => count + 1, 0);
   const title = `jp-Tokens-card-${React.useId()}`;
   const provider = tokens.providers.find(({ id }) => id === profile.provider);
   const busy = tokens.busy(profile.name);
@@ -122,7 +123,10 @@ export function Card({ bench, profile, notebooks }: ICardProps): React.JSX.Eleme
             values={params}
             defaults={profile.params}
             list={name => tokens.values(profile.name, name, params)}
-            onChange={values => lastParams.set(profile.name, values, provider.params)}
+            onChange={values => {
+              lastParams.set(profile.name, values, provider.params);
+              draw();
+            }}
             trans={trans}
           />
         </div>

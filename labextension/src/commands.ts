@@ -122,8 +122,17 @@ export function addCommands(commands: CommandRegistry, options: ICommandsOptions
       );
     })
   });
+  const ids = Object.values(CommandIDs);
+  const enabled = new Map(ids.map(id => [id, commands.isEnabled(id)]));
+  // Each notification makes the command palette lose its place.
   const look = (): void =>
-    Object.values(CommandIDs).forEach(id => commands.notifyCommandChanged(id));
+    ids.forEach(id => {
+      const isEnabled = commands.isEnabled(id);
+      if (enabled.get(id) !== isEnabled) {
+        enabled.set(id, isEnabled);
+        commands.notifyCommandChanged(id);
+      }
+    });
   tokens.changed.connect(look);
   notebook.changed.connect(look);
 }

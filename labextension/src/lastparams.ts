@@ -12,6 +12,9 @@ export class LastParams {
   /** @param _state - Null if the application has no state database: then a reload loses them. */
   constructor(private readonly _state: IStateDB | null) {}
 
+  /** Whether the saved parameters have been read. */
+  isReady = false;
+  /** Emitted when the saved parameters have been read. */
   readonly changed = new Signal<this, void>(this);
 
   /** Reads the parameters that an earlier page has saved, if possible. */
@@ -21,6 +24,7 @@ export class LastParams {
       const values = Object.entries(isObject(params) ? params : {}).filter(isValue);
       this._params.set(profile, Object.fromEntries(values));
     }
+    this.isReady = true;
     this.changed.emit();
   }
 
@@ -35,7 +39,6 @@ export class LastParams {
       return field !== undefined && !field.writeOnly;
     });
     this._params.set(profile, Object.fromEntries(open));
-    this.changed.emit();
     void this._state?.save(KEY, Object.fromEntries(this._params));
   }
 

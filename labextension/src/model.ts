@@ -159,7 +159,8 @@ export class TokensModel implements ITokens, IDisposable {
 
   async look(): Promise<void> {
     await this._poll.refresh();
-    await this._poll.tick;
+    // It rejects if the model is disposed.
+    await this._poll.tick.catch(() => undefined);
   }
 
   fetch(profile: string, params: Params, refresh: boolean): Promise<ITokenFacts> {
@@ -286,7 +287,8 @@ export class TokensModel implements ITokens, IDisposable {
       this._soon ??= setTimeout(() => {
         this._soon = undefined;
         this.happened++;
-        void this.look();
+        // Not look(): that joins a poll under way, whose answer may be from before the event.
+        void this._poll.schedule({ interval: Poll.IMMEDIATE, phase: 'refreshed' });
       }, EVENTS_MS);
     }
   }
@@ -320,7 +322,10 @@ export class TokensModel implements ITokens, IDisposable {
     }
   }
 
-  private _take(listed: IProfilesAnswer, { holdings, handles }: IHoldingsAnswer): void {
+  private _take(listed: IProfilesAnswer, held: IHoldingsAnswer): void {
+    const read = JSON.stringify([listed, held, this.happened]);
+    const isNew = read !== this._read || this.problem !== null;
+    this._read = read;
     if (this.problem) {
       // The server is back: removes what the cards say about its absence.
       for (const [profile, outcome] of this._outcomes) {
@@ -331,14 +336,16 @@ export class TokensModel implements ITokens, IDisposable {
     }
     const before = new Map(this.profiles?.map(profile => [profile.name, profile]));
     this.profiles = listed.profiles;
-    this.holdings = holdings;
-    this.handles = handles;
+    this.holdings = held.holdings;
+    this.handles = held.handles;
     this._loadedIn = listed.loaded_in;
     this.mayReveal = listed.may_reveal;
     this.mayEdit = listed.may_edit;
     this.problem = null;
     this.serviceProblem = listed.problem ?? null;
-    this.changed.emit();
+    if (isNew) {
+      this.changed.emit();
+    }
     for (const profile of listed.profiles) {
       const old = before.get(profile.name);
       if (old && profile.error && !old.error && old.expires_at && !this.busy(profile.name)) {
@@ -429,6 +436,8 @@ export class TokensModel implements ITokens, IDisposable {
   private readonly _attempts = new Map<string, ILoginAttempt>();
   private readonly _outcomes = new Map<string, Outcome>();
   private _loadedIn: readonly string[] = [];
+  /** What was read last, as JSON. */
+  private _read = '';
   private _ahead = 0;
   /** Counts the loads; an answer that is older than the one taken last is dropped. */
   private _turn = 0;

@@ -178,8 +178,9 @@ interface IProfilesProps {
 
 function Profiles(props: IProfilesProps): React.JSX.Element {
   const { bench, notebooks, wanted, onAdd } = props;
-  const { tokens, notebook, actions, trans } = bench;
-  const { profiles } = tokens;
+  const { tokens, notebook, actions, lastParams, trans } = bench;
+  // Before, a click would use none of the saved parameters.
+  const profiles = lastParams.isReady ? tokens.profiles : null;
   const { kernel, name: open } = notebook;
   const [query, setQuery] = React.useState('');
   const [isHistory, setHistory] = React.useState(false);

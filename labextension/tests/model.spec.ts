@@ -129,6 +129,60 @@ describe('TokensModel', () => {
     expect(server.seen).toHaveLength(seen);
   });
 
+  it('looks again after an event while a poll for an event before waits', async () => {
+    const stream = new Signal<object, Event.Emission>({});
+    model.follow({ stream } as unknown as Event.IManager);
+    vi.useFakeTimers();
+    const before = server.answers['GET holdings'] as object;
+    const slow = new PromiseDelegate<object>();
+    server.answers['GET holdings'] = slow.promise;
+    stream.emit({ schema_id: `${EVENTS}fetched/v1` });
+    await vi.advanceTimersByTimeAsync(300);
+    server.answers['GET holdings'] = before;
+    list(profile({ state: 'fresh' }));
+    stream.emit({ schema_id: `${EVENTS}fetched/v1` });
+    await vi.advanceTimersByTimeAsync(300);
+    slow.resolve(before);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(model.profiles?.map(({ state }) => state)).toEqual(['fresh']);
+  });
+
+  it('tells only what has changed', async () => {
+    const told = vi.fn();
+    model.changed.connect(told);
+    await model.look();
+    expect(told).not.toHaveBeenCalled();
+    list(profile({ state: 'fresh' }));
+    await model.look();
+    expect(told).toHaveBeenCalledTimes(1);
+    const listed = server.answers['GET profiles'] as object;
+    server.answers['GET profiles'] = null;
+    await model.look();
+    expect(told).toHaveBeenCalledTimes(2);
+    server.answers['GET profiles'] = listed;
+    await model.look();
+    expect(told).toHaveBeenCalledTimes(3);
+  });
+
+  it('tells of an event that changes only the history', async () => {
+    const stream = new Signal<object, Event.Emission>({});
+    model.follow({ stream } as unknown as Event.IManager);
+    const told = vi.fn();
+    model.changed.connect(told);
+    stream.emit({ schema_id: `${EVENTS}served/v1` });
+    await vi.waitFor(() => expect(told).toHaveBeenCalledTimes(1));
+    expect(model.happened).toBe(1);
+  });
+
+  it('can be disposed while it looks', async () => {
+    server.answers['GET profiles'] = new Promise<object>(() => undefined);
+    const looked = model.look();
+    await vi.waitFor(() => expect(server.seen.at(-2)?.path).toBe('profiles'));
+    model.dispose();
+    await expect(looked).resolves.toBeUndefined();
+    await expect(model.look()).resolves.toBeUndefined();
+  });
+
   it('leaves events that change nothing alone', async () => {
     const stream = new Signal<object, Event.Emission>({});
     model.follow({ stream } as unknown as Event.IManager);

@@ -1,5 +1,6 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { Session } from '@jupyterlab/services';
+import { StateDB } from '@jupyterlab/statedb';
 import { nullTranslator } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 import { PromiseDelegate } from '@lumino/coreutils';
@@ -23,6 +24,8 @@ let server: Server;
 let model: TokensModel;
 let panel: TokensPanel;
 let commands: CommandRegistry;
+let state: StateDB;
+let lastParams: LastParams;
 
 function list(facts: Partial<IProfile>, holdings: object[] = [], handles: object[] = []): void {
   server.answers['GET profiles'] = listed(profile(facts), profile({ name: 'other' }));
@@ -63,7 +66,8 @@ beforeEach(async () => {
   const notebook = new CurrentNotebook(null);
   notebook.kernel = { id: 'k1', notebook: 'a.ipynb', language: 'python' };
   const sessions = { running: () => [], runningChanged: new Signal<object, void>({}) };
-  const lastParams = new LastParams(null);
+  state = new StateDB();
+  lastParams = new LastParams(state);
   const actions = new Actions(model, notebook, trans);
   panel = new TokensPanel({
     sessions: sessions as unknown as Session.IManager,
@@ -81,6 +85,7 @@ beforeEach(async () => {
   Widget.attach(panel, document.body);
   model.start();
   await model.look();
+  await lastParams.restore();
 });
 
 afterEach(() => {
@@ -258,4 +263,40 @@ it('announces a result, and not each second of its countdown', async () => {
   const shown = await there('.jp-Tokens-outcome:has(time)');
   expect(shown.textContent).toMatch(/^Fetched\. .* left$/);
   expect(shown.querySelector('[role=status]')?.textContent).toBe('Fetched.');
+});
+
+it('shows the cards once the saved parameters are there, which a click then uses', async () => {
+  lastParams.isReady = false;
+  panel.draw();
+  await vi.waitFor(() => expect(panel.node.textContent).toContain('Loading'));
+  expect(panel.node.querySelector('[data-profile]')).toBeNull();
+  await state.save('jupyter-tokens:params', { acme: { ExpireTime: 60 } });
+  await lastParams.restore();
+  await press('Fetch acme');
+  await vi.waitFor(() => expect(server.seen.find(({ method }) => method === 'POST')).toBeDefined());
+  expect(server.seen.find(({ method }) => method === 'POST')?.body).toMatchObject({
+    params: { ExpireTime: 60 }
+  });
+});
+
+it('draws only its card when a parameter is typed', async () => {
+  await press('Parameters of acme');
+  const field = await there<HTMLInputElement>('.jp-Tokens-params input[type=number]');
+  const drawn = vi.spyOn(lastParams, 'of');
+  typeIn(field, '60');
+  await vi.waitFor(() => expect(drawn).toHaveBeenCalledWith('acme'));
+  expect(drawn).not.toHaveBeenCalledWith('other');
+  expect(field.value).toBe('60');
+  expect(lastParams.of('acme')).toEqual({ ExpireTime: 60 });
+});
+
+it('notifies of the commands that become enabled or disabled, and of no others', async () => {
+  const notified = vi.fn();
+  commands.commandChanged.connect((_, { id }) => void notified(id));
+  list({ state: 'fresh' });
+  await model.look();
+  expect(notified).not.toHaveBeenCalled();
+  server.answers['GET profiles'] = listed();
+  await model.look();
+  expect(notified.mock.calls).toEqual([[CommandIDs.inject], [CommandIDs.refreshAll]]);
 });
