@@ -64,12 +64,15 @@ class Client:
     @property
     def source(self) -> TokenSource:
         """The source of the tokens. It is opened at first use, because opening imports the providers and httpx."""
-        with self._lock:
-            if self._source is None:
-                from .sources.opening import open_source  # noqa: PLC0415 (see the docstring)
+        # Without the lock if it is open: `install` and `uninstall` hold the lock while a session, which reads this
+        # property, reacts to the tokens that they remove.
+        if self._source is None:
+            with self._lock:
+                if self._source is None:
+                    from .sources.opening import open_source  # noqa: PLC0415 (see the docstring)
 
-                self._source = open_source(*self._options, self._handles.values())
-            return self._source
+                    self._source = open_source(*self._options, self._handles.values())
+        return self._source
 
     @property
     def opened(self) -> TokenSource | None:

@@ -580,6 +580,17 @@ class TestInstalling:
             bench.client.uninstall(handle)
         assert bench.get() == "t1"
 
+    def test_whoever_hears_of_the_loss_may_read_the_source(self, bench: Bench) -> None:
+        bench.client.install(self.HANDLE)
+        bench.client.source.about("mine")
+        read: list[object] = []
+        bench.client.source.watch(lambda *_: None, lambda: read.append(bench.client.source))
+        removal = threading.Thread(target=bench.client.uninstall, args=(self.HANDLE,), daemon=True)
+        removal.start()
+        removal.join(60)
+        assert not removal.is_alive()
+        assert read
+
     def test_a_forked_child_of_a_worker_keeps_it(self, bench: Bench) -> None:
         bench.client.install(self.HANDLE)
         bench.client.after_fork()

@@ -44,27 +44,28 @@ class DoctorApp(Action):
         if self.live and self.offline:
             self.fail(2, "takes --live or --offline, not both")
         results: list[CheckResult] = []
-        with warnings.catch_warnings():
-            # What these warnings report, the checks find.
-            warnings.simplefilter("ignore", UserWarning)
-            for result in self._checks():
-                results.append(result)
-                if not self.as_json:
-                    line = f"{result.check}: {result.what}" + (f" - {result.do}" if result.do else "")
-                    status = coloured(f"{result.status:<4}", _COLOURS[result.status])
-                    sys.stdout.write(f"{status}  {one_line(line)}\n")
-                    sys.stdout.flush()
+        for result in self._checks():
+            results.append(result)
+            if not self.as_json:
+                line = f"{result.check}: {result.what}" + (f" - {result.do}" if result.do else "")
+                status = coloured(f"{result.status:<4}", _COLOURS[result.status])
+                sys.stdout.write(f"{status}  {one_line(line)}\n")
+                sys.stdout.flush()
         if self.as_json:
             write_json({"findings": [result._asdict() for result in results]})
         return 1 if any(result.status == "fail" for result in results) else 0
 
     def _checks(self) -> Iterator[CheckResult]:
         yield from profiles.files(config_files())
-        known = load_profiles()
+        with warnings.catch_warnings():
+            # The findings say what these warnings say.
+            warnings.simplefilter("ignore", UserWarning)
+            known = load_profiles()
+            of_profiles = list(profiles.profiles(known))
+            valid = _valid_profiles(known)
         for problem in known.problems.values():
             yield fail("configuration", problem.message.rstrip("."), problem.hint.rstrip(".") or "correct the file")
-        yield from profiles.profiles(known)
-        valid = _valid_profiles(known)
+        yield from of_profiles
         yield from profiles.keyring(valid)
         yield from jupyter.server_extension()
         yield from jupyter.lab_extension()

@@ -58,7 +58,10 @@ class Draft:
         elif key in _COMMON:
             self.settings[key] = _COMMON[key].from_text(key, text)
         else:
-            raise ParameterError(f"There is no setting {key[:80]!r}.", hint=closest(key, [*known, *_COMMON]))
+            raise ParameterError(
+                f"There is no setting {key[:80]!r} that can be given on the command line.",
+                hint=closest(key, [*known, *_COMMON]),
+            )
 
     def refer(self, key: str, reference: str) -> None:
         """Make a setting refer to a variable or file (`env:…`, `file:…`), as given on the command line.

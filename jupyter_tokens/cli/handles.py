@@ -66,16 +66,16 @@ class _ServerAction(Action):
             facts = None
         if not isinstance(facts, dict) or facts.get("reason", "http") == "http":
             raise NetworkError(
-                f"The Jupyter server at {url} answered {answer.status_code}.",
-                hint="Install jupyter_tokens on that server, or set JUPYTER_TOKEN to its token.",
+                f"The Jupyter server at {url} answered with HTTP {answer.status_code}.",
+                hint="For 404, install jupyter_tokens there. For 401 or 403, set JUPYTER_TOKEN to the server's token.",
             )
         raise TokenError.from_dict(facts)
 
 
 def _open(cert: str | None) -> AbstractContextManager[httpx.BaseTransport | None]:
-    """Open connections to the server that has this certificate, as kernels do.
+    """Return a context with a transport that trusts only this certificate, as kernels do.
 
-    Without a certificate, return None: httpx's default connections are used.
+    Without a certificate, the context yields None: httpx's default transport is used.
     """
     if cert is None:
         return nullcontext()

@@ -335,7 +335,7 @@ class Profiles(Mapping[str, Profile]):
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Mapping[str, Any]]) -> Profiles:
-        """Create profiles from settings given by a program."""
+        """Create profiles from settings that do not come from a file."""
         return cls({name: Raw(written) for name, written in settings.items()})
 
     def combined_with(self, others: Mapping[str, Profile | TokenError]) -> Profiles:
@@ -480,7 +480,8 @@ class _Reader:
     def _provider_class(self, written: Mapping[str, Any]) -> type[Provider]:
         provider_id = written.get("provider")
         if not isinstance(provider_id, str):
-            raise self._error("provider", "is missing", f"Known: {', '.join(provider_ids())}.")
+            problem = "is missing" if provider_id is None else "must be the id of a provider"
+            raise self._error("provider", problem, f"Known: {', '.join(provider_ids())}.")
         if provider_id not in provider_ids():
             raise self._error("provider", "names no installed provider", closest(provider_id, provider_ids()))
         try:

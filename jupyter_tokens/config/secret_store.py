@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +44,13 @@ _PROBE_SECONDS = 5.0
 
 def usable() -> list[str]:
     """Return the stores for secrets that work on this machine, the best first: "keyring" and "file". Blocks."""
-    with suppress(KeyringTimeout):
+    try:
         found = call_keyring(lambda _: backend(), seconds=_PROBE_SECONDS, share_key="backend")
-        _log.debug("the keyring for secrets: %s", found.name)
-        if found.usable:
-            return ["keyring", "file"]
-    return ["file"]
+    except Exception as error:  # A missing package, a backend that cannot be loaded, no answer in time, no thread.
+        _log.debug("no keyring for secrets: %s", type(error).__name__)
+        return ["file"]
+    _log.debug("the keyring for secrets: %s", found.name)
+    return ["keyring", "file"] if found.usable else ["file"]
 
 
 def extract_secrets(

@@ -121,8 +121,9 @@ class Completion:
     def _call(self, key: object, work: Callable[[], Sequence[Any]], *, reuse_seconds: float) -> Sequence[Any]:
         last = self._calls.get(key)
         if last is None or self._clock.elapsed() >= last.until:
-            last = self._calls[key] = _Call(work, reuse_seconds, self._clock, () if last is None else last.answer)
+            last = _Call(work, reuse_seconds, self._clock, () if last is None else last.answer)
             last.start()
+            self._calls[key] = last
         last.join(_WAIT_SECONDS)
         return last.answer
 

@@ -68,6 +68,8 @@ class Refresher:
         self._due_at: dict[Key, float] = {}
         # For keys without a token: how many attempts have failed, and when the next attempt is due.
         self._retries: dict[Key, tuple[int, float]] = {}
+        # Not due, so that a fetch that fails counts once.
+        self._fetching: set[Key] = set()
         self._thread: threading.Thread | None = None
 
     def keep(self, key: Key) -> None:
@@ -161,11 +163,13 @@ class Refresher:
                         self._due_at[key] = self._clock.elapsed() + _PAUSE_SECONDS
                         continue
                     self._due_at[key] = inf
+                    self._fetching.add(key)
                     return key, future
         return None
 
     def _done(self, key: Key, future: Future[Token]) -> None:
         with self._changed:
+            self._fetching.discard(key)
             is_kept = key in self._due_at
             error = future.exception()
             if is_kept:
@@ -176,7 +180,7 @@ class Refresher:
             self._on_failure(key, error)
 
     def _schedule_retry(self, key: Key, error: BaseException | None) -> None:
-        """Note when to try again if the key has no token: the cache then has no refresh time for it."""
+        """If a key has no token, set when to try again: the cache has no refresh time for such a key."""
         if self._client.source.held(key) is not None:
             self._retries.pop(key, None)
             return
@@ -193,6 +197,8 @@ class Refresher:
         return due < before
 
     def _due(self, key: Key) -> float:
+        if key in self._fetching:
+            return inf
         held = self._client.source.held(key)
         if held is None:
             return self._retries[key][1] if key in self._retries else self._clock.elapsed()

@@ -221,7 +221,8 @@ class TokenSession:
     def log_in(self, profile: str, show: Callable[[Mapping[str, Any]], None]) -> dict[str, Any]:
         """Log a person in as `TokenSource.log_in` does. Blocks until the login has ended.
 
-        Afterwards, the profile's tokens that this session keeps fresh but has lost are fetched in the background.
+        Afterwards, tokens of the profile that should be kept fresh but are no longer held are fetched in the
+        background.
         """
         login = self._source().log_in(profile, show)
         self.refresher.retry(profile)

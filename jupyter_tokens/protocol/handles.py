@@ -222,7 +222,9 @@ class IssuedHandle:
     def call_params(self, profile: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the handle's parameters for a call. Raises `HandleRefused` if the handle is not valid for the call."""
         if profile != self.profile:
-            raise _refusal(f"This handle is for the profile {self.profile!r}.", self.profile)
+            raise _refusal(
+                f"This handle is only for the profile {self.profile!r}, not for {profile[:80]!r}.", self.profile
+            )
         if not _is_subset(normalise_params(params), self.params):
             raise _refusal("This handle is not for calls with these parameters.", profile)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in self.params}

@@ -47,7 +47,10 @@ class Records(ABC):
 
     @abstractmethod
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
-        """Set marks of a record, and add 1 to the mark named `counts`. Does nothing if there is no such record."""
+        """Set marks of a record, and add 1 to the mark that `counts` names, if any.
+
+        Does nothing if there is no such record.
+        """
 
     @abstractmethod
     def get(self, kind: str, name: str) -> Record | None:

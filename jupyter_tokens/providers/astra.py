@@ -89,7 +89,7 @@ class Astra(Provider):
         """
         name = str(call.params["name"])
         if not 1 <= len(name) <= MAX_NAME_LENGTH:
-            raise ParameterError(f"Parameter name must have 1 to {MAX_NAME_LENGTH} characters.")
+            raise ParameterError(f"Parameter 'name' must have 1 to {MAX_NAME_LENGTH} characters.")
         requested_at = call.clock.now()
         response = yield httpx.Request(
             "POST",

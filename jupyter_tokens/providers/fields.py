@@ -279,7 +279,7 @@ class Variable(Setting):
         names = list(env_variables(value).values()) if isinstance(value, str | Mapping) else [value]
         if not all(isinstance(name, str) and name.isidentifier() and name.isascii() for name in names):
             raise SettingProblem(
-                key, "must be the name of an environment variable, or a mapping with such a name for each value"
+                key, "must be an environment variable's name, or a mapping from fields of the token to such names"
             )
         if not names or len(set(names)) < len(names):
             raise SettingProblem(key, "must name a different variable for each value of the token")

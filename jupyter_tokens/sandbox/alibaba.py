@@ -36,7 +36,7 @@ def known_parameters(params: list[tuple[str, str]], known: tuple[str, ...]) -> d
 def mandatory(given: dict[str, str], name: str) -> str:
     """Return a parameter's value. Raises RefusedError (`Missing{Param}`) if it is missing or empty."""
     if not given.get(name):
-        raise RefusedError(400, f"Missing{name}", f"The parameter {name} is mandatory, in the query.")
+        raise RefusedError(400, f"Missing{name}", f"The parameter {name} is mandatory.")
     return given[name]
 
 

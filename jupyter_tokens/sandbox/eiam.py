@@ -126,7 +126,7 @@ class EiamOauth(AlibabaApi):
 def _check_scopes(scopes: list[tuple[str, str]]) -> None:
     """Check the array ScopeValues. Its elements are numbered from 1, in any order, and not empty."""
     if not scopes:
-        raise RefusedError(400, "MissingScopeValues", "The parameter ScopeValues is mandatory, in the query.")
+        raise RefusedError(400, "MissingScopeValues", "The parameter ScopeValues is mandatory.")
     wanted = {f"{_SCOPE}{number}" for number in range(1, len(scopes) + 1)}
     if {name for name, _ in scopes} != wanted or not all(value for _, value in scopes):
         raise invalid("ScopeValues", "ScopeValues must be ScopeValues.1, ScopeValues.2 and so on, none of them empty.")

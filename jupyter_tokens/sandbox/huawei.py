@@ -1,4 +1,4 @@
-"""Huawei Cloud's gateway in front of ModelArts, IAM and STS: signatures, temporary keys, and the form of errors."""
+"""What the APIs behind Huawei Cloud's gateway (ModelArts, IAM, STS) share: temporary keys, bodies and errors."""
 
 from __future__ import annotations
 

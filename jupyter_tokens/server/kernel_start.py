@@ -227,12 +227,13 @@ class _KernelStart:
         for variable in variables.values():
             if variable in self._preset:
                 raise ConfigurationError(
-                    f"The variable {variable} is already set by the kernelspec or the client, and was left alone."
+                    f"The variable {variable} is already set by the kernelspec or the client.",
+                    hint="Choose another variable in env.",
                 )
             first = self._claimed.get(variable, profile.name)
             if first != profile.name:
                 raise ConfigurationError(
-                    f"The variable {variable} is already filled by profile {first!r}. Choose another env."
+                    f"Profile {first!r} already fills the variable {variable}.", hint="Choose another variable in env."
                 )
         self._claimed |= dict.fromkeys(variables.values(), profile.name)
         return variables

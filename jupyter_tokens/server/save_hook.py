@@ -189,7 +189,7 @@ class _SharedDocuments:
         return bool(extension.ywebsocket_server.room_exists(f"json:notebook:{file_id}"))
 
     def redact(self, path: str) -> None:
-        """Start redacting the outputs and the widget state of a shared document, for all users who have it open."""
+        """Redact the outputs and the widget state of an open shared document in the background, for all its users."""
         task = asyncio.get_running_loop().create_task(self._redact(path))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

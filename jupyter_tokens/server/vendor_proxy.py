@@ -1,9 +1,9 @@
-"""The pass-through proxy: accepts a vendor's own calls, as the vendor documents them, and adds the authentication.
+"""The pass-through proxy: accepts calls as a vendor documents them, and makes them with the profile's credential.
 
 A client's request is never forwarded. Ids and parameters are read from it, checked against the declarations of the
-profile's provider, and put into a new request. So a client can reach no other host, path or method and send no other
-header. The client's own credentials (Authorization, X-Auth-Token, cookies, signatures, client secrets) are not passed
-on.
+profile's provider, and put into a new request. So a client can only reach the documented hosts, paths and methods, and
+sends no header of its own. The client's own credentials (Authorization, X-Auth-Token, cookies, signatures, client
+secrets) are not passed on.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _NONE: Mapping[str, Any] = {}
 
 
 class HandleSource(TokenSource):
-    """Gets a profile's tokens from the issuer of the profile's handle, or else from this process's own source.
+    """Gets a profile's tokens from the issuer of the profile's handle; without one, from this process's own source.
 
     Parameters
     ----------

@@ -247,7 +247,7 @@ class RemoteSource(TokenSource):
                 answer = None
             if not isinstance(answer, dict):
                 raise ServerGone(
-                    f"the response at the address of {self._caller.peer} is not from jupyter_tokens.", status=status
+                    f"something other than jupyter_tokens answers at the address of {self._caller.peer}.", status=status
                 )
             if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _UNKNOWN_CALLER:
                 raise KernelUnknown(

@@ -81,8 +81,8 @@ class SharedTokens:
     def get(self, key: Key, ask: Ask, wanted: Wanted, call: Callable[[], Token]) -> Token:
         """Return a token from the store, or the result of `call`. Raises `TokenError`.
 
-        Only one process at a time runs `call` for a token. `ask` limits which stored token is accepted. `wanted` has
-        the token's profile, parameters and identity.
+        If the token can be shared, only one process at a time runs `call`; the processes that wait for it also raise
+        its error. `ask` limits which stored token is accepted.
         """
         seals = self._seals(wanted)
         if not seals:

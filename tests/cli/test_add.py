@@ -138,7 +138,7 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(machine: Machine, argumen
     [
         ("endpoint=http://acme.example", "must be https"),
         ("verify=false", "can only be switched off for loopback"),
-        ("env=not a name", "must be the name of an environment variable"),
+        ("env=not a name", "must be an environment variable's name"),
         ("auth_method=post", "must be one of form, basic"),
     ],
 )
@@ -245,7 +245,7 @@ class TestOnATerminal:
         assert (code, profiles(machine)["lab"]["region"], profiles(machine)["lab"]["env"]) == (0, "eu-de", "LAB_TOKEN")
         assert "region must be a region's id" in seen
         assert "region has no known endpoint of ModelArts" in seen
-        assert "env must be the name of an environment variable" in seen
+        assert "env must be an environment variable's name" in seen
 
     def test_a_list_is_written_as_one(self, machine: Machine) -> None:
         asked = [

@@ -130,6 +130,15 @@ def test_live_finds_a_wrong_secret(findings: Findings, sandbox: Sandbox, config_
     assert (gone["status"], "127.0.0.1" in gone["what"]) == ("fail", True)
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_secret_that_others_can_read_is_reported(run: Run, write: Any, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(CANARY)
+    secret.chmod(0o640)
+    write(acme={**ACME, "client_secret": f"file:{secret}"})
+    assert "its group can read it" in run("--offline").err
+
+
 class TestConfiguration:
     def test_none(self, findings: Findings) -> None:
         status, _, do = only(findings("--offline")["configuration"])

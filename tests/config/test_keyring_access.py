@@ -13,6 +13,7 @@ from typing import Any
 import pexpect
 import pytest
 
+from jupyter_tokens.config import secret_store
 from jupyter_tokens.config.keyring_access import KeyringTimeout, call_keyring
 
 
@@ -131,3 +132,8 @@ def test_a_backend_that_asks_on_the_terminal_leaves_its_echo_on(gives_up: bool) 
     assert b"secret" not in process.before
     process.close()
     assert process.exitstatus == 0
+
+
+def test_without_the_package_secrets_go_to_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    assert secret_store.usable() == ["file"]

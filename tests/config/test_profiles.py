@@ -119,7 +119,7 @@ NAMES = "key 'fixed_params' must be true, false or a list of parameter names."
 WRONG: dict[str, tuple[Any, str, str]] = {
     "no mapping": ([CANARY], "profile 'mine' must be a mapping of settings.", ""),
     "no provider": ({"client_secret": CANARY}, "key 'provider' is missing.", "Known: static, oauth2"),
-    "provider of a wrong type": ({"provider": 1}, "key 'provider' is missing.", "Known"),
+    "provider of a wrong type": ({"provider": 1}, "key 'provider' must be the id of a provider.", "Known"),
     "unknown provider": (
         {"provider": "oneacess"},
         "key 'provider' names no installed provider",
@@ -149,9 +149,9 @@ WRONG: dict[str, tuple[Any, str, str]] = {
         "Did you mean E",
     ),
     "wrong param": ({**PAI, "params": {"ExpireTime": -1}}, "'params.ExpireTime' is wrong: Parameter ExpireTime", ""),
-    "env no name": ({**ONEACCESS, "env": "A-B"}, "key 'env' must be the name", ""),
-    "env no text": ({**ONEACCESS, "env": 5}, "key 'env' must be the name", ""),
-    "env not ascii": ({**ONEACCESS, "env": "é"}, "key 'env' must be the name", ""),
+    "env no name": ({**ONEACCESS, "env": "A-B"}, "key 'env' must be an environment", ""),
+    "env no text": ({**ONEACCESS, "env": 5}, "key 'env' must be an environment", ""),
+    "env not ascii": ({**ONEACCESS, "env": "é"}, "key 'env' must be an environment", ""),
     "timeout zero": (
         {**ONEACCESS, "timeout": 0},
         "key 'timeout' must be a number of seconds above 0 and at most 600.",

@@ -149,7 +149,7 @@ def token(kernel: Kernel, request: pytest.FixtureRequest, value: str) -> Iterato
     """A value as a provider's, known and in its place."""
     made = TOKENS[request.param]
     change = "value = {value!r}; os.environ['ONEACCESS_TOKEN'] = value"
-    kernel.run(f"get_ipython()._jupyter_tokens_redaction.know({made!r}, 'oneaccess'); {change.format(value=made)}")
+    kernel.run(f"get_ipython()._jupyter_tokens_redaction.add({made!r}, 'oneaccess'); {change.format(value=made)}")
     yield made
     kernel.run(change.format(value=value))
 

@@ -257,6 +257,20 @@ def test_a_list_that_breaks_is_tried_again() -> None:
         clock.advance(61)
 
 
+def test_a_thread_that_cannot_be_started_spoils_no_later_tab(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    lists = Lists()
+    lists.answer.set()
+    completion = Completion(SimpleNamespace(Completer=None), lists)  # type: ignore[arg-type]
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="start new"):
+            completion.ids("eiam", "ApplicationTokenId", {})
+    assert list(completion.ids("eiam", "ApplicationTokenId", {})) == ["id-1"]
+
+
 def test_tab_lists_ids_in_a_shell(shell: InteractiveShell, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completing, "_WAIT_SECONDS", DEADLINE)
     code = "%gettoken modelarts instance_id="

@@ -289,6 +289,28 @@ def test_an_api_that_hangs_holds_up_no_other_token(
     refresher.stop()
 
 
+def test_a_fetch_that_fails_counts_once_whatever_is_lost_meanwhile(
+    vendor: Vendor, clock: Clock, bed: Bed, launched: list[Callable[[], None]]
+) -> None:
+    cache = TokenCache(vendor, clock=clock, spawn=launched.append)
+    failed: list[Key] = []
+    refresher = refresher_of(cache, clock, bed, on_failure=lambda key, _: failed.append(key))
+    cache.get(SHORT)
+    refresher.keep(SHORT)
+    bed.nap()
+    vendor.errors["short"] = NetworkError("gone")
+    cache.forget(SHORT)
+    refresher.reschedule_all()
+    assert bed.nap() is None  # "short" is under way
+    for _ in range(3):
+        refresher.reschedule_all()
+        assert bed.nap() is None
+    launched.pop()()
+    assert bed.nap() == 2.0
+    assert failed == [SHORT]
+    refresher.stop()
+
+
 @pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), Busy("1000 calls are waiting.")])
 def test_a_fetch_that_gets_no_thread_is_tried_again_and_holds_up_no_other(
     vendor: Vendor, clock: Clock, bed: Bed, error: Exception

@@ -339,7 +339,7 @@ def test_something_else_at_the_address_is_no_server_of_ours(
     opened: Make, server: Server, me: Identity, raw: bytes
 ) -> None:
     server.reply = lambda _: (200, raw)
-    with pytest.raises(ServerGone, match="not from jupyter_tokens"):
+    with pytest.raises(ServerGone, match="something other than jupyter_tokens"):
         opened(me).get(Key("oneaccess"))
 
 

@@ -18,9 +18,11 @@ import re
 import sys
 from array import array
 from base64 import b64encode
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..._util.encodings import MIN_LENGTH, encoded_forms
@@ -684,16 +686,19 @@ def _without_overlaps(matches: list[list[Found]]) -> list[Found]:
     accepted: list[Found] = []
     for parts in sorted(matches, key=lambda parts: -sum(part.end - part.start for part in parts)):
         for part in parts:
-            begin = part.start
-            for other in sorted(other for other in accepted if other.start < part.end and other.end > part.start):
+            # Bisected, because a text can have thousands of matches.
+            first = bisect_right(accepted, part.start, key=attrgetter("end"))
+            last = bisect_left(accepted, part.end, first, key=attrgetter("start"))
+            overlapping, begin = accepted[first:last], part.start
+            new = [] if overlapping else [part]
+            for other in overlapping:
                 if begin < other.start:
-                    accepted.append(Found(begin, other.start, ""))
+                    new.append(Found(begin, other.start, ""))
                 begin = max(begin, other.end)
-            if begin == part.start:
-                accepted.append(part)
-            elif begin < part.end:
-                accepted.append(Found(begin, part.end, ""))
-    return sorted(accepted)
+            if overlapping and begin < part.end:
+                new.append(Found(begin, part.end, ""))
+            accepted[first:last] = sorted([*overlapping, *new])
+    return accepted
 
 
 def _is_complete(run: bytes, after: bytes, joined: bytes) -> bool:

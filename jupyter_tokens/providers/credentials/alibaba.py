@@ -1,4 +1,4 @@
-"""Access keys of Alibaba Cloud, from a profile's settings or from the vendor's own chain."""
+"""Access keys of Alibaba Cloud, from a profile's settings or from the vendor's credential chain."""
 
 from __future__ import annotations
 

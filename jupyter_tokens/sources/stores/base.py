@@ -54,9 +54,10 @@ class Store(ABC):
 
     @abstractmethod
     def lock(self, name: str, *, seconds: float) -> AbstractContextManager[int]:
-        """Hold a slot's lock during a `with` block, and yield a fence that is greater than those of earlier holders.
+        """Hold a slot's lock during a `with` block. Yields a fence: a number that rises with each holder.
 
-        Waits for the lock for at most `seconds`. Releasing the lock never raises.
+        The fences of a slot start again when the slot is empty. Waits for the lock for at most `seconds`, then raises
+        `LockTaken`. Releasing the lock never raises.
         """
 
     @abstractmethod
