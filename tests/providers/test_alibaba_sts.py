@@ -181,8 +181,8 @@ def test_a_profile_names_a_variable_for_each_value() -> None:
         ({"SecurityToken": "STS_TOKEN"}, "belong together"),
         ({**ENV, "Expiration": "END"}, "belong together"),
         ({**ENV, "SecurityToken": "AK_ID"}, "a different variable"),
-        ({**ENV, "SecurityToken": "A B"}, "name of an environment variable"),
-        ({**ENV, "SecurityToken": 5}, "name of an environment variable"),
+        ({**ENV, "SecurityToken": "A B"}, "environment variable's name"),
+        ({**ENV, "SecurityToken": 5}, "environment variable's name"),
         ({}, "a different variable"),
     ],
 )
