@@ -211,6 +211,22 @@ def test_the_source_is_opened_once_and_only_when_it_is_needed(bench: Bench) -> N
     assert len({id(source) for source in sources}) == 1
 
 
+def test_who_waited_while_another_opened_the_source_gets_that(bench: Bench) -> None:
+    class Late:
+        """A lock behind which another thread has opened the source meanwhile."""
+
+        def __enter__(self) -> None:
+            bench.client._lock = lock
+            assert bench.client.source is not None
+
+        def __exit__(self, *args: object) -> None:
+            pass
+
+    lock, bench.client._lock = bench.client._lock, Late()  # type: ignore[assignment]
+    first = bench.client.source
+    assert first is bench.client.source
+
+
 @both
 @pytest.mark.parametrize(
     ("profile", "params", "kind"),
