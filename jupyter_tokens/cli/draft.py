@@ -58,10 +58,8 @@ class Draft:
         elif key in _COMMON:
             self.settings[key] = _COMMON[key].from_text(key, text)
         else:
-            raise ParameterError(
-                f"There is no setting {key[:80]!r} that can be given on the command line.",
-                hint=closest(key, [*known, *_COMMON]),
-            )
+            problem = f"{key[:80]!r} cannot be set on the command line."
+            raise ParameterError(problem, hint=closest(key, [*known, *_COMMON]))
 
     def refer(self, key: str, reference: str) -> None:
         """Make a setting refer to a variable or file (`env:…`, `file:…`), as given on the command line.

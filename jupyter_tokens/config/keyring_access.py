@@ -127,7 +127,7 @@ def _run(call: Callable[[Any], object], running: _Call) -> None:
         set_result = partial(running.result.set_result, call(keyring))
     except Exception as error:
         set_result = partial(running.result.set_exception, error)
-    # Before the result is set: whoever waits for it may make the next call.
+    # Before the result is set, because the caller that waits for it may make the next call at once.
     with _lock:
         _current = None
     set_result()

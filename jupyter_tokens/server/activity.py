@@ -175,8 +175,7 @@ class Activity:
             if kind not in _NOT_IN_HISTORY and facts.get("to") != "browser":
                 at = utc(self._clock.now()).isoformat()
                 self._history.append({"at": at, "kind": kind, **{name: facts.get(name) for name in _HISTORY}})
-            # As JSON, so that a name cannot forge a line of the log.
-            self._log.log(level, "jupyter_tokens %s %s", kind, json.dumps(facts))
+            self._log.log(level, "jupyter_tokens %s %s", kind, _AsJson(facts))
             # This may be the thread of a fetch, and listeners run on the loop.
             self._app.io_loop.add_callback(self._emit, kind, facts)
         except Exception as error:
@@ -190,8 +189,16 @@ class Activity:
             self._log.warning("jupyter_tokens: an event was not emitted: %s", type(error).__name__)
 
 
+class _AsJson(dict[str, Any]):
+    """Facts as JSON, so that a name cannot forge a line of the log. Only made for records that are written."""
+
+    def __str__(self) -> str:
+        return json.dumps(self)
+
+
 def _requested_profile(handler: TokensHandler) -> str | None:
-    # Only the name of an existing profile: a request may contain anything in place of the name, even a token.
+    # Only the name of an existing profile: a request may contain anything in place of the name, even a token. Nothing
+    # that goes wrong here may replace the answer that is being reported.
     with suppress(Exception):
         profiles = handler.extensionapp.source.profiles()
         return next((name for name in handler.path_kwargs.values() if name in profiles), None)

@@ -147,7 +147,7 @@ describe('TokensModel', () => {
     expect(model.profiles?.map(({ state }) => state)).toEqual(['fresh']);
   });
 
-  it('tells only what has changed', async () => {
+  it('signals a change only if something differs', async () => {
     const told = vi.fn();
     model.changed.connect(told);
     await model.look();
@@ -164,7 +164,7 @@ describe('TokensModel', () => {
     expect(told).toHaveBeenCalledTimes(3);
   });
 
-  it('tells of an event that changes only the history', async () => {
+  it('signals an event that changes only the history', async () => {
     const stream = new Signal<object, Event.Emission>({});
     model.follow({ stream } as unknown as Event.IManager);
     const told = vi.fn();

@@ -17,7 +17,7 @@ from ..doubles import Clock, drive
 
 
 class Prepare:
-    """Calls of a checked provider, of settings and parameters. Its references resolve to what stands in them."""
+    """Calls of a provider with checked settings and parameters. Each reference resolves to its own text."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Values drawn by chance are told from words, and held values are found, all of them and nothing else."""
+"""Random values are distinguished from words, and exactly the held values are found."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class RedisServer:
 
     @contextmanager
     def monitored(self) -> Iterator[list[str]]:
-        """All that it is told in a `with` block; at the end it is saved as `dump.rdb`."""
+        """Records all commands during a `with` block; at its end the data is saved as `dump.rdb`."""
         told: list[str] = []
         with self.client() as client, client.monitor() as monitor:
 
