@@ -1,7 +1,7 @@
 """Sends the HTTP requests of a provider's flow, with a time limit, retries and a size limit, and without redirects.
 
 A flow is a generator that yields requests and gets their responses. It runs on the thread that needs the token, or on a
-background thread of the cache. So the transport is synchronous. httpx's requests go through httpcore's connection pool,
+background thread of the cache. So the transport is synchronous. httpx's requests go through httpcore's connections,
 not through httpx's client, because cookies, redirects, hooks and log lines are not wanted here.
 """
 
@@ -25,7 +25,6 @@ import httpx
 
 from ._util.loopback import is_loopback
 from ._util.text_file import stamp
-from ._util.threads import MAX_PER_OWNER
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError, NetworkError, ResponseError, TimedOut, TokenError
 from .providers.answers import malformed, plain
@@ -54,6 +53,7 @@ _T = TypeVar("_T")
 
 _BACKOFF_SECONDS = 0.5
 _MAX_BACKOFF_SECONDS = 8.0
+_KEEPALIVE_SECONDS = 60.0
 
 
 class _Current(threading.local):
@@ -286,7 +286,7 @@ def open_route(url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
     if proxy is not None:
         check_proxy(proxy)
     try:
-        return _Pool(context, proxy)
+        return _Connections(context, proxy)
     except (httpx.InvalidURL, OSError, ValueError) as error:
         # Only the type, because a proxy's URL may contain a password.
         kind = type(error).__name__
@@ -302,22 +302,27 @@ def _unusable(problem: str, hint: str) -> NetworkError:
     )
 
 
-class _Pool(httpx.BaseTransport):
+class _Connections(httpx.BaseTransport):
     """Sends httpx's requests over httpcore's connections, within the deadline of the current call.
 
     httpx limits the time of each read, but not of the whole response: a server that sends a byte now and then never
     exceeds the limit of a read.
+
+    httpcore's pool opens the connections, but does not keep them: at each request it would ask the system for the state
+    of every idle connection, which takes longer than the request itself if there are 50 of them.
     """
 
     def __init__(self, trust: ssl.SSLContext, proxy: str | None) -> None:
         self._pool = httpcore.ConnectionPool(
             ssl_context=trust,
             proxy=None if proxy is None else _proxy(proxy, trust),
-            max_connections=None,
-            max_keepalive_connections=MAX_PER_OWNER,
-            keepalive_expiry=60.0,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
             network_backend=_DeadlineBackend(httpcore.SyncBackend()),
         )
+        self._lock = threading.Lock()
+        self._closed = False
+        # With the time at which each connection expires; the one that was used last is the last.
+        self._idle: list[tuple[float, httpcore.ConnectionInterface]] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.SyncByteStream)
@@ -333,13 +338,50 @@ class _Pool(httpx.BaseTransport):
             content=request.stream,
             extensions=request.extensions,
         )
-        with _as_httpx():
-            response = self._pool.handle_request(core_request)
-        stream = _Stream(response)
+        connection = self._take(core_request.url.origin)
+        try:
+            with _as_httpx():
+                response = connection.handle_request(core_request)
+        except BaseException:
+            connection.close()
+            raise
+        stream = _Stream(response, lambda: self._keep(connection))
         return httpx.Response(response.status, headers=response.headers, stream=stream, extensions=response.extensions)
 
     def close(self) -> None:
-        self._pool.close()
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
+
+    def _take(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
+        """Return the idle connection that was used last, or a new one."""
+        while True:
+            with self._lock:
+                fitting = (kept for kept in reversed(self._idle) if kept[1].can_handle_request(origin))
+                kept = next(fitting, None)
+                if kept is None:
+                    return self._pool.create_connection(origin)
+                self._idle.remove(kept)
+            _, connection = kept
+            if not connection.has_expired():
+                return connection
+            connection.close()
+
+    def _keep(self, connection: httpcore.ConnectionInterface) -> None:
+        """Keep a connection for another request if it can be used again, and close those that have expired."""
+        now = time.monotonic()
+        unused = []
+        with self._lock:
+            if connection.is_idle() and not self._closed:
+                self._idle.append((now + _KEEPALIVE_SECONDS, connection))
+            else:
+                unused.append(connection)
+            while self._idle and self._idle[0][0] < now:
+                unused.append(self._idle.pop(0)[1])
+        for old in unused:
+            old.close()
 
 
 def _proxy(url: str, trust: ssl.SSLContext) -> httpcore.Proxy:
@@ -349,8 +391,9 @@ def _proxy(url: str, trust: ssl.SSLContext) -> httpcore.Proxy:
 
 
 class _Stream(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
+    def __init__(self, response: httpcore.Response, on_close: Callable[[], None]) -> None:
         self._response = response
+        self._on_close = on_close
 
     def __iter__(self) -> Iterator[bytes]:
         with _as_httpx():
@@ -358,6 +401,7 @@ class _Stream(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._response.close()
+        self._on_close()
 
 
 @contextmanager

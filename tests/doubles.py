@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import httpx
@@ -106,6 +107,8 @@ class Loopback:
     port: int
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
+    ended: SimpleQueue[None] = field(default_factory=SimpleQueue)
+    """An item for each connection that has ended."""
 
 
 def read_head(connection: socket.socket) -> bytes:
@@ -145,6 +148,7 @@ def loopback(
             else:
                 with tls.wrap_socket(connection, server_side=True) as secured:
                     talk(secured)
+        served.ended.put(None)
 
     def talk(connection: socket.socket) -> None:
         while request := read_head(connection):

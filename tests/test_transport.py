@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 import trustme
@@ -39,7 +40,7 @@ from jupyter_tokens.providers.base import Flow
 from jupyter_tokens.token import Token
 from jupyter_tokens.transport import MAX_ATTEMPTS, MAX_BYTES, Transport
 
-from .doubles import CANARY, NOW, Clock, Script, answer, loopback, raw_answer, together, told
+from .doubles import CANARY, NOW, Clock, Loopback, Script, answer, loopback, raw_answer, together, told
 
 URL = "https://api.example.com/token"
 BRIEF = 0.3
@@ -680,7 +681,9 @@ def test_the_environments_proxy_is_used(real: Transport, monkeypatch: pytest.Mon
 
 def test_a_route_of_its_own_takes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
     with loopback(serve) as served, module.open_route(httpx.URL(served.url), verify=True) as route:
-        assert route.handle_request(httpx.Request("GET", served.url)).status_code == 200
+        response = route.handle_request(httpx.Request("GET", served.url))
+        assert response.status_code == 200
+        response.close()
     monkeypatch.setenv("HTTPS_PROXY", "http://[::1")
     with pytest.raises(NetworkError):
         module.open_route(httpx.URL(URL), verify=True)
@@ -852,3 +855,79 @@ def test_threads_share_connections(real: Transport) -> None:
         assert real.run(asking(served.url)).reveal() == "t0k3n"
         assert served.connections == before
     assert values == [["t0k3n"] * 3] * 8
+
+
+Burst = tuple[Loopback, list[socket.socket]]
+
+
+@pytest.fixture
+def burst(real: Transport) -> Iterator[Burst]:
+    """A server with 8 idle connections of `real`, and the connections in the order in which they are used later."""
+    used: list[socket.socket] = []
+    all_there = threading.Barrier(8)
+
+    def handle(connection: socket.socket, request: bytes) -> None:
+        if not all_there.broken:
+            all_there.wait()
+        used.append(connection)
+        serve(connection, request)
+
+    with loopback(handle) as served:
+        together(8, lambda: real.run(asking(served.url)))
+        all_there.abort()
+        assert served.connections == 8
+        used.clear()
+        yield served, used
+        real.close()
+
+
+def test_the_connection_that_was_used_last_is_used_again_and_no_other_is_examined(
+    real: Transport, burst: Burst, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, used = burst
+    examined: list[httpcore.HTTPConnection] = []
+    has_expired = httpcore.HTTPConnection.has_expired
+
+    def counted(connection: httpcore.HTTPConnection) -> bool:
+        examined.append(connection)
+        return has_expired(connection)
+
+    monkeypatch.setattr(httpcore.HTTPConnection, "has_expired", counted)
+    for _ in range(3):
+        real.run(asking(served.url))
+    assert served.connections == 8
+    assert (len(set(used)), len(examined)) == (1, 3)
+
+
+def test_connections_that_have_expired_are_closed_with_the_next_call(
+    real: Transport, burst: Burst, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, used = burst
+    now = time.monotonic()
+    for seconds in (50, 61):
+        monkeypatch.setattr(time, "monotonic", lambda seconds=seconds: now + seconds)
+        real.run(asking(served.url))
+    for _ in range(7):
+        served.ended.get(timeout=30)
+    assert (served.connections, len(set(used))) == (8, 1)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 122)
+    real.run(asking(served.url))
+    assert served.connections == 9
+
+
+def test_each_server_has_its_connection(real: Transport) -> None:
+    with loopback(serve) as one, loopback(serve) as other:
+        for url in (one.url, other.url) * 3:
+            real.run(asking(url))
+        assert (one.connections, other.connections) == (1, 1)
+        real.close()
+
+
+def test_a_connection_whose_call_outlasts_close_is_closed_after_it(real: Transport) -> None:
+    def handle(connection: socket.socket, request: bytes) -> None:
+        real.close()
+        serve(connection, request)
+
+    with loopback(handle) as served:
+        assert real.run(asking(served.url)).reveal() == "t0k3n"
+        served.ended.get(timeout=30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
@@ -13,6 +14,8 @@ __all__ = ["MIN_LENGTH", "encoded_forms"]
 MIN_LENGTH = 8
 """The shortest value to search for, in characters: shorter values would match unrelated text."""
 
+# Most tokens and keys: the same in Python, JSON, URLs and HTML.
+_PLAIN = re.compile(r"[\w.~-]*", re.ASCII)
 _HTML_SAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&'="}
 
 
@@ -25,16 +28,12 @@ def encoded_forms(value: str) -> frozenset[str]:
 
 def _encode(value: str) -> Iterator[str]:
     yield value
-    yield ascii(value)[1:-1]
-    yield repr(value)[1:-1]
-    yield from _json(value)
-    yield from _url(value)
-    escaped = html.escape(value)
-    yield escaped
-    # The escapes of Jinja and MarkupSafe.
-    yield escaped.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
-    # The escapes in a page that a browser has saved.
-    yield html.escape(value, quote=False)
+    if _PLAIN.fullmatch(value) is None:
+        yield ascii(value)[1:-1]
+        yield repr(value)[1:-1]
+        yield from _json(value)
+        yield from _url(value)
+        yield from _html(value)
     data = value.encode("utf-8", "surrogatepass")
     yield data.hex()
     yield data.hex().upper()
@@ -58,6 +57,15 @@ def _url(value: str) -> Iterator[str]:
         yield encoded
         # Hex digits in a URL may have either case.
         yield "%".join(part if not i else part[:2].lower() + part[2:] for i, part in enumerate(encoded.split("%")))
+
+
+def _html(value: str) -> Iterator[str]:
+    escaped = html.escape(value)
+    yield escaped
+    # The escapes of Jinja and MarkupSafe.
+    yield escaped.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+    # The escapes in a page that a browser has saved.
+    yield html.escape(value, quote=False)
 
 
 def _base64(data: bytes) -> Iterator[str]:

@@ -8,6 +8,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TypeVar
 
 from ..errors import Busy
@@ -23,11 +24,11 @@ _T = TypeVar("_T")
 
 
 class Threads:
-    """Runs calls on daemon threads. Owners take turns, and the calls of an owner start in order.
+    """A pool of daemon threads. Owners take turns, and the calls of an owner start in order.
 
-    Within the limits, each call gets a new thread; other calls wait for one that has ended its call. A call fails with
-    `Busy` if `max_waiting` calls of its owner are waiting already. The threads are daemons because an interpreter that
-    exits must not wait for an API that hangs.
+    A call fails with `Busy` if `max_waiting` calls of its owner are waiting already. Threads are started when they are
+    needed, and stay for later calls. They are daemons because an interpreter that exits must not wait for an API that
+    hangs.
 
     Parameters
     ----------
@@ -48,6 +49,8 @@ class Threads:
     def reset(self) -> None:
         """Start without threads and calls, as a forked child must: it has none of its parent's threads."""
         self._lock = threading.Lock()
+        self._idle = 0  # threads without a call
+        self._ready: SimpleQueue[tuple[str, Work]] = SimpleQueue()  # one call for each thread that is not idle
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[Work]] = {}
 
@@ -81,26 +84,35 @@ class Threads:
             next_call = self._next_call()
             if next_call is None:
                 return
-            # Under the lock: if the thread cannot be started, no other call may be waiting for it.
-            try:
-                threading.Thread(target=self._work, args=next_call, name="jupyter_tokens call", daemon=True).start()
-            except RuntimeError:
-                self._release(owner)
-                raise
+            if self._idle:
+                self._idle -= 1
+            else:
+                # Under the lock: if the thread cannot be started, no other call may be waiting for it.
+                try:
+                    threading.Thread(target=self._work, name="jupyter_tokens call", daemon=True).start()
+                except RuntimeError:
+                    self._release(owner)
+                    raise
+            self._ready.put(next_call)
 
-    def _work(self, owner: str, work: Work) -> None:
-        next_call: tuple[str, Work] | None = (owner, work)
-        while next_call is not None:
-            owner, work = next_call
+    def _work(self) -> None:
+        while True:
+            owner, work = self._ready.get()
             try:
                 work()
             except BaseException as error:
-                # Report the error as `threading` does, but keep the thread for the calls that wait.
+                # Report the error as `threading` does, but keep the thread for other calls.
                 args = (type(error), error, error.__traceback__, threading.current_thread())
                 threading.excepthook(threading.ExceptHookArgs(args))
             with self._lock:
                 self._release(owner)
                 next_call = self._next_call()
+                if next_call is None:
+                    self._idle += 1
+                else:
+                    self._ready.put(next_call)
+            # An idle thread must not keep its last call's result alive.
+            del work, next_call
 
     def _release(self, owner: str) -> None:
         self._running[owner] -= 1

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import httpx
@@ -199,10 +200,11 @@ class Provider:
             setattr(self, key, value)
 
     @classmethod
-    def settings(cls) -> dict[str, Setting]:
+    @cache
+    def settings(cls) -> Mapping[str, Setting]:
         """Return the settings by name, in the order of their declaration, base classes first."""
         names = [name for kind in reversed(cls.__mro__) for name in vars(kind)]
-        return {name: found for name in names if isinstance(found := getattr(cls, name), Setting)}
+        return MappingProxyType({name: found for name in names if isinstance(found := getattr(cls, name), Setting)})
 
     @classmethod
     def schema(cls) -> dict[str, Any]:

@@ -189,7 +189,8 @@ class Upstream:
             _sanitize(invalid, profile, secrets)
             raise invalid
         # The longest first: a form may contain another one.
-        hidden = sorted({form for secret in secrets for form in encoded_forms(secret.reveal())}, key=len, reverse=True)
+        values = {secret.reveal() for secret in secrets}
+        hidden = sorted({form for value in values for form in encoded_forms(value)}, key=len, reverse=True)
         headers = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw)
         body = response.content
         for form in hidden:

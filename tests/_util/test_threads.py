@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 from queue import SimpleQueue
 
@@ -98,14 +100,23 @@ def test_a_call_too_many_is_refused_with_when_to_come_back_and_other_owners_are_
     calls.wait(done=4)
 
 
-def test_a_thread_is_a_daemon_and_ends_with_the_last_call() -> None:
-    threads, used = Threads(), SimpleQueue[threading.Thread]()
-    for _ in range(2):
-        threads.start("one", lambda: used.put(threading.current_thread()))
-        thread = used.get(timeout=PATIENCE)
-        assert thread.daemon
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
+def test_a_thread_is_a_daemon_that_makes_later_calls_and_keeps_nothing_of_the_last(calls: Calls) -> None:
+    threads, used, results = Threads(), SimpleQueue[threading.Thread](), weakref.WeakSet[Calls]()
+    calls.gate.set()
+
+    def start() -> None:
+        result = Calls()
+        results.add(result)
+        threads.start("one", lambda: used.put((result, threading.current_thread())[1]))
+
+    start()
+    thread = used.get(timeout=PATIENCE)
+    assert thread.daemon
+    while results:
+        # The thread forgets the call a moment after the call has ended.
+        time.sleep(0)
+    start()
+    assert used.get(timeout=PATIENCE) is thread
 
 
 def test_a_call_that_fails_is_reported_and_leaves_its_thread_to_the_others(
