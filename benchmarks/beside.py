@@ -59,14 +59,14 @@ class Wire:
 def wired(clock: Clock) -> Iterator[Wire]:
     """All libraries live by the clock, and send by way of the wire: the two HTTP stacks that they stand on."""
     wire = Wire(clock)
-    send = httpcore.ConnectionPool.handle_request
+    send = httpcore.HTTPConnection.handle_request
 
-    def by_httpcore(self: httpcore.ConnectionPool, request: httpcore.Request) -> httpcore.Response:
+    def by_httpcore(self: httpcore.HTTPConnection, request: httpcore.Request) -> httpcore.Response:
         request.headers.append((b"x-now", wire.sent().encode()))
         return send(self, request)
 
     with ExitStack() as patches:
-        patches.enter_context(patch.object(httpcore.ConnectionPool, "handle_request", by_httpcore))
+        patches.enter_context(patch.object(httpcore.HTTPConnection, "handle_request", by_httpcore))
         patches.enter_context(patch("time.time", clock.now))
         if installed("urllib3"):
             from urllib3 import HTTPConnectionPool

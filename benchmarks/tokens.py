@@ -18,6 +18,10 @@ from .vendors import TARGETS, profiles, sandboxed, sdks
 _BARE, _OURS, _SDK = "bare httpx.Client GET", "get_token(refresh=True)", "official SDK"
 
 
+CACHED_SECONDS = 3e-6
+"""What `get_token` may take if the token is held."""
+
+
 def cached() -> Iterator[Row]:
     """`get_token` of a token that is held."""
     with answering() as url:
@@ -33,8 +37,9 @@ def cached() -> Iterator[Row]:
         taken = medians(calls, rounds=200, warm=100, inner=1000)
     base = taken["dict look-up"]
     yield from (Row("cached", name, seconds, seconds / base) for name, seconds in taken.items())
-    # The promise is absolute, 1 µs.
-    yield Row("cached", "get_token(name), of 1 µs", taken["get_token(name)"], taken["get_token(name)"] / 1e-6, 1.0)
+    # The promise is absolute.
+    ours = taken["get_token(name)"]
+    yield Row("cached", "get_token(name), of 3 µs", ours, ours / CACHED_SECONDS, 1.0)
 
 
 def cold(rounds: int) -> Iterator[Row]:
@@ -53,11 +58,12 @@ def cold(rounds: int) -> Iterator[Row]:
             }
             taken = medians(calls, rounds=rounds, warm=30)
             for label, seconds in taken.items():
-                limit = 1.15 if label == _OURS else None
-                yield Row(f"cold {name}", label, seconds, seconds / taken[_BARE], limit)
+                yield Row(f"cold {name}", label, seconds, seconds / taken[_BARE])
             if name in official:
-                taken = medians({_BARE: calls[_BARE], _SDK: official[name]}, rounds=rounds, warm=30)
-                yield Row(f"cold {name}", _SDK, taken[_SDK], taken[_SDK] / taken[_BARE])
+                beside = medians({_BARE: calls[_BARE], _SDK: official[name]}, rounds=rounds, warm=30)
+                yield Row(f"cold {name}", _SDK, beside[_SDK], beside[_SDK] / beside[_BARE])
+                added, by_sdk = taken[_OURS] - taken[_BARE], beside[_SDK] - beside[_BARE]
+                yield Row(f"cold {name}", "what ours adds to the GET, of what the SDK adds", added, added / by_sdk, 1.0)
         client.close()
 
 

@@ -14,14 +14,13 @@ from .clock import SystemClock
 from .errors import NoValue, ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
     from datetime import datetime
 
     from .auth import TokenAuth
 
 __all__ = ["Secret", "Token"]
 
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 _SINGLE = ""
 """The field name under which a token stores its value if it has only one value."""
 
@@ -117,7 +116,7 @@ class Token(_Opaque):
         "_Token__params",
         "_Token__renew",
         "_Token__scheme",
-        "_Token__values",
+        "_Token__value",
         "__weakref__",
         "base_url",
         "expires_at",
@@ -126,11 +125,11 @@ class Token(_Opaque):
         "profile",
         "provider",
     )
-    __values: Callable[[], Mapping[str, str]]
+    __value: Callable[[], str | dict[str, str] | None]
     __scheme: str
     __header: str
     __renew: Callable[[Token | None], Token] | None
-    __params: Mapping[str, Any]
+    __params: tuple[tuple[str, Any], ...]
     profile: str
     provider: str
     obtained_at: datetime
@@ -151,15 +150,15 @@ class Token(_Opaque):
         metadata: Mapping[str, Any] | None = None,
         base_url: str | None = None,
         renew: Callable[[Token | None], Token] | None = None,
-        params: Mapping[str, Any] = _EMPTY,
+        params: Iterable[tuple[str, Any]] = (),
     ) -> None:
         set_field = object.__setattr__
-        values = dict(value) if isinstance(value, Mapping) else {} if value is None else {_SINGLE: value}
-        set_field(self, "_Token__values", lambda: values)
+        kept = dict(value) if isinstance(value, Mapping) else value
+        set_field(self, "_Token__value", lambda: kept)
         set_field(self, "_Token__scheme", scheme)
         set_field(self, "_Token__header", header)
         set_field(self, "_Token__renew", renew)
-        set_field(self, "_Token__params", params)
+        set_field(self, "_Token__params", tuple(params))
         set_field(self, "profile", profile)
         set_field(self, "provider", provider)
         set_field(self, "obtained_at", obtained_at)
@@ -183,11 +182,11 @@ class Token(_Opaque):
             If the token has several values and `field` is not the name of one of them, or if the token has a single
             value and `field` is given.
         """
-        self._check_value()
-        # No local variable holds a value: the frame is part of the error's traceback.
-        if field not in self.__values():
+        value = self.__values().get(field)
+        if value is None:
+            self._check_value()
             raise self._field_error(field)
-        return self.__values()[field]
+        return value
 
     def values(self) -> dict[str, str]:
         """Return all values by field name. The field name of a single value is the empty string.
@@ -199,6 +198,10 @@ class Token(_Opaque):
         """
         self._check_value()
         return dict(self.__values())
+
+    def __values(self) -> dict[str, str]:
+        value = self.__value()
+        return value if isinstance(value, dict) else {} if value is None else {_SINGLE: value}
 
     def _check_value(self) -> None:
         if not self.has_value:
@@ -263,7 +266,7 @@ class Token(_Opaque):
         """
         from .auth import TokenAuth  # noqa: PLC0415 (imports httpx)
 
-        return TokenAuth(self.profile, self.__params, self.__renew, self)
+        return TokenAuth(self.profile, dict(self.__params), self.__renew, self)
 
     def as_callable(self, field: str = _SINGLE) -> Callable[[], str]:
         """Return a function that returns the value of a fresh token: `OpenAI(api_key=token.as_callable())`.
@@ -293,18 +296,18 @@ class Token(_Opaque):
     def __fresh(self) -> Token:
         return self if self.__renew is None else self.__renew(None)
 
-    def renewed_by(self, renew: Callable[[Token | None], Token], params: Mapping[str, Any] = _EMPTY) -> Token:
+    def renewed_by(self, renew: Callable[[Token | None], Token], params: Iterable[tuple[str, Any]] = ()) -> Token:
         """Return a copy of the token. Its `auth` and its callables call `renew` to get a fresh token.
 
         Parameters
         ----------
         renew : callable
             `renew(None)` returns a fresh token, and `renew(token)` a token newer than `token`.
-        params : mapping
-            The parameters of the call. With them, another process can fetch the token.
+        params : iterable
+            Names and values of the call's parameters. With them, another process can fetch the token.
         """
         return Token(
-            self.__values(),
+            self.__value(),
             profile=self.profile,
             provider=self.provider,
             obtained_at=self.obtained_at,

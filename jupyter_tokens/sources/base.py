@@ -35,6 +35,16 @@ class Endpoint(NamedTuple):
     secret: Secret
 
 
+class _Renewal(NamedTuple):
+    """Gets a fresh token for `Token.renewed_by`. A function would need several times the memory for each token."""
+
+    source: TokenSource
+    key: Key
+
+    def __call__(self, refused: Token | None) -> Token:
+        return self.source.get(self.key, newer_than=None if refused is None else refused.obtained_at)
+
+
 class TokenSource(TokenCache, ABC):
     """Hands out cached tokens by profile and parameters. Safe for threads and asyncio tasks.
 
@@ -272,10 +282,7 @@ class TokenSource(TokenCache, ABC):
 
     def _fetch_renewable(self, key: Key, ask: Ask) -> Token:
         _log.debug("%s: fetching (refresh=%s)", key.profile, ask.refresh)
-        return self.fetch(key, ask).renewed_by(partial(self._renew, key), dict(key.params))
-
-    def _renew(self, key: Key, refused: Token | None) -> Token:
-        return self.get(key, newer_than=None if refused is None else refused.obtained_at)
+        return self.fetch(key, ask).renewed_by(_Renewal(self, key), key.params)
 
     def _notify(self, key: Key, token: Token) -> None:
         for on_token, _ in tuple(self._watchers):

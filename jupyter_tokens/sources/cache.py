@@ -298,15 +298,16 @@ class TokenCache:
                 entry = self._entries[key] = _Entry()
             now = self.clock.elapsed()
             token = entry.token if now < entry.ends_at else None
+            is_due = now >= entry.refresh_at()
             if token is None or refresh:
                 is_usable = False
             elif newer_than is not None:
                 is_usable = token.obtained_at > newer_than or now < entry.not_before
             else:
-                is_usable = now < entry.mandatory_at()
+                is_usable = not is_due or now < entry.mandatory_at()
             if token is None or not is_usable:
                 return self._join(key, entry, Ask(refresh, None if refresh else newer_than or entry.obtained_at()))
-            if newer_than is None and now >= entry.refresh_at() and entry.flight is None:
+            if newer_than is None and is_due and entry.flight is None:
                 background = self._join(key, entry, Ask(newer_than=token.obtained_at))
         if background is None:
             _log.debug("%s: from the cache", key.profile)
