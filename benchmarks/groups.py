@@ -47,8 +47,8 @@ GROUPS = {
     "cold": Group(
         "A token that is fetched",
         "One call to each API on a kept connection, from a server with ready answers that costs all of them the same. "
-        "A bare GET of the same bytes by `httpx.Client` is the 1: it neither signs nor reads what it gets. What ours adds "
-        "to it may be at most what the vendor's SDK adds.",
+        "A bare GET of the same bytes by `httpx.Client` is the 1: it neither signs nor reads what it gets. What ours "
+        "adds to it may be at most what the vendor's SDK adds.",
         tokens.cold,
     ),
     "sandbox": Group(
