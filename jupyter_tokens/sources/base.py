@@ -7,6 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -35,7 +36,8 @@ class Endpoint(NamedTuple):
     secret: Secret
 
 
-class _Renewal(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Renewal:
     """Gets a fresh token for `Token.renewed_by`. A function would need several times the memory for each token."""
 
     source: TokenSource
