@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from unittest.mock import patch
 from urllib.request import urlopen
 
 import httpx
 
 from jupyter_tokens.clock import SystemClock
+from jupyter_tokens.sources import cache
 from jupyter_tokens.sources.cache import windows
 
 from .answers import answering
@@ -115,7 +117,13 @@ def short() -> Iterator[Row]:
     """Tokens that live for a minute and for a quarter of an hour, asked for every 10 seconds of a simulated hour."""
     for life in LIVES:
         clock = Simulated()
-        with answering() as url, wired(clock) as wire, opened(f"{url}/life-{life}-delay-0", clock) as found:
+        with (
+            # `_settle` waits for threads that end, which those of a pool do not.
+            patch.object(cache.THREADS, "start", lambda _owner, work: threading.Thread(target=work).start()),
+            answering() as url,
+            wired(clock) as wire,
+            opened(f"{url}/life-{life}-delay-0", clock) as found,
+        ):
             seen = {name: _hours_course(get, clock, wire, life) for name, get in found.items()}
         yield from _beside(f"life of {life} s", found, lambda name, life=life, seen=seen: _told(name, life, seen[name]))
 
