@@ -14,7 +14,7 @@ FILES := --dist loadfile --no-loadscope-reorder
 TWO := -n 2 $(FILES)
 THREE := -n 3 $(FILES)
 FOUR := -n 4 $(FILES)
-QUICK := -m "not alone and not long and not scale"
+QUICK := -m "not long and not scale"
 
 # These parts have to be covered to the last branch by their own tests. The others run without coverage, which is slow.
 CORE := jupyter_tokens/errors.py,jupyter_tokens/clock.py,jupyter_tokens/token.py,jupyter_tokens/auth.py,jupyter_tokens/client.py,jupyter_tokens/transport.py,jupyter_tokens/_util/atomic_file.py,jupyter_tokens/_util/encodings.py,jupyter_tokens/_util/loopback.py,jupyter_tokens/_util/text_file.py,jupyter_tokens/protocol/proof.py,jupyter_tokens/config/files.py,jupyter_tokens/config/profiles.py,jupyter_tokens/config/secrets.py,jupyter_tokens/config/program.py,jupyter_tokens/config/path_globs.py,jupyter_tokens/sources/cache.py,jupyter_tokens/sources/base.py,jupyter_tokens/sources/local.py,jupyter_tokens/sources/upstream.py,jupyter_tokens/providers/*
@@ -40,7 +40,6 @@ test: programs $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
 	$(if $(ARGS),,$(PYTEST) $(FOUR) $(QUICK) tests $(CORE_TESTS:%=--ignore %) --ignore tests/labextension)
 	@# By themselves, because Playwright keeps an event loop running.
 	$(if $(ARGS),,$(PYTEST) $(TWO) $(QUICK) tests/labextension)
-	$(if $(ARGS),,$(PYTEST) -m alone tests/labextension)
 
 # What `test` only samples, with real kernels, servers and browsers. CI runs it as well.
 test-long: programs $(VENVS)/dev/.ready labextension/node_modules/.package-lock.json
