@@ -1,6 +1,6 @@
 """Short-lived cloud tokens for Jupyter notebooks; no secret ever appears in the notebook.
 
-This module has the public names. A name is imported when it is first used, so importing the package is cheap.
+This module exports the public names. Each name is imported when it is first used, so importing the package is cheap.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Register the magics and start the redaction, for `%load_ext jupyter_tokens`."""
+    """Register the magics, and start redacting known secrets in outputs, for `%load_ext jupyter_tokens`."""
     from .kernel.magics import load  # noqa: PLC0415
 
     load(shell)
@@ -79,7 +79,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, object]]:
-    """Return where the server extension is. Jupyter Server calls this function."""
+    """Return the module and the class of the server extension. Jupyter Server calls this function."""
     from .server.app import TokensExtension  # noqa: PLC0415
 
     return [{"module": "jupyter_tokens.server.app", "app": TokensExtension}]

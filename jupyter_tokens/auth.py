@@ -151,7 +151,7 @@ class TokenAuth(*_AUTHS):  # type: ignore[misc]
 
 
 def _unpickle(profile: str, params: Mapping[str, Any]) -> TokenAuth:
-    """Return the `TokenAuth` for a pickled `TokenAuth`. It fetches no token before its first request."""
+    """Restore a pickled `TokenAuth`. The result fetches no token before its first request."""
 
     def renew(refused: Token | None) -> Token:
         from .client import shared_client  # noqa: PLC0415 (opened at the first request)
@@ -169,7 +169,7 @@ def _can_resend(request: httpx.Request) -> bool:
 
 
 def _position(body: Any) -> int | None:
-    """Return the current position in a body that is a file; None if the body cannot be rewound."""
+    """Return the current position in a request body that is a file; None if the body cannot be rewound."""
     try:
         position: int = body.tell()
     except (AttributeError, OSError):

@@ -39,13 +39,14 @@ _log = logging.getLogger(__name__)
 class Client:
     """Fetches and caches tokens by profile and parameters. Safe for threads and asyncio tasks.
 
-    A profile's tokens come from the issuer of an installed handle, or else from the Jupyter server that started this
-    kernel. If there is neither, this process fetches the tokens with its own profiles.
+    By default, the tokens come from the Jupyter server that started this kernel. Without such a server, or if it cannot
+    be reached, this process fetches the tokens with its own profiles. `TokenProfiles.mode` changes this default. If a
+    handle for a profile is installed (see `issue_handle`), its issuer provides the profile's tokens instead.
 
     Parameters
     ----------
     profiles : Profiles, optional
-        Use these profiles instead of Jupyter's configuration.
+        Use these profiles instead of Jupyter's configuration. Tokens are then fetched in this process.
     clock, transport : optional
         Replace the clock and the network in tests.
     """
@@ -63,7 +64,10 @@ class Client:
 
     @property
     def source(self) -> TokenSource:
-        """The source of the tokens. It is opened at first use, because opening imports the providers and httpx."""
+        """The source of the tokens. Raises `TokenError` if it cannot be opened.
+
+        The source is opened when it is first used, because opening it imports the providers and httpx.
+        """
         # Without the lock if it is open: `install` and `uninstall` hold the lock while a session, which reads this
         # property, reacts to the tokens that they remove.
         if self._source is None:
@@ -151,9 +155,10 @@ def get_token(
     refresh : bool, default False
         Fetch a new token even if the cached token is fresh.
     params : mapping, optional
-        Parameters of the API by the vendor's names. Use it for names that cannot be Python keyword arguments.
+        Parameters of the API by the vendor's names. Needed for names that cannot be Python keyword arguments.
     **named_params
-        Parameters of the API as keyword arguments. They and `params` add to, or override, the profile's parameters.
+        Parameters of the API as keyword arguments. A keyword argument overrides the same name in `params`. Both add to,
+        or override, the profile's parameters.
 
     Returns
     -------
@@ -163,7 +168,8 @@ def get_token(
     Raises
     ------
     TokenError
-        If the token cannot be fetched. The error contains the vendor's code and request id, if there are any.
+        If the configuration or a parameter is wrong, or if the token cannot be fetched. The error contains the vendor's
+        code and request id if the API returned them.
     """
     return shared_client().get(profile, {**params, **named_params}, refresh=refresh)
 
@@ -171,7 +177,7 @@ def get_token(
 async def aget_token(
     profile: str, /, *, refresh: bool = False, params: Mapping[str, Any] = _NONE, **named_params: Any
 ) -> Token:
-    """Do the same as `get_token` without blocking the event loop.
+    """Return a token as `get_token` does, without blocking the event loop.
 
     If a call is cancelled, other callers that wait for the same token are not affected.
     """
@@ -179,7 +185,7 @@ async def aget_token(
 
 
 def create_token(profile: str, /, *, params: Mapping[str, Any] = _NONE, **named_params: Any) -> Token:
-    """Create a new token, if the API has a call that creates tokens (Astra Control: `name=…`).
+    """Create a new token, if the API has a call that creates tokens (Astra Control: `name=…`). Blocks.
 
     The token is neither cached nor kept fresh. It is valid until you revoke it.
 
@@ -198,7 +204,7 @@ def create_token(profile: str, /, *, params: Mapping[str, Any] = _NONE, **named_
     Raises
     ------
     TokenError
-        If the API has no such call, or the call fails.
+        If the API has no such call, the profile does not allow it (`allow_create`), or the call fails.
     """
     return shared_client().source.create(profile, {**params, **named_params})
 
@@ -213,14 +219,14 @@ def issue_handle(
     params: Mapping[str, Any] = _NONE,
     **named_params: Any,
 ) -> Handle:
-    """Return a new handle, with which workers fetch the tokens of one profile.
+    """Return a new handle, with which workers fetch the tokens of one profile. Blocks.
 
-    A handle has a key of its own, but contains no token and none of the profile's secrets.
+    A handle contains a key, but no token and none of the profile's secrets.
 
-    The issuer is the Jupyter server that started this kernel, or the hub's token service for the profiles that it
-    grants. This process renews the handle's lease while it runs, and revokes the handle when it ends. Without a Jupyter
-    server there is no issuer: then workers use their own configuration, and only take profile and parameters from the
-    handle.
+    The issuer is the Jupyter server that started this kernel, or the hub's token service for profiles that this service
+    grants. This process renews the handle's lease as long as the process runs, and revokes the handle when the process
+    ends. Without a Jupyter server, or if it cannot be reached, there is no issuer: then workers use their own
+    configuration, and only take profile and parameters from the handle.
 
     Parameters
     ----------
@@ -235,7 +241,7 @@ def issue_handle(
     allow_plain : bool, default False
         Whether workers on other machines may use plain HTTP.
     params, **named_params
-        Parameters of the API, as in `get_token`. Workers cannot use other parameters.
+        Parameters of the API, as in `get_token`. If there is an issuer, workers cannot use other parameters.
 
     Returns
     -------
@@ -246,17 +252,17 @@ def issue_handle(
     Raises
     ------
     TokenError
-        If the profile or a parameter is wrong, or the server cannot be reached.
+        If the profile or a parameter is wrong, or the server does not issue the handle.
     ConfigurationError
         If the issuer's URL has an unknown scheme, or if workers would fetch tokens from another machine over plain HTTP
-        and `allow_plain` is False.
+        and `allow_plain` is False, or if this process itself gets its tokens with handles.
     """
     client = shared_client()
     call_params = {**params, **named_params}
     client.source.key(profile, call_params)
     handle = client.source.issue(Handle.new(profile, call_params), lease)
     if not handle.url:
-        _log.debug("%s: there is no issuer: the handle contains only profile and parameters", profile)
+        _log.debug("%s: the handle has no issuer: workers use their own configuration", profile)
         return handle
     client.leases.add(handle, client.source, lease)
     try:
@@ -271,7 +277,8 @@ def issue_handle(
 def revoke_handle(handle: Handle) -> None:
     """Revoke a handle from `issue_handle`, so that workers get no further tokens with the handle.
 
-    Tokens that workers already have stay valid until they expire.
+    Tokens that workers already have stay valid until they expire. A handle that this process has already revoked, or
+    that was issued for another process, is ignored.
 
     Raises
     ------

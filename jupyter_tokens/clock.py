@@ -15,10 +15,10 @@ class Clock(Protocol):
     """A wall clock and an interval clock, both in seconds."""
 
     def now(self) -> float:
-        """Return the wall clock, in seconds since the epoch: for signatures and for absolute times in responses."""
+        """Return the time of the wall clock in seconds since the epoch, for signatures and for times in responses."""
 
     def elapsed(self) -> float:
-        """Return the interval clock, in seconds. It never goes back, and also runs while the machine is suspended."""
+        """Return the interval clock's time in seconds. It never goes back, and runs on while the machine sleeps."""
 
 
 def _platform_elapsed() -> Callable[[], float]:

@@ -58,7 +58,7 @@ class TokenError(Exception):
     retryable : bool
         True if the same call may succeed later without a change by the user.
     retry_after : float or None
-        Seconds to wait before the next call, usually as the API asked; None if this is not known.
+        Seconds to wait before the next call, usually from the API's response; None if not known.
     unsent : bool
         True if it is certain that no request reached the API.
     provider, profile : str or None
@@ -118,7 +118,7 @@ class TokenError(Exception):
 
     @staticmethod
     def from_dict(facts: Mapping[str, Any]) -> TokenError:
-        """Return the error from its JSON, the result of `to_dict`.
+        """Restore an error from its JSON, the result of `to_dict`.
 
         Parameters
         ----------
@@ -203,7 +203,7 @@ class SecretError(TokenError):
     setting : str
         The setting that contains the reference, or "".
     problem : str
-        The message without the file, profile and setting at its beginning; "" if there is no such text.
+        The message without the file, profile and setting at its beginning; "" if the message does not begin with these.
     missing : bool
         True if the variable, file or keyring entry that the reference names does not exist.
     """
@@ -241,7 +241,7 @@ class TimedOut(NetworkError):
 
 
 class Busy(TokenError):
-    """Too many calls are waiting in this process (nothing was sent), or a service cannot reach its shared records."""
+    """Too many calls are waiting in this process, or a token service cannot reach its replicas' shared records."""
 
     reason = "busy"
     default_retryable = True
@@ -356,7 +356,7 @@ _IN_JSON: Mapping[str, type | UnionType] = {
 
 @contextmanager
 def detached_errors() -> Iterator[None]:
-    """Raise a `TokenError` of the `with` block as a copy, without the frames of the calls in the block.
+    """Re-raise a `TokenError` of the `with` block as a copy, without the frames of the calls in the block.
 
     A traceback keeps these frames alive, and their local variables contain credentials. IPython's verbose mode would
     print these variables.

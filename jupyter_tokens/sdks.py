@@ -187,7 +187,7 @@ class Sdk(NamedTuple):
         Returns the content of the file at `Address.file`; None stands for the token itself. If `file` is None, the SDK
         reads no file.
     answer : callable or None
-        Returns the JSON that the endpoint answers. If `answer` is None, there is no endpoint.
+        Returns the JSON that the endpoint answers with. If `answer` is None, there is no endpoint.
     location : str
         Where a request contains the secret: in a header, in the query, or in a form.
     rivals : tuple of str

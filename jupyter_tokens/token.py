@@ -77,7 +77,7 @@ class Secret(_Opaque):
 
 
 class Token(_Opaque):
-    """A short-lived token. It is frozen, and shows its value nowhere by itself.
+    """A short-lived token. It is frozen, and printing or formatting it does not show its value.
 
     Only `reveal()`, `values()`, `headers()`, `auth` and the functions from `as_callable()` and `as_async_callable()`
     give access to the value.
@@ -107,8 +107,8 @@ class Token(_Opaque):
     metadata : Mapping
         Other facts from the response, such as ids, scope and request id; never the value.
     base_url : str or None
-        Base URL of the API that the token is for, without a slash at its end; None if the profile does not set
-        one.
+        Base URL of the API that the token is for, without a trailing slash; None if the profile does not give
+        it.
     """
 
     __slots__ = (
@@ -215,11 +215,11 @@ class Token(_Opaque):
     def _field_error(self, field: str) -> ParameterError:
         names = self.fields
         if not names:
-            problem, hint = f"This token has a single value, and no field {field[:80]!r}.", "Leave the field out."
+            problem, hint = f"This token has a single value, and no field {field[:80]!r}.", "Omit the field name."
         else:
-            given = f" and no field {field[:80]!r}" if field else ""
-            problem = f"This token has {len(names)} values that belong together{given}: {', '.join(names)}."
-            hint = f"Name a value, such as reveal({names[-1]!r}), or let the profile's env map each to a variable."
+            missing = f"This token has no field {field[:80]!r}. " if field else ""
+            problem = f"{missing}This token has {len(names)} values that belong together: {', '.join(names)}."
+            hint = f"Name one value, as in reveal({names[-1]!r}), or map each value to a variable in the profile's env."
         return ParameterError(problem, hint=hint, provider=self.provider, profile=self.profile)
 
     @property
@@ -259,7 +259,9 @@ class Token(_Opaque):
     def auth(self) -> TokenAuth:
         """Authentication for httpx, httpx2 and requests: pass it as `auth=`.
 
-        Each request gets a fresh token. After a 401, the request is sent once more, with a newer token.
+        Each request gets a fresh token. After a 401, the request is sent once more, with a newer token, if its body can
+        be sent again. A token from `create_token` cannot be renewed: it is sent as it is, and its `auth` cannot be
+        pickled.
 
         A pickled `auth` contains only the profile's name and the parameters. The process that unpickles `auth` fetches
         its own token.

@@ -1,8 +1,8 @@
 """Sends the HTTP requests of a provider's flow, with a time limit, retries and a size limit, and without redirects.
 
 A flow is a generator that yields requests and gets their responses. It runs on the thread that needs the token, or on a
-background thread of the cache. So the transport is synchronous. httpx's requests go through httpcore's connections,
-not through httpx's client, because cookies, redirects, hooks and log lines are not wanted here.
+background thread of the cache, so the transport is synchronous. httpx's requests go through httpcore's connections, not
+through httpx's client, because cookies, redirects, hooks and log lines are not wanted here.
 """
 
 from __future__ import annotations
@@ -120,14 +120,14 @@ class Transport:
         verify : bool or str, default True
             True, or the path of a CA bundle; False only for loopback.
         idempotent : bool, default True
-            False if the call must not be made twice. Then it is only repeated if no request can have reached the API.
+            False if the call must not be made twice. Then it is only retried if no request can have reached the API.
         attempts : int, optional
-            Maximum number of attempts; by default `MAX_ATTEMPTS`. With 1, nothing is retried.
+            Maximum number of attempts, including the first; by default `MAX_ATTEMPTS`.
 
         Raises
         ------
         TokenError
-            If all attempts failed.
+            If the call failed and cannot be retried, or if all attempts failed.
         """
         deadline = self._clock.elapsed() + timeout
         attempt = 0
@@ -170,7 +170,7 @@ class Transport:
         except (httpx.InvalidURL, UnicodeError) as error:
             # Only the type, because the text may contain a secret.
             raise ConfigurationError(
-                f"The request cannot be written ({type(error).__name__}).",
+                f"The request cannot be built ({type(error).__name__}).",
                 hint="Check the endpoint, and the credential for characters that an HTTP header cannot contain.",
             ) from None
         finally:
@@ -237,7 +237,7 @@ class Transport:
 
 
 def proxy_for(url: httpx.URL) -> str | None:
-    """Return the proxy that the environment sets for a URL, by the standard library's rules; None if there is none."""
+    """Return the proxy for a URL, by the standard library's rules; None on loopback, or if no proxy is set for it."""
     # A call to this machine may be plain HTTP, so it must not go through a proxy.
     if is_loopback(str(url)):
         return None
@@ -249,7 +249,10 @@ def proxy_for(url: httpx.URL) -> str | None:
 
 
 def _ssl_context(verify: bool | str) -> ssl.SSLContext:
-    """Return a TLS context that trusts the certificates of a profile's `verify` and the environment."""
+    """Return the TLS context for a profile's `verify`. If it is True, the environment can name the CA bundle.
+
+    Raises `NetworkError` if the CA bundle cannot be loaded.
+    """
     try:
         if isinstance(verify, str):
             return ssl.create_default_context(cafile=verify)
@@ -276,12 +279,15 @@ def check_proxy(proxy: str) -> None:
         known = ", ".join(f"{name}://" for name in _PROXIES)
         raise _unusable(f"{plain(kind, 20)}:// proxies are not supported, only {known}", _PROXY_HINT)
     if kind.startswith("socks") and find_spec("socksio") is None:
-        hint = f"Install it: pip install 'jupyter_tokens[socks]'. {_PROXY_HINT}"
+        hint = f"Install it: pip install 'jupyter-tokens[socks]'. {_PROXY_HINT}"
         raise _unusable("a SOCKS proxy needs the package socksio", hint)
 
 
 def open_route(url: httpx.URL, verify: bool | str) -> httpx.BaseTransport:
-    """Open a connection pool for a URL and its proxy. Raises `NetworkError` if the settings cannot be used."""
+    """Return a new connection pool for a URL, through its proxy if one is set.
+
+    Raises `NetworkError` if the CA bundle or the proxy settings cannot be used.
+    """
     context, proxy = _ssl_context(verify), proxy_for(url)
     if proxy is not None:
         check_proxy(proxy)
@@ -417,7 +423,10 @@ def _as_httpx() -> Iterator[None]:
 
 
 def _read(response: httpx.Response, request: httpx.Request) -> httpx.Response:
-    """Read the whole response. Raises `ResponseError` if the response is larger than `MAX_BYTES`."""
+    """Read the whole response.
+
+    Raises `ResponseError` if the response is larger than `MAX_BYTES`, is a redirect, or is compressed.
+    """
     response.request = request
     _check_head(response)
     assert isinstance(response.stream, httpx.SyncByteStream)
@@ -451,19 +460,19 @@ def _check_head(response: httpx.Response) -> None:
 
 def _redirect_host(response: httpx.Response) -> str:
     with suppress(httpx.InvalidURL, UnicodeError):  # idna raises UnicodeError
-        return response.request.url.join(response.headers["location"]).host or "nowhere"
-    return "nowhere"
+        return response.request.url.join(response.headers["location"]).host or "an invalid URL"
+    return "an invalid URL"
 
 
 _TLS_HINT = "Check the endpoint. For a private CA, set the profile's verify to the path of the CA bundle."
 _CLOCK_HINT = "Check this machine's clock. If it is right, the certificate of the endpoint has to be renewed."
-_NAME_HINT = "Check the endpoint: its host has to be a name that the certificate is for."
+_NAME_HINT = "Check the endpoint: the certificate is not valid for its host."
 # By OpenSSL's X509_V_ERR_*: not yet valid, expired, another host, another address.
 _CERTIFICATE_HINTS = {9: _CLOCK_HINT, 10: _CLOCK_HINT, 62: _NAME_HINT, 64: _NAME_HINT}
 
 
 def connect_error(host: str, error: BaseException, proxy: str | None = None) -> NetworkError:
-    """Return the error for a connection that could not be opened, from the most specific cause.
+    """Return the error for a connection that could not be opened. It reports the most specific cause that is known.
 
     Parameters
     ----------
@@ -565,7 +574,7 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 class _NoResponseHeaders(logging.Filter):
-    """Drops httpcore's debug records of our calls: they contain the response's headers, and IAM's token is a header."""
+    """Drops httpcore's debug records of our calls: they contain response headers, and IAM returns a token in one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return _current.deadline is None

@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[1]
 LIBRARIES = ("botocore", "google-auth", "azure-identity", "msal", "authlib")
 SDKS = ("alibabacloud-pai-dlc20201203", "alibabacloud-eiam20211201", "huaweicloudsdkmodelarts", "actoolkit")
 ENDPOINTS = ("aws", "alibaba", "huawei", "google", "azure", "databricks")
-COLD = {"bare httpx.Client GET": None, "get_token(refresh=True)": "1.15"}
+COLD = dict.fromkeys(("bare httpx.Client GET", "get_token(refresh=True)"))
+COLD_BESIDE_SDK = {**COLD, "official SDK": None, "what ours adds to the GET, of what the SDK adds": "1.00"}
 SHORT = {
     "jupyter_tokens: upstream calls": "1.00",
     "jupyter_tokens: askers that waited": "0.00",
@@ -38,7 +39,7 @@ FOOTPRINT = dict.fromkeys(("jupyter_tokens, all of a fetch", "httpx", *SDKS, *LI
 
 def _served(base: str, ours: str, **promised: str) -> dict[str, str | None]:
     """promised : the limits of `rate` at fifty clients and of `p50` at one."""
-    names = [f"{n}, {count} clients, {figure}" for n in (base, ours) for count in (1, 50) for figure in _FIGURES]
+    names = [f"{n}, {count} clients, {figure}" for n in (base, ours) for count in (1, 20, 50) for figure in _FIGURES]
     limits = {f"{ours}, 50 clients, 1 / rate": promised.get("rate"), f"{ours}, 1 clients, p50": promised.get("p50")}
     return {name: limits.get(name) for name in names}
 
@@ -49,12 +50,12 @@ ROWS: dict[str, dict[str, str | None]] = {
         "dict look-up": None,
         "get_token(name)": None,
         "get_token(name, two parameters)": None,
-        "get_token(name), of 1 µs": "1.00",
+        "get_token(name), of 3 µs": "1.00",
     },
     "held": dict.fromkeys(("jupyter_tokens", *LIBRARIES)),
-    "cold pai-dlc": {**COLD, "official SDK": None},
-    "cold modelarts": {**COLD, "official SDK": None},
-    "cold eiam": {**COLD, "official SDK": None},
+    "cold pai-dlc": COLD_BESIDE_SDK,
+    "cold modelarts": COLD_BESIDE_SDK,
+    "cold eiam": COLD_BESIDE_SDK,
     "cold oneaccess": COLD,
     **{
         f"sandbox {name}": dict.fromkeys(("get_token(refresh=True)", "official SDK"))
@@ -79,7 +80,7 @@ ROWS: dict[str, dict[str, str | None]] = {
     "10,000 tokens": {
         "memory of one, of 2 KB": "1.00",
         "CPU of a look, of 0.01 % at rest": "1.00",
-        "get_token(name), of 1 µs": "1.00",
+        "get_token(name), of 3 µs": "1.00",
     },
     "scan": {
         "all notebooks": "1.00",
@@ -231,7 +232,7 @@ FEW = [
         )
         for number, name in ((1, "jupyter_tokens"), (32, "msal"))
     ),
-    Row("cold eiam", "get_token(refresh=True)", 1e-3, 1.2, 1.15),
+    Row("cold eiam", "what ours adds to the GET, of what the SDK adds", 1e-4, 0.5, 1.0),
     Row("footprint: import", "httpx", 0.1, 1.0),
     Row("footprint: memory", "httpx", 0.0, 1.0, bytes=2**24),
 ]

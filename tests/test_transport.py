@@ -316,7 +316,7 @@ def test_a_url_that_httpx_refuses_is_the_configurations_fault_and_shows_no_crede
 
 def test_a_credential_that_no_header_takes_is_told_without_it() -> None:
     bench = Bench()
-    with pytest.raises(ConfigurationError, match="cannot be written") as caught:
+    with pytest.raises(ConfigurationError, match="cannot be built") as caught:
         bench.transport.run(asking(authorization=f"Bearer {CANARY}é"))
     assert CANARY not in str(caught.value) + repr(caught.value)
     assert bench.script.requests == []
@@ -338,9 +338,9 @@ def test_a_credential_with_a_line_break_is_told_without_it_and_not_retried(real:
     [
         ("https://evil.example.com/?x=1", "evil.example.com"),
         ("/elsewhere", "api.example.com"),
-        ("https://h:x/", "nowhere"),
-        ("mailto:x", "nowhere"),
-        ("https://xn--a/", "nowhere"),
+        ("https://h:x/", "an invalid URL"),
+        ("mailto:x", "an invalid URL"),
+        ("https://xn--a/", "an invalid URL"),
     ],
 )
 def test_a_redirect_is_not_followed(status: int, location: str, host: str) -> None:
@@ -815,7 +815,7 @@ def test_a_socks_proxy_without_its_package_names_what_to_install(
     monkeypatch.setenv("ALL_PROXY", f"socks5://u:{CANARY}@127.0.0.1:9")
     error = failed(real, URL)
     assert "needs the package socksio" in error.message
-    assert "pip install 'jupyter_tokens[socks]'" in error.hint
+    assert "pip install 'jupyter-tokens[socks]'" in error.hint
     assert (error.retryable, error.unsent) == (False, True)
     assert CANARY not in str(error)
 

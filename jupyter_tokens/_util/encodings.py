@@ -20,7 +20,7 @@ _HTML_SAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&'="}
 
 
 def encoded_forms(value: str) -> frozenset[str]:
-    """Return the value and its encoded forms, to search for; nothing for a value shorter than `MIN_LENGTH`."""
+    """Return the value and its encoded forms, to search for; an empty set if it is shorter than `MIN_LENGTH`."""
     if len(value) < MIN_LENGTH:
         return frozenset()
     return frozenset(form for form in _encode(value) if len(form) >= MIN_LENGTH)

@@ -1,4 +1,4 @@
-"""Whether a host is this machine's loopback, so that nobody else can read what is sent to it."""
+"""Checks whether a host is this machine's loopback, so that nobody else can read what is sent to it."""
 
 from __future__ import annotations
 

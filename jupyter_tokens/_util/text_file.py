@@ -1,4 +1,4 @@
-"""Files that people and other programs write: decodes their text, and notices when they change."""
+"""Decodes text files that people and other programs write, and detects changes to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class NotText(ValueError):
-    """The bytes are not UTF-8. The message has no subject ("is not UTF-8 text"), and does not quote the bytes."""
+    """The bytes are not UTF-8. The message ("is not UTF-8 text") names no file, and does not quote the bytes."""
 
 
 def refuse_utf_16(data: bytes) -> None:

@@ -62,7 +62,7 @@ class Threads:
         owner : str
             The name under which the limits are counted, usually a profile.
         work : callable
-            Has to handle its own errors. Its result is ignored, and an error is only printed.
+            Has to handle its own errors: an error that it raises is only printed. Its result is ignored.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Threads:
             del self._running[owner]
 
     def _next_call(self) -> tuple[str, Work] | None:
-        """Return the next call that may run now, if any. Requires the lock."""
+        """Return the owner and the next call that may run now, or None. The caller must hold the lock."""
         if self._running.total() >= self._max_threads:
             return None
         for owner, waiting in self._waiting.items():
@@ -147,14 +147,16 @@ async def run_in_thread(work: Callable[[], _T], owner: str = "") -> _T:
     work : callable
         The call.
     owner : str
-        See `Threads.start`.
+        The name under which the limits are counted, usually a profile.
 
     Raises
     ------
     Busy
         Too many calls of this owner are waiting already.
+    RuntimeError
+        The system cannot start a thread.
     Exception
-        Whatever the call raises.
+        Whatever the call raises; RuntimeError if that is SystemExit or another error that is no `Exception`.
     """
     outcome: Future[_T] = Future()
 
@@ -163,6 +165,9 @@ async def run_in_thread(work: Callable[[], _T], owner: str = "") -> _T:
             outcome.set_result(work())
         except Exception as error:
             outcome.set_exception(error)
+        except BaseException as error:
+            # As itself, a SystemExit would end the event loop.
+            outcome.set_exception(RuntimeError(f"The call ended with {type(error).__name__}."))
 
     # From here on, the call cannot be cancelled: otherwise nobody would know whether the API has created a token.
     outcome.set_running_or_notify_cancel()

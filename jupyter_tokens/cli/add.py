@@ -59,7 +59,7 @@ class AddApp(Action):
         "", help="Id of the provider, or of a well-known issuer; `jupyter tokens providers` lists the providers."
     ).tag(alias="provider", argcompleter=provider_names)
     settings = List(
-        Unicode(), help="SETTING=VALUE of the provider, or env, timeout, verify and so on; not a secret."
+        Unicode(), help="SETTING=VALUE: a setting of the provider, or env, timeout, verify and so on; never a secret."
     ).tag(alias="set")
     params = List(Unicode(), help="PARAMETER=VALUE for every call, by the vendor's own name.").tag(alias="param")
     from_env = List(
@@ -86,7 +86,9 @@ class AddApp(Action):
         path()
         profiles = load_profiles()
         if name in profiles:
-            self.fail(2, f"there is a profile {name!r} in {profiles.file(name)}: remove it first, or change it there")
+            self.fail(
+                2, f"there is already a profile {name!r} in {profiles.file(name)}: remove it first, or change it there"
+            )
         draft = self._draft(name)
         check(name, draft.written(), owner=True)
         store = _usable_store(self.store) if draft.pending else self.store
@@ -125,7 +127,10 @@ class AddApp(Action):
         return draft
 
     def _provider_name(self, name: str) -> str:
-        """Return the id of the wanted provider or well-known issuer. Raises `ParameterError` if it is unknown."""
+        """Return the id of the provider or well-known issuer: from --provider, the profile's name or a prompt.
+
+        Raises `ParameterError` if the id is unknown, or missing and there is no terminal.
+        """
         known = [*provider_ids(), *PRESETS]
         provider_name = self.provider or (name if name in known else "")
         if not provider_name and is_interactive():
@@ -218,7 +223,8 @@ class SetSecretApp(Action):
         if not given and len(used) == 1:
             return used[0]
         if not given:
-            self.fail(2, f"takes a KEY, because the profile has several secrets or none: {', '.join(used or fields)}")
+            why = "several secrets" if used else "no secret yet"
+            self.fail(2, f"takes a KEY, because the profile has {why}: choose one of {', '.join(used or fields)}")
         if given[0] not in fields:
             # The argument is not shown: it may be the secret.
             self.fail(
@@ -235,7 +241,7 @@ class SetSecretApp(Action):
             return "keyring"
         if not str(reference).startswith((f"keyring:{SERVICE}/", f"file:{FOLDER}/")):
             raise ConfigurationError(
-                f"The profile reads {key} from a reference of your own ({kind}:).",
+                f"The profile reads {key} from a reference ({kind}:) that `jupyter tokens add` did not create.",
                 hint="Change the secret in the place that the reference names, or give --store keyring or --store file "
                 "to replace the reference.",
             )
@@ -243,7 +249,10 @@ class SetSecretApp(Action):
 
 
 def _usable_store(store: str) -> str:
-    """Return `store`, or "file" if there is no keyring and the user agrees. Raises `ConfigurationError`."""
+    """Return `store`, or "file" if there is no keyring and the user agrees.
+
+    Raises `ConfigurationError` if there is no keyring, and the user does not agree or cannot be asked.
+    """
     if store == "file" or backend().usable:
         return store
     question = "This machine has no keyring. Store the secret in a file that only you can read (mode 0600)?"

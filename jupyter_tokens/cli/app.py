@@ -32,7 +32,7 @@ class TokensApp(CommandApp):
         "remove": ("jupyter_tokens.cli.configured.RemoveApp", "Remove a profile and the secrets stored for it."),
         "set-secret": ("jupyter_tokens.cli.add.SetSecretApp", "Enter a new secret for a profile."),
         "doctor": ("jupyter_tokens.cli.doctor.DoctorApp", "Check the installation and the profiles."),
-        "store": ("jupyter_tokens.cli.store.StoreApp", "Show, clear or rekey the store that your processes share."),
+        "store": ("jupyter_tokens.cli.store.StoreApp", "Show, clear or rekey the token store of your processes."),
         "login": ("jupyter_tokens.cli.login.LoginApp", "Log in to a profile as yourself."),
         "logout": ("jupyter_tokens.cli.login.LogoutApp", "Log out, and revoke the login if the server supports that."),
         "whoami": ("jupyter_tokens.cli.login.WhoamiApp", "Print who is logged in to a profile."),
@@ -55,7 +55,7 @@ class TokensApp(CommandApp):
         super().initialize((get_argcomplete_cwords() or sys.argv)[1:] if argv is None else argv)
 
     def start(self) -> None:
-        """Run the sub-command. If there is none, list the known sub-commands and exit with 2 (wrong usage)."""
+        """Run the sub-command. If it is missing or unknown, list the known ones and exit with 2 (wrong usage)."""
         super().start()
         known = ", ".join(self.subcommands)
         wrong = f"there is no sub-command {self.extra_args[0]!r}" if self.extra_args else "a sub-command is missing"

@@ -38,9 +38,10 @@ class CommandApp(JupyterApp):
     """Called by argcomplete to complete the arguments that are not options."""
 
     def __init_subclass__(cls) -> None:
-        """Make options of the traits with the metadata `alias` (the option takes a value) or `flag` (it takes none).
+        """Add a command-line option for each trait whose metadata has `alias` (takes a value) or `flag` (takes none).
 
-        A flag sets the opposite of the default. `flag_help` describes the flag, by default the trait's help does.
+        A flag sets the trait to the opposite of its default. The flag's help is the metadata `flag_help`, or else the
+        trait's help.
         """
         super().__init_subclass__()
         cls.aliases, cls.flags = dict(cls.aliases), dict(cls.flags)
@@ -171,8 +172,8 @@ def _allowed_values(trait: TraitType[Any, Any]) -> str:
 class Action(CommandApp):
     """A command that does one thing and exits.
 
-    The exit code is 0; 2 for wrong usage, an invalid profile or a missing secret; 1 for any other error, such as an
-    error of the API or the network.
+    The exit code is the result of `run`. If `run` raises an error, it is 2 for wrong usage, an invalid profile or a
+    missing secret, and 1 for any other `TokenError`, such as an error of the API or the network. After Ctrl-C it is 1.
     """
 
     def start(self) -> None:

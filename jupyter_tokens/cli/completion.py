@@ -31,7 +31,7 @@ def provider_names(**_: Any) -> list[str]:
 
 
 def profile_then_params(parsed_args: Any, prefix: str = "", **_: Any) -> list[str]:
-    """Complete the name of a profile, then its provider's parameters; after `NAME=`, the ids that the API lists."""
+    """Complete a profile's name, then its provider's parameters; after `PARAMETER=`, the ids that the API lists."""
     words = getattr(parsed_args, "extra_args", None) or []
     if not words:
         return profile_names()

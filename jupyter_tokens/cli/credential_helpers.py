@@ -109,12 +109,15 @@ def _docker(source: LocalSource, arguments: list[str]) -> None:
         sys.stdout.write("{}\n")
         return
     if operation not in {"get", "store", "erase"}:
-        raise ParameterError("docker runs this program with one argument: get|store|erase|list.")
+        raise ParameterError(
+            "The argument is missing or unknown: docker runs this program with one of get|store|erase|list."
+        )
     server = sys.stdin.read().strip()
     if operation == "store":
         raise ParameterError(
             "This program does not store logins: it logs in with the token of a profile.",
-            hint="Name this program in credHelpers only for hosts of profiles: jupyter tokens sdk docker NAME.",
+            hint="In docker's config.json, name this program only in credHelpers, and only for hosts of profiles. To "
+            "print these lines: jupyter tokens sdk docker NAME.",
         )
     if operation == "erase":
         return

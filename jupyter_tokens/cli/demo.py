@@ -65,13 +65,13 @@ class DemoApp(Action):
             config = scratch_path / "config"
             write_config(config, sandbox.profiles(secrets))
             notebooks = copy_notebooks(Path(self.folder) if self.folder else scratch_path / "notebooks")
-            echo(f"Sandbox: serves the APIs at {sandbox.url}; no account is needed.")
+            echo(f"Sandbox: the APIs are at {sandbox.url}; no account is needed.")
             lifetime = (
                 "kept when the demo ends" if self.folder else "removed when the demo ends; --dir FOLDER keeps them"
             )
             echo(f"Tutorials: in {notebooks}, {lifetime}.")
-            opens = "opens the first tutorial in your browser" if self.browser else "its address follows"
-            echo(f"JupyterLab: is starting; {opens}. Press Ctrl-C to stop.")
+            opens = "it opens the first tutorial in your browser" if self.browser else "its address follows"
+            echo(f"JupyterLab: starting; {opens}. Press Ctrl-C to stop.")
             lab = self._start_lab(notebooks, config)
             while lab.poll() is None and not signals:
                 time.sleep(POLL_SECONDS)

@@ -20,7 +20,10 @@ from .terminal import echo, prompt, prompt_hidden, table
 __all__ = ["Draft"]
 
 _LATER = "env:LATER "
-"""Placeholder for a secret, which is asked for after everything else. No name of a variable ends with a space."""
+"""Placeholder for a secret until the user is asked for it, after everything else.
+
+It differs from every real reference, because no variable's name ends with a space.
+"""
 _COMMON = {key: field for key, field in COMMON.items() if field.is_text and key != "provider"}
 
 
@@ -44,7 +47,11 @@ class Draft:
     answered: set[str] = field(default_factory=set)
 
     def set(self, key: str, text: str) -> None:
-        """Set a setting from the command line. Raises `ParameterError`, which never contains a secret."""
+        """Set a setting from the command line.
+
+        Raises `ParameterError` if the setting is unknown, its value is a literal secret, or its text cannot be
+        converted. The error never contains a secret.
+        """
         known = self.kind.settings()
         if key in known:
             if known[key].secret and SecretRef.parse(text, origin=key).kind == "literal":
@@ -179,7 +186,7 @@ def _question(key: str, setting: Field, more: str = "") -> str:
 
 
 def _prompt_valid(question: str, key: str, setting: Field) -> str:
-    """Ask until the answer is valid; return it, or "" for none."""
+    """Ask until the answer is valid or empty, and return it."""
     while answer := prompt(question):
         try:
             setting.check(key, answer)

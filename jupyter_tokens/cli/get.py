@@ -42,7 +42,8 @@ class GetApp(Action):
     Parameters (name=value) have the vendor's own names; they add to or override the profile's parameters. The command
     fetches the token itself, with this user's profiles and secrets, whether or not a Jupyter server is running. A fresh
     token in the store that your processes share is used without a call to the API. Exit code: 0; 2 for wrong usage, an
-    invalid profile or a missing secret; 1 for any other error, such as an error of the API or the network."""
+    invalid profile or a missing secret; 1 for any other error, such as an error of the API or the network. With
+    --format google-executable, these errors are printed as JSON and the exit code is 0, as google-auth requires."""
     examples = """
     jupyter tokens get oneaccess
     jupyter tokens get pai-dlc TargetType=job TargetId=dlc1a2b3 ExpireTime=3600
@@ -190,7 +191,7 @@ def _format(token: Token, form: str, env: Env) -> str:
 
 
 def _sh_quote(value: str) -> str:
-    """Write a value as sh reads it between single quotes."""
+    """Escape a value for use between single quotes in sh."""
     return value.replace("'", "'\\''")
 
 

@@ -38,7 +38,7 @@ class _ServerAction(Action):
     server = Unicode(help="URL of the Jupyter server, if several are running.").tag(alias="server")
 
     def request(self, method: str, path: str, body: object = None) -> Any:
-        """Send a request to the server; return the JSON of its answer. Raises `TokenError`."""
+        """Send a request to the server; return the JSON of its answer, or None if it is empty. Raises `TokenError`."""
         url, token, cert = _server(self.server)
         headers = {"Authorization": f"token {token}"} if token else {}
 
@@ -122,9 +122,10 @@ class HandleApp(_ServerAction):
     name = "jupyter-tokens-handle"
     description = """Get a handle for PROFILE from the running Jupyter server, and write it to a file of mode 0600.
 
-    With a handle, a job gets the profile's tokens until the lease ends; the handle contains neither a token nor a
-    secret. The lease is not renewed, so choose a lease as long as the job. The job finds the handle through the
-    environment variable JUPYTER_TOKENS_HANDLE. The job cannot change parameters (name=value) given here."""
+    With a handle, a job gets the profile's tokens until the lease ends. So does anyone else who can read the file. The
+    handle contains no token and none of the profile's secrets. The lease is not renewed, so choose a lease as long as
+    the job. The job finds the handle through the environment variable JUPYTER_TOKENS_HANDLE. The job cannot change
+    parameters (name=value) given here."""
     examples = """
     jupyter tokens handle oneaccess --lease 8h --file job.handle
     JUPYTER_TOKENS_HANDLE=job.handle python job.py
@@ -138,7 +139,9 @@ class HandleApp(_ServerAction):
         if not self.extra_args:
             self.fail(2, "takes the name of a PROFILE: see `jupyter tokens list`")
         if not self.file:
-            self.fail(2, "a handle must not be printed: give --file PATH")
+            self.fail(
+                2, "--file PATH is missing: the handle is only written to a file, because it gives access to tokens"
+            )
 
         name, *written = self.extra_args
         path, lease = Path(self.file).expanduser(), _seconds(self.lease)
@@ -194,7 +197,7 @@ class HandlesApp(_ServerAction):
                 self.request("DELETE", f"handles/{handle_id}")
                 echo(f"The handle {handle_id} is revoked.")
             case _:
-                self.fail(2, "takes either no arguments or revoke ID, where ID has 32 hexadecimal digits; see --help")
+                self.fail(2, "takes either no arguments or `revoke ID`, where ID has 32 hexadecimal digits; see --help")
         return 0
 
     def _list(self) -> None:

@@ -87,9 +87,9 @@ class LogoutApp(_ProfileAction):
     """Remove the stored login, and revoke it on the server if the server supports that."""
 
     name = "jupyter-tokens-logout"
-    description = """Log out of the profile NAME: the login is removed from this user's configuration or keyring, and
-    revoked on the server if the server supports that. Tokens in notebooks stay valid until they expire, unless the
-    server revokes them too."""
+    description = """Log out of the profile NAME: the login is removed from this user's configuration folder or
+    keyring, and revoked on the server if the server supports that. Tokens in notebooks stay valid until they expire,
+    unless the server revokes them too."""
     examples = "jupyter tokens logout acme"
 
     def act(self, name: str, source: LocalSource) -> int:

@@ -42,7 +42,7 @@ class SandboxApp(Action):
         allow_none=True,
         help="Lock a Huawei AK after this many failures in a row; by default never.",
     ).tag(alias="lock-after")
-    reuse = Bool(default_value=False, help="Make OneAccess return a token again while it is valid.").tag(flag="reuse")
+    reuse = Bool(default_value=False, help="Make OneAccess return the same token while it is valid.").tag(flag="reuse")
 
     def run(self) -> int:
         self.refuse_arguments()

@@ -90,7 +90,8 @@ class ScanApp(Action):
                 )
         if skipped:
             more = f" and {len(skipped) - _MAX_SKIPPED} more" if skipped[_MAX_SKIPPED:] else ""
-            echo(f"{self.name}: not scanned, unless given as an argument: {', '.join(skipped[:_MAX_SKIPPED])}{more}")
+            folders = ", ".join(skipped[:_MAX_SKIPPED])
+            echo(f"{self.name}: not scanned (to scan a folder, give it as an argument): {folders}{more}")
 
     def _report_findings(self, scanned: dict[str, ScanResult]) -> None:
         for name, result in scanned.items():

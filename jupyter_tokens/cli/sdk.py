@@ -139,8 +139,8 @@ def _kubectl(profile: Profile, _: str) -> _Configuration:
     text = "\n".join(("users:", f"  - name: {json.dumps(profile.name)}", "    user:", "      exec:", *lines)) + "\n"
     return _Configuration(
         text,
-        "Add the user to the kubeconfig (if that has users: already, without the first line), and name this user in a "
-        "context. kubectl sends a token over https only.",
+        "Add the user to the kubeconfig (without the first line if the kubeconfig already has users:), and name this "
+        "user in a context. kubectl sends a token over https only.",
     )
 
 

@@ -24,12 +24,12 @@ class StoreApp(Action):
     """Show, clear or rekey the store, without decrypting tokens."""
 
     name = "jupyter-tokens-store"
-    description = """Show, clear or rekey the store, through which your processes share tokens.
+    description = """Show, clear or rekey the token store, through which your processes share tokens.
 
     show: list the entries with age, remaining time and size. Their names are hashes, and their values stay encrypted.
     clear: empty the store; the next fetch calls the API.
     rekey: add a new key and use it from now on. Existing entries are still decrypted with the old key, and encrypted
-    with the new key when they are next written. If others may have seen the old key, clear the store as well."""
+    with the new key when they are next used. If others may have seen the old key, clear the store as well."""
     examples = "jupyter tokens store show\njupyter tokens store clear\njupyter tokens store rekey"
 
     as_json = Bool(default_value=False, help="Print one JSON object instead of a table (show).").tag(flag="json")

@@ -105,12 +105,12 @@ def progress(text: str) -> Iterator[None]:
 
 
 POLL_SECONDS = 0.1
-"""Seconds between two looks at the signals of `record_signals`."""
+"""Seconds between two checks of the list that `record_signals` yields."""
 
 
 @contextmanager
 def record_signals(numbers: Iterable[int]) -> Iterator[list[int]]:
-    """Append signals such as Ctrl-C to a list during a `with` block, so that they interrupt nothing."""
+    """Yield a list to which these signals are appended during a `with` block, instead of interrupting the process."""
     received: list[int] = []
     previous = {number: signal.signal(number, lambda number, _: received.append(number)) for number in numbers}
     try:

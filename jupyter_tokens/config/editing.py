@@ -141,7 +141,7 @@ def put(
     name : str
         Name of the profile.
     settings : mapping
-        Its settings.
+        Its settings, with new and kept secrets as described in `secret_store`.
     profiles : Profiles
         The current profiles.
     allow : callable, optional

@@ -93,8 +93,8 @@ def call_keyring(call: Callable[[Any], _T], *, seconds: float, share_key: Hashab
     KeyringTimeout
         The keyring has not answered in time. The running call goes on, and no other call is made before it ends. So a
         keyring that hangs blocks one thread, not one thread for each call.
-    Exception
-        Whatever the keyring raises.
+    BaseException
+        Whatever the keyring raises, even SystemExit.
     """
     while True:
         running, is_shared = _start_or_join(call, share_key)
@@ -125,7 +125,7 @@ def _run(call: Callable[[Any], object], running: _Call) -> None:
         import keyring  # noqa: PLC0415 (see `backend`)
 
         set_result = partial(running.result.set_result, call(keyring))
-    except Exception as error:
+    except BaseException as error:
         set_result = partial(running.result.set_exception, error)
     # Before the result is set, because the caller that waits for it may make the next call at once.
     with _lock:

@@ -126,7 +126,7 @@ COMMON: Mapping[str, Field] = {
         advanced=True,
     ),
     "sdk": Setting(
-        "SDK that finds the token without a change of code, unless an option of %gettoken puts the token elsewhere.",
+        "SDK that finds the token without changes to your code, unless an option of %gettoken puts it elsewhere.",
         label="SDK",
         choices=tuple(SDKS),
         advanced=True,
@@ -191,7 +191,7 @@ class Profile:
     hosts : tuple of str
         Hosts that credential helpers return the token for, each as HOST, HOST:PORT or USER@HOST.
     sdk : str or None
-        The SDK that finds the token in a kernel without a change of code.
+        The SDK that finds the token in a kernel without changes to the notebook's code.
     origin : str
         Text that names the process that fetches the profile's tokens; "" if the profile is in this process's own
         configuration.
@@ -574,7 +574,7 @@ class _Reader:
             mode = file.stat().st_mode
         except OSError as error:
             raise self._error(key, f"is in a file that cannot be inspected ({error.strerror})") from None
-        better = "Better use a reference: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
+        better = "Use a reference instead: keyring:SERVICE/USER, file:PATH, env:NAME or command:…"
         problem = mode_problem(file, mode)
         if problem:
             raise self._error(key, f"is a literal secret in a file that {problem}", f"{mode_hint(file)} {better}")

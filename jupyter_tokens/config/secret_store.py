@@ -174,7 +174,7 @@ def _keyring_problem(method: str, target: str, *secrets: Secret) -> str:
             seconds=KEYRING_SECONDS,
         )
     except KeyringTimeout:
-        return f"no answer within {KEYRING_SECONDS:g} s; the keyring may be waiting for a person"
+        return f"no answer within {KEYRING_SECONDS:g} s; the keyring may be waiting to be unlocked"
     except Exception as error:
         # Only the type: the text of a backend's error may contain anything.
         return type(error).__name__

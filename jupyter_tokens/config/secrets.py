@@ -291,7 +291,7 @@ def _read_keyring(ref: SecretRef) -> str:
         )
     except KeyringTimeout:
         raise ref.error(
-            f"cannot be read: the keyring did not answer within {ref.seconds:.3g} s. It may be waiting for a person.",
+            f"cannot be read: the keyring did not answer within {ref.seconds:.3g} s. It may be waiting to be unlocked.",
             "Unlock the keyring and try again, or raise the profile's timeout.",
         ) from None
     except Exception as error:

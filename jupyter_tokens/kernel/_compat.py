@@ -40,7 +40,7 @@ DELIMITER = b"<IDS|MSG>"
 of these frames changes."""
 
 SHOW_TRACEBACK = "_showtraceback"
-"""The shell's method that shows a traceback. A handler of `set_custom_exc` would have to format it."""
+"""The shell's method that shows a traceback. A handler of `set_custom_exc` would have to format the traceback."""
 
 VIEW_COUNT = "_view_count"
 """The trait in which the front end reports how many views a widget has. There is no public trait for this."""
@@ -70,9 +70,9 @@ def replace(owner: Any, name: str, replacement: object) -> Callable[[], None]:
 
 
 def wrap(owner: Any, name: str, hook: Callable[..., Any]) -> Callable[[], None]:
-    """Replace a method of one object by a hook that gets the method as its first argument. See `replace`.
+    """Replace a method of one object by a hook, and return a function that restores the method, as `replace` does.
 
-    For methods whose owner has no hook of its own.
+    The hook is called with the original method as its first argument. Used where the object offers no public hook.
     """
     return replace(owner, name, partial(hook, getattr(owner, name)))
 
@@ -89,7 +89,7 @@ def kernel_session(shell: InteractiveShell) -> Any:
 
 
 def publisher(socket: Any) -> Any:
-    """Return the running thread that publishes what is sent to a socket, or None.
+    """Return the thread that publishes what is sent to a socket; None if no such thread is running.
 
     No public attribute leads to this thread.
     """
@@ -115,7 +115,7 @@ def publishes(stream: Any) -> bool:
 
 
 def publish_text(stream: Any, text: str) -> None:
-    """Send text from the calling thread, after earlier text. `stream.write` would leave this to another thread."""
+    """Publish text from the calling thread, after all earlier text. `stream.write` leaves this to another thread."""
     stream.flush()
     content = {"name": stream.name, "text": text}
     stream.session.send(stream.pub_thread, "stream", content, parent=stream.parent_header, ident=stream.topic)
@@ -127,7 +127,7 @@ def publish_text(stream: Any, text: str) -> None:
 def set_traceback(error: BaseException, lines: Sequence[str]) -> None:
     """Make IPython show these lines instead of an error's traceback.
 
-    `set_custom_exc` could do the same, but it takes only one handler, and this is left to the user.
+    `set_custom_exc` could do the same, but a shell has only one custom handler, and that is left to the user.
     """
     error._render_traceback_ = lambda: list(lines)  # type: ignore[attr-defined]
 

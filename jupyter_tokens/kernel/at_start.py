@@ -15,7 +15,7 @@ OK = "ok"
 
 
 class Filled(NamedTuple):
-    """The token that a variable was filled with.
+    """Describes the token that the server has put into a variable.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ def outcomes(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def filled_variables(environ: Mapping[str, str]) -> dict[str, Filled]:
-    """Return the token of each variable that the server has filled and that is still set.
+    """Return which token the server has put into each variable that is still set, by the variable's name.
 
     The result is empty if the server's note about the variables is damaged.
     """
@@ -88,11 +88,11 @@ class FilledVariables:
         self._hashes = {name: hash(environ[name]) for name in self._filled}
 
     def items(self) -> list[tuple[str, Filled]]:
-        """Return each variable, and the token that it was filled with."""
+        """Return the name of each variable, and which token the server has put into it."""
         return list(self._filled.items())
 
     def tokens(self) -> list[Filled]:
-        """Return the tokens in these variables, without duplicates."""
+        """Return which tokens the server has put into these variables, without duplicates."""
         filled = [*self._filled.values()]
         return [each for number, each in enumerate(filled) if each not in filled[:number]]
 
@@ -101,7 +101,7 @@ class FilledVariables:
         return variable in self._hashes and self._hashes[variable] == hash(value)
 
     def forget(self, profile: str) -> list[str]:
-        """Remove the notes about a profile, here and in the environment. Return the profile's variables."""
+        """Remove the notes about a profile, here and in the environment. Return the names of its variables."""
         variables = [name for name, filled in self._filled.items() if filled.profile == profile]
         for name in variables:
             del self._filled[name]

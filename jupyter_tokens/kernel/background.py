@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 class Failures:
     """The last error of each token that failed, and the notices that the user has not seen yet.
 
-    Thread-safe without a lock: each change of a dict is a single step.
+    Thread-safe without a lock, because each change of a dict is atomic.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Reporter:
                     thread.start()
                 except RuntimeError as error:
                     # The process has too many threads, or is ending: the next change tries again.
-                    _log.debug("The tokens that are held are not reported to the server yet: %s", error)
+                    _log.debug("The tokens of this kernel are not reported to the server yet: %s", error)
                 else:
                     self._thread = thread
 
@@ -106,5 +106,5 @@ class Reporter:
                 # For example, the server cannot be reached or has another version. What it knows is then uncertain, so
                 # the next change is reported in any case.
                 last = None
-                _log.debug("The tokens that are held could not be reported to the server: %s", error.reason)
+                _log.debug("The tokens of this kernel could not be reported to the server: %s", error.reason)
             self._stopped.wait(_REPORT_PAUSE_SECONDS)

@@ -64,7 +64,7 @@ def as_of(now: datetime) -> str:
 
 
 def source_name(mode: str) -> str:
-    """Return where a token came from, for users: "Jupyter server", or another mode as `TokenSource.mode` has it."""
+    """Return a `TokenSource.mode` as it is shown to users: "server" as "Jupyter server", other modes unchanged."""
     return "Jupyter server" if mode == "server" else mode
 
 
@@ -148,7 +148,7 @@ class Card:
 
 
 def login_button(profile: str) -> str:
-    """Render a button that makes the panel log in to a profile. Only the panel's style sheet shows the button."""
+    """Render a button that starts a login in the panel. It stays hidden on pages without the panel's style sheet."""
     args = escape(json.dumps({"profile": profile}))
     return (
         '<button type="button" class="jp-Tokens-loginHere" style="display:none" '

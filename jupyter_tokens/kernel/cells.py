@@ -52,7 +52,7 @@ class _Cell:
 
 
 class _Running(threading.local):
-    """The running cells of one thread, innermost last. Each subshell runs its cells on a thread of its own."""
+    """The running cells of one thread, innermost last. Each subshell runs its cells on a separate thread."""
 
     def __init__(self) -> None:
         self.cells: list[_Cell] = []
@@ -92,7 +92,10 @@ class Cells:
         loan.__enter__()
 
     def run(self, code: str) -> None:
-        """Run the cell of a `%%withtoken` that a program has called, then end the loan. Raises the cell's error."""
+        """Run the cell below `%%withtoken` for a program that calls the magic itself, then end the loan.
+
+        Raises the error of the cell.
+        """
         running = self._running
         outer = running.cells[-1] if running.cells else running.outside
         cell = _Cell(code)

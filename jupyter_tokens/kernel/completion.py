@@ -129,7 +129,7 @@ class Completion:
 
 
 class _Call(threading.Thread):
-    """Calls `work` once, on this thread. Until it ends, and if it fails, the answer is the last one."""
+    """Calls `work` once, on this thread. While `work` runs, and if it fails, `answer` is that of the previous call."""
 
     def __init__(
         self, work: Callable[[], Sequence[Any]], reuse_seconds: float, clock: Clock, last: Sequence[Any]

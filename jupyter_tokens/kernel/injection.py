@@ -87,7 +87,9 @@ def env_places(env: Env) -> list[Place]:
     """Return a place for each variable in `env`. Raises `ParameterError` for an invalid name or a name used twice."""
     places = [env_place(name, part) for part, name in env_variables(env).items()]
     if len(set(places)) < len(places):
-        raise ParameterError("Two values have the same variable, but each needs a variable of its own.")
+        raise ParameterError(
+            "The same variable is named for two values of the token.", hint="Name a different variable for each value."
+        )
     return places
 
 
@@ -121,9 +123,10 @@ _ABSENT = object()
 
 
 class _Variables:
-    """The notebook's variables. A token there is recognised by identity. Keeps no state about the places.
+    """Reads and writes the notebook's variables. A token there is recognised by identity.
 
-    `marks` are the marks of our earlier tokens there. `fill` and `restore` change nothing if they raise `TokenError`.
+    The argument `marks` has the marks of the tokens that we put into the place earlier. `fill` and `restore` change
+    nothing if they raise `TokenError`.
     """
 
     same: Callable[[Any, Any], bool] = staticmethod(operator.is_)
@@ -185,7 +188,7 @@ class _Environment(_Variables):
 def _problem_in_environment(name: str, value: str, environ: MutableMapping[str, str]) -> str:
     """Return why a variable must not get a value; "" if it may.
 
-    The system refuses some values, and starts no more programs if a value or the whole environment is too long.
+    The system refuses some values, and can start no more programs if a value or the whole environment is too long.
     """
     if "\0" in value:
         return "it holds a NUL character"
@@ -212,7 +215,7 @@ def _size(name: str, value: str) -> int:
 def _limits() -> tuple[int, int]:
     """Return the limits of one variable and of the whole environment, in the unit of `_size`.
 
-    Above these limits, the system starts no programs.
+    Above these limits, the system cannot start programs.
     """
     if os.name == "nt":  # pragma: no cover
         # _MAX_ENV of the C runtime; since Windows Vista the whole environment has no limit.
@@ -282,7 +285,7 @@ def _make_injections(key: Key, token: Token, places: Iterable[Place], loan: obje
 
 @dataclass(slots=True, eq=False)
 class _Stack:
-    """The tokens in one place. The first injection is the token that stays, if any; the others are on loan.
+    """The tokens in one place. The first injection may be a token that stays. All others are loans.
 
     The place contains the token of the last injection. `before` is what the place held before the first injection.
     `marks` are the marks of the last few values that we put there, latest last. Several marks are kept, because code
@@ -338,7 +341,7 @@ class Injections:
         self._lock = threading.RLock()
 
     def put(self, key: Key, token: Token, places: Iterable[Place]) -> None:
-        """Put a token into places; newer tokens of the key will replace it there.
+        """Put a token into places, where `update` later replaces it by newer tokens of the same key.
 
         Raises
         ------
@@ -353,7 +356,9 @@ class Injections:
         self._apply(_make_injections(key, token, places, loan))
 
     def end_loan(self, loan: object) -> None:
-        """Restore what the places held before a loan. May be called again, for example after an interrupt.
+        """Restore what the places held before a loan, except places that were changed since.
+
+        May be called again, for example after an interrupt.
 
         Raises
         ------
@@ -505,7 +510,7 @@ class Injections:
             self._write(stack, stack.injections)
 
     def _undo_push(self, stack: _Stack, earlier: tuple[_Injection, ...]) -> None:
-        """Undo `_push`."""
+        """Undo `_push`, so that the place has the injections `earlier` again. Log a place that cannot be restored."""
         kind, name = self._kinds[stack.place.kind], stack.place.name
         is_there = bool(earlier) and kind.holds(name, [kind.mark(earlier[-1].place, earlier[-1].token)])
         if is_there or not self._is_ours(stack):

@@ -129,7 +129,8 @@ def _start_notes(held: set[str]) -> list[str]:
     try:
         facts = outcomes(os.environ)
     except ValueError:
-        return [f"{START_VARIABLE} does not hold what a Jupyter server writes there: what was injected is unknown."]
+        problem = "does not hold what a Jupyter server writes there"
+        return [f"${START_VARIABLE} {problem}, so it is unknown what was injected when the kernel started."]
     present = {filled.profile for filled in filled_variables(os.environ).values()}
     kept_fresh = "the Jupyter server keeps it fresh unless the notebook changes the variable"
     removed = "its variable no longer contains it"

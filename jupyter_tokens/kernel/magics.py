@@ -58,7 +58,7 @@ _PLACES = (
 
 
 def _with_profile_arguments(magic: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the arguments that all magics that fetch a token have."""
+    """Add the arguments shared by all magics that fetch a token."""
     for place in reversed(_PLACES):
         magic = place(magic)
     magic = argument(
@@ -71,7 +71,7 @@ def _parses_line(method: Callable[[TokenMagics, Namespace], None]) -> Callable[.
     """Turn a method that takes the arguments into a magic that takes the line.
 
     A `TokenError` or an interrupt fails the cell, so "run all" and papermill stop. The cell shows no traceback, because
-    it would only show our code. What is raised is a copy, which holds no frame of the method.
+    it would only show our code. The error that is raised is a copy, which does not keep the method's frames alive.
     """
 
     @wraps(method)
@@ -99,7 +99,7 @@ def _parses_line(method: Callable[[TokenMagics, Namespace], None]) -> Callable[.
 
 @magics_class
 class TokenMagics(Magics):
-    """The magics of one shell.
+    """The magics of jupyter_tokens in one shell.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class TokenMagics(Magics):
         ["*_TOKEN", "*_KEY", "*_SECRET", "*PASSWORD*"],
         help="Patterns for names of environment variables, in capital letters. The values that matching variables had "
         "when the extension was loaded are redacted too if they look like secrets: at least 16 characters, 8 of them "
-        "different, and not a path, a URL or a version.",
+        "different, and not a path, a URL, a version or a reference such as env:NAME.",
     ).tag(config=True)
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -148,8 +148,8 @@ class TokenMagics(Magics):
 
         A program that read the variable before a refresh still has the old value: read the variable for each use, or
         use token.auth. With --refresh a new token is fetched even if the token that is held is fresh. The token stays
-        where it was put until %deltoken, and is kept fresh there as long as the kernel runs. If you change or delete
-        the variable or the file, it is left as it is: run %gettoken again to put the token back.
+        where it was put until %deltoken, and without --once it is kept fresh there as long as the kernel runs. If you
+        change or delete the variable or the file, it is left as it is: run %gettoken again to put the token back.
         """
         params, places = _parse_params(arguments.params), _parse_places(arguments)
         with _Progress(arguments.profile) as progress:
@@ -256,9 +256,9 @@ class TokenMagics(Magics):
             self.cells.open_loan(self.session.inject_temporarily(arguments.profile, params, places))
 
     def _offer_login(self, error: BaseException) -> None:
-        """Show a login button if the tokens come from the Jupyter server, because the button logs in through it.
+        """Show a login button after a `LoginNeeded` error, if the tokens come from the Jupyter server.
 
-        Without the button, the error's hint still names the magic that logs in.
+        The button logs in at that server. Without the button, the error's hint still says how to log in.
         """
         if not isinstance(error, LoginNeeded) or error.profile is None:
             return
@@ -315,7 +315,7 @@ _PROGRESS_AFTER_SECONDS = 1.0
 
 
 def _is_unattended(shell: Any) -> bool:
-    """Whether the client allows no input, as nbclient does (also for papermill and nbconvert): no person is present."""
+    """Whether no person is present, because the client allows no input: nbclient, also in papermill and nbconvert."""
     get_parent = getattr(getattr(shell, "kernel", None), "get_parent", None)
     return get_parent is not None and get_parent().get("content", {}).get("allow_stdin") is False
 
@@ -367,7 +367,7 @@ _UNLOADED = (
 def load(shell: InteractiveShell) -> None:
     """Load the extension into a shell; do nothing if it is already loaded.
 
-    Registers the magics, starts the redaction, and takes over the tokens that the server has injected.
+    Registers the magics, starts the redaction, and begins to refresh the tokens that the server has injected.
     """
     if getattr(shell, _LOADED, None) is None:
         magics = TokenMagics(shell)
@@ -386,7 +386,7 @@ def inject(request: str) -> object:
     Parameters
     ----------
     request : str
-        Hexadecimal digits of the JSON object with which `server.snippets.ask` was called.
+        The request that was passed to `server.snippets.inject_snippet`: JSON, as hexadecimal digits.
 
     Returns
     -------

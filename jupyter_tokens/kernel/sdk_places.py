@@ -42,7 +42,7 @@ def places_for(tool: str, key: Key, token: Token, source: TokenSource) -> list[P
     Raises
     ------
     TokenError
-        There is no endpoint, this SDK cannot use such a token, the token has no value, or the file cannot be written.
+        There is no endpoint, the SDK cannot use this token, the token has no value, or the file cannot be written.
     """
     sdk = SDKS[tool]
     url = secret = ""
@@ -70,13 +70,16 @@ def conflict_notes(tool: str, environ: Mapping[str, str]) -> list[str]:
     ]
     files = [name for name in sdk.rivals if name.startswith("~") and Path(name).expanduser().exists()]
     notes += [
-        f"{name} exists, and the SDK looks there first: it uses this token only without that file." for name in files
+        f"{name} exists, and the SDK looks there first: it uses this token only if that file does not exist."
+        for name in files
     ]
     return notes + [f"Set ${name} as well: the SDK needs it." for name in sdk.needs if name not in environ]
 
 
 def _file(tool: str, key: Key, url: str) -> str:
-    """Return the path of an SDK's file, in one kernel the same for the same arguments. Also remove old files.
+    """Return the path of an SDK's file. Also remove old files in its folder.
+
+    Within one kernel, the same arguments give the same path.
 
     The name is a hash, so that a listing of the folder does not show profile names.
     """

@@ -132,7 +132,8 @@ class TokenSession:
             Where to put the token; by default into the variable or SDK that the profile names. An empty sequence puts
             it nowhere.
         keep : bool
-            Whether to keep the token fresh. If the token is put nowhere, True changes nothing.
+            Whether to keep the token fresh. A token without a known expiry is never kept fresh. If the token is put
+            nowhere, True changes nothing.
         refresh : bool
             Whether to fetch a new token even if a fresh one is held. If the last refresh was refused, a new token is
             always fetched.
@@ -171,8 +172,8 @@ class TokenSession:
         Returns
         -------
         Outcome or None
-            None if this session does not get its tokens from the server, or cannot reach the server. The server then
-            has to send the value itself.
+            None if this session does not get its tokens from the server, or gets none because the server cannot be
+            reached. The server then has to send the value itself.
 
         Raises
         ------
@@ -311,9 +312,9 @@ class TokenSession:
         return self._source().list_values(profile, param, given)
 
     def statuses(self) -> list[Status]:
-        """Return a status for each token that is held, injected or failed, and each other profile in `last_entries`.
+        """Return a status for each token that is held, injected or failed, and for each other profile.
 
-        Sends no request.
+        The profiles are those in `last_entries`. Sends no request.
 
         Raises
         ------
@@ -351,7 +352,7 @@ class TokenSession:
         return found
 
     def handles(self) -> list[Handle]:
-        """Return the handles that were issued for workers of this kernel, as long as it renews their leases."""
+        """Return the handles that this kernel has requested for workers, and whose leases it still renews."""
         return self.client.leases.handles
 
     def watch(self, on_change: Callable[[], None]) -> Callable[[], None]:
@@ -364,7 +365,7 @@ class TokenSession:
 
     @property
     def mode(self) -> str:
-        """Where the last token came from, as a card shows it: "server", "direct", "direct (REASON)" or "handle"."""
+        """Where the tokens come from: "server", "direct", "direct (REASON)" or "handle". See `TokenSource.mode`."""
         return self._source().mode
 
     @property

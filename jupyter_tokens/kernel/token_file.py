@@ -1,4 +1,4 @@
-"""Writes token files: only their owner can read them, from the first byte on; each is replaced whole or not at all.
+"""Writes token files. Only their owner can read them (mode 0600), and each is replaced completely or not at all.
 
 A mistyped path must not destroy a user's document or key. So a file is only replaced if it is empty or holds a token:
 something this package wrote there, according to a record of digests, or something that looks like a token.
@@ -228,7 +228,7 @@ def holds(name: str, digests: Collection[bytes]) -> bool:
 
 
 def write(name: str, data: bytes, mode: int = 0o600, *, own_digests: Collection[bytes] = ()) -> None:
-    """Replace a file in one step; if it raises `ParameterError`, nothing has changed. See `check` for `own_digests`."""
+    """Write a file in one step. After a `ParameterError`, the file is unchanged. For `own_digests`, see `check`."""
     path = Path(name)
     check(name, own_digests)
     # Before the file is written: a process that is killed in between must not leave a file that is not recognised.
@@ -292,7 +292,7 @@ def _record(path: Path, written: bytes) -> None:
 
 
 def remove_old(folder: Path) -> None:
-    """Remove the files in a folder that were last written half a year ago."""
+    """Remove the files in a folder that were last written more than 180 days ago."""
     for old in folder.iterdir():
         with suppress(OSError):
             if old.stat().st_mtime < time.time() - _MAX_AGE_SECONDS:

@@ -93,7 +93,7 @@ def _is_subset(params: Params, limit: Params) -> bool:
 class Handle(Caller):
     """A worker's access to the tokens of one profile. It can be pickled and sent to workers.
 
-    It has a key of its own, but contains no token and none of the profile's secrets.
+    It contains a separate key, but no token and none of the profile's secrets.
 
     Attributes
     ----------
@@ -179,7 +179,8 @@ class IssuedHandle:
     Attributes
     ----------
     owner : str
-        The kernel or user that may renew and revoke the handle, for example "kernel 1234…" or "user ada".
+        The kernel or user that may renew and revoke the handle: "kernel ID"; at a hub's service "user NAME"; at a
+        Jupyter server "user", for all its users together.
     lease : float
         Seconds from a renewal until the handle ends, unless the handle is renewed again.
     ends_at : float
@@ -268,7 +269,7 @@ class Handles:
         owner : str
             The kernel or user that may renew and revoke the handle.
         handle_id, key : str
-            32 and 64 hexadecimal digits, created by the driver.
+            32 and 64 lower-case hexadecimal digits, created by the driver.
         profile : str
             The profile that the handle is valid for.
         params : mapping
@@ -286,7 +287,7 @@ class Handles:
             The owner has too many handles.
         """
         if re.fullmatch(ID, handle_id) is None or _KEY.fullmatch(key) is None:
-            raise ParameterError("A handle needs an id of 32 and a key of 64 hexadecimal digits.")
+            raise ParameterError("A handle needs an id of 32 and a key of 64 lower-case hexadecimal digits.")
         if not 0 < lease <= MAX_LEASE_SECONDS:
             raise ParameterError(f"A lease must be more than 0 and at most {MAX_LEASE_SECONDS:g} seconds.")
         new = self._start_lease(
@@ -330,7 +331,7 @@ class Handles:
         return self._save(self._start_lease(known))
 
     def revoke(self, handle_id: str) -> None:
-        """Revoke a handle; an unknown handle is ignored. The caller must have checked that the owner asks for this."""
+        """Revoke a handle; an unknown handle is ignored. The caller must have checked that this is allowed."""
         # Stored as a mark, so that a renewal at another replica cannot undo the revocation.
         self._records.mark(_KIND, handle_id, {"revoked": 1})
 
@@ -417,7 +418,7 @@ class Handles:
 _MESSAGES: Mapping[str, str] = {
     "unknown": "The issuer does not know this handle: it has ended, or the issuer was restarted.",
     "proof": "The request does not prove that its sender has the key of this handle.",
-    "expired": "The request is too old, or the clocks of worker and issuer differ by more than a minute.",
+    "expired": "The request is too old, or the clocks of the worker and the issuer differ by more than a minute.",
     "replayed": "The proof in the request was used already: each request needs a new proof.",
 }
 

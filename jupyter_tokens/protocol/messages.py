@@ -164,8 +164,8 @@ def token_to_dict(
 def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, About]:
     """Convert the JSON of `token_to_dict` to a token with its value, and to the facts about its profile.
 
-    The expiry is computed from the remaining time, not from the other machine's clock. Raises `ResponseError` for any
-    other JSON.
+    The expiry is computed from the remaining time, not from the other machine's clock. Raises `ResponseError` for JSON
+    of any other form.
     """
     try:
         remaining = facts["expires_in"]
@@ -186,7 +186,7 @@ def token_from_dict(facts: Mapping[str, Any], *, now: float) -> tuple[Token, Abo
 
 
 def entries_from_dict(facts: Mapping[str, Any]) -> list[ProfileEntry]:
-    """Return the profiles in the JSON of another process. Raises `ResponseError` for any other JSON."""
+    """Return the profiles in the JSON of another process. Raises `ResponseError` for JSON of any other form."""
     try:
         schemas, may_reveal = facts["params"], facts["may_reveal"]
         return [

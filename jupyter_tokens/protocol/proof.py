@@ -51,13 +51,14 @@ __all__ = [
 URL_VARIABLE = "JUPYTER_TOKENS_URL"
 """The environment variable with the URL of the server's extension. The server sets it for its kernels. Not secret."""
 CERT_VARIABLE = "JUPYTER_TOKENS_CERT"
-"""The variable with the path of the server's certificate, if any. A kernel then trusts only this certificate."""
+"""The variable with the path of the server's certificate, if it has one. Kernels then trust only this certificate."""
 CLIENT_CERT_VARIABLE = "JUPYTER_TOKENS_CLIENT_CERT"
 """The variable that a server sets to "required" if it requires client certificates."""
 START_VARIABLE = "JUPYTER_TOKENS_START"
 """The variable with the result, or the error, of each profile that the server injects at a kernel's start."""
 FILLED_VARIABLE = "JUPYTER_TOKENS_FILLED"
-"""The variable that lists the variables that the server has filled: `{"VARIABLE": {"profile": …, "params": {…}}}`."""
+"""The variable that lists the variables that the server has filled: `{"VARIABLE": {"profile": …, "params": {…}}}`. For
+a token with several values, each entry also has `env`, a mapping of field to variable."""
 HEADER = "X-Jupyter-Tokens-Proof"
 WINDOW_SECONDS = 60.0
 """The largest difference between the time of a proof and the server's clock, in seconds."""
@@ -116,7 +117,7 @@ class Caller(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Identity(Caller):
-    """A kernel that a Jupyter server has started. `cert` is the path of the server's certificate, if any."""
+    """A kernel of a Jupyter server. `cert` is the path of the server's certificate, or None if it has none."""
 
     kind = "kernel"
     peer = "the Jupyter server"
@@ -223,7 +224,7 @@ def prove(key: bytes, name: str, action: str, body: bytes, *, time: int, nonce: 
     name : str
         The id of the kernel or the handle.
     action : str
-        The part of the URL after the caller's route ("token", "profiles"). The proof is not valid for other actions.
+        The part of the URL after the caller's route, for example "token". The proof is not valid for other actions.
     body : bytes
         The request's body.
     time : int

@@ -30,7 +30,7 @@ class Record(NamedTuple):
 
 
 class Records(ABC):
-    """Stores records by kind and name. Thread-safe. If `blocks` is true, call the methods on a thread.
+    """Stores records by kind and name. Thread-safe. If `blocks` is true, do not call the methods on an event loop.
 
     The methods raise `Busy` if the records cannot be reached.
     """
@@ -47,7 +47,7 @@ class Records(ABC):
 
     @abstractmethod
     def mark(self, kind: str, name: str, marks: Mapping[str, float], *, counts: str = "") -> None:
-        """Set marks of a record, and add 1 to the mark that `counts` names, if any.
+        """Set marks of a record, and add 1 to the mark that `counts` names, unless `counts` is empty.
 
         Does nothing if there is no such record.
         """

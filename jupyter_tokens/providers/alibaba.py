@@ -84,7 +84,7 @@ class AlibabaProvider(RegionalProvider):
     path: ClassVar[str] = "/"
     """The path of the call."""
     dropped: ClassVar[tuple[str, ...]] = ()
-    """The fields of the query for which the proxy takes the profile's credential instead of the client's."""
+    """The query fields with the client's own credential. The proxy sends the profile's credential instead of them."""
 
     sign_in: ClassVar[tuple[SignIn, ...]] = (
         SignIn("access-key", "Access key", ("access_key_id", "access_key_secret"), ("security_token",)),
@@ -112,7 +112,7 @@ class AlibabaProvider(RegionalProvider):
         return (yield self.request(call, call.params))
 
     def action_headers(self, action: str = "") -> dict[str, str]:
-        """Return the headers, by lower-case name, with the name of the call and the version of the API."""
+        """Return the headers, by lower-case name, that name the call (by default `action`) and the API's version."""
         return {"x-acs-action": action or self.action, "x-acs-version": self.version}
 
     def request(
@@ -150,7 +150,7 @@ class AlibabaProvider(RegionalProvider):
     def fetch_list(
         self, call: Call, params: Mapping[str, Any], action: str, *fields: str, path: str = ""
     ) -> Driven[list[Listed]]:
-        """Make the listing call `action`. `fields` are the arguments of `base.parse_list`, which reads the response."""
+        """Make the listing call `action`. `fields` are the last arguments of `parse_list`, which reads the response."""
         response = yield self.request(call, params, path=path, action=action)
         service = self.ram_action.partition(":")[0]
         return parse_list(response, self.success_body(call, response, ram_action=f"{service}:{action}"), *fields)
@@ -168,7 +168,7 @@ class AlibabaProvider(RegionalProvider):
         raise self.error_for(call, response, ram_action)
 
     def error_for(self, call: Call, response: httpx.Response, ram_action: str = "") -> ApiError:
-        """Return the error for a refused call. `ram_action` is the RAM action of another call than the provider's."""
+        """Return the error for a refused call. `ram_action` is the call's RAM action, if it is not the provider's."""
         error = super().error_for(call, response)
         error.hint = error.hint.format(action=ram_action or self.ram_action)
         return error

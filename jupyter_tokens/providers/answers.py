@@ -1,7 +1,7 @@
 """Reads the responses of APIs: typed JSON fields, and errors with code, message and request id.
 
-Errors quote the vendor's code, message and request id, and the type of a token that cannot be used. They never quote
-the rest of the body, because it may contain a token.
+Errors quote the vendor's code, message and request id, the content type, and the type of a token that is not a Bearer
+token. They never quote the rest of the body, because it may contain a token.
 """
 
 from __future__ import annotations
@@ -93,7 +93,11 @@ def get_request_id(response: httpx.Response, body: Mapping[str, Any] | None = No
 
 
 def malformed(response: httpx.Response, problem: str, body: Mapping[str, Any] | None = None) -> ResponseError:
-    """Return the error for an undocumented response: with its status, content type and request id, never its body."""
+    """Return the error for a response that the API does not document.
+
+    The error contains the response's status, content type and request id, but never its body. `problem` completes the
+    sentence "The API's answer …".
+    """
     return ResponseError(
         f"The API's answer {problem} (content type {plain(response.headers.get('content-type', 'none'), 80)}).",
         hint="Check that the endpoint belongs to this API.",
@@ -161,7 +165,7 @@ def _is_deep(data: object) -> bool:
 
 
 def json_object(response: httpx.Response) -> dict[str, Any]:
-    """Return the body of a successful response.
+    """Return the body of a successful response as a JSON object.
 
     Raises `ResponseError` if the body is empty or is not a JSON object, or if its content type is not used for JSON.
     """
@@ -279,7 +283,10 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 def get_lifetime(response: httpx.Response, body: Mapping[str, Any]) -> float | None:
-    """Return the token's life in seconds from `expires_in`; None if it is missing or means "no expiry"."""
+    """Return the token's life in seconds from `expires_in`; None if it is missing or means "no expiry".
+
+    Raises `ResponseError` if `expires_in` is not a number.
+    """
     life = get_number(response, body, "expires_in")
     # Some servers send Java's largest number for "for ever"; no datetime can hold it.
     return None if life == _FOREVER else life
@@ -299,7 +306,7 @@ def check_bearer(response: httpx.Response, body: Mapping[str, Any]) -> None:
 
 
 def get_retry_after(response: httpx.Response, now: float) -> float | None:
-    """Return how many seconds the API asks to wait; None if it does not ask.
+    """Return how many seconds the API asks the client to wait; None if it does not ask.
 
     The header is `x-acs-retry-after` (milliseconds), or else `Retry-After` (seconds or a date).
     """

@@ -169,7 +169,7 @@ class Provider:
     create_params: ClassVar[Mapping[str, Param]] = {}
     """Additional parameters of the call that creates a token, if the API has such a call."""
     meanings: ClassVar[Mapping[str, Meaning]] = {}
-    """The meanings of the API's error codes. Without one, the HTTP status decides which error it is."""
+    """The meanings of the API's error codes. For any other code, the HTTP status decides which error is raised."""
     lists: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The parameters whose values the API can list, each with the parameters that the listing call needs."""
     scheme: ClassVar[str] = "Bearer"
@@ -182,7 +182,7 @@ class Provider:
     For an access key, the order of the names is: id, secret, session token.
     """
     any_fields: ClassVar[bool] = False
-    """Whether the number of a token's values, and their names, are known only after the token was fetched."""
+    """Whether the number of a token's values, and their names, are known only after the token has been fetched."""
 
     sdks: ClassVar[Mapping[str, str]] = {}
     """The SDKs that can use the tokens, by their names in `sdks.EXAMPLES`. The value is the path to append to `api_url`
@@ -210,10 +210,14 @@ class Provider:
     def schema(cls) -> dict[str, Any]:
         """Return JSON schemas of `settings`, `params` and `create_params`.
 
+        The schema of `create_params` contains all parameters of the call that creates a token, also those in `params`.
+        Without such a call, it contains none.
+
         `required` lists the settings that every profile must give, and `sign_in` describes the ways to sign in. A
         setting that only some profiles must give has `x-required-when`, a list of conditions: the setting is required
         if any of them holds. A condition names a way to sign in (`sign_in`), a setting that is not given (`without`),
-        or both.
+        or both. `x-sign-in` names the ways to sign in that use a setting. A parameter whose values the API can list has
+        `x-listed-by`, the parameters that the listing call needs.
         """
         conditions = {name: cls._required_when(name, setting) for name, setting in cls.settings().items()}
         params = params_schema(cls.params)
@@ -295,9 +299,11 @@ class Provider:
     def credential(self, secrets: Mapping[str, Secret]) -> Any:
         """Return the credential for a flow. `secrets` are the values of the profile's references, by setting.
 
-        May block: it can read files or run a vendor's credential chain. Secrets that are not among `secrets` must be in
-        a `Secret`, a mapping or a dataclass, not in a tuple or list: only there are they found, so that no error
-        contains them.
+        May block: it can read files or run a vendor's credential chain.
+
+        The caller removes secrets from error messages: those in `secrets`, and each `Secret` in the credential. The
+        credential can be a `Secret`, or a mapping or dataclass with a `Secret` at any depth. Tuples and lists are not
+        searched.
         """
         raise NotImplementedError
 
@@ -328,7 +334,8 @@ class Provider:
     def exchange(self, call: Call) -> Exchange:
         """Return the flow that makes the documented call for the proxy. The flow returns the API's own response.
 
-        The flow raises `TokenError` if it cannot make the call, for example after a refused login.
+        Raises `TokenError` if the API is not available through the proxy. The flow raises `TokenError` if it cannot
+        make the call, for example after a refused login.
         """
         raise TokenError(f"{self.title} cannot be reached through the proxy.", unsent=True)
 
@@ -337,13 +344,16 @@ class Provider:
         raise TokenError(f"{self.title} does not ask to cache its tokens.", unsent=True)
 
     def success_body(self, call: Call, response: httpx.Response, status: int = httpx.codes.OK) -> dict[str, Any]:
-        """Return the body of a successful response, which has this status. Raises the error for any other response."""
+        """Return the body of a successful response, which must have this status and be a JSON object.
+
+        Raises the error of `error_for` for any other status, and `ResponseError` if the body is not a JSON object.
+        """
         if response.status_code != status:
             raise self.error_for(call, response)
         return json_object(response)
 
     def error_for(self, call: Call, response: httpx.Response) -> ApiError:
-        """Return the error for a refused call."""
+        """Return the error for a refused call. Raises `ResponseError` if the response is not a refusal."""
         body = try_json_object(response) or {}
         code, message = self.code_and_message(response, body)
         meanings = self.meanings_for(code, response.status_code)
@@ -359,11 +369,17 @@ class Provider:
         return self.meanings
 
     def create(self, call: Call) -> Flow:
-        """Return the flow that creates a new token, if the API has such a call. Each call creates another token."""
+        """Return the flow that creates a new token. Each run of the flow creates another token.
+
+        Raises `TokenError` if the API has no call that creates tokens.
+        """
         raise TokenError(f"Provider {self.id!r} cannot create tokens, only fetch them.", unsent=True)
 
     def list_values(self, call: Call, name: str) -> Driven[list[Listed]]:
-        """Return the flow that lists the values of a parameter in `lists`. Only the API's first page is fetched."""
+        """Return the flow that lists the values of a parameter in `lists`. Only the API's first page is fetched.
+
+        Raises `TokenError` if the API cannot list the parameter's values.
+        """
         raise TokenError(f"{self.title} has no call that lists {name}.", unsent=True)
 
     def base(self) -> str:
@@ -439,7 +455,11 @@ class RegionalProvider(Provider):
 
 
 def parse_list(response: httpx.Response, body: Mapping[str, Any], field: str, key: str, *labels: str) -> list[Listed]:
-    """Return the entries of the list in the body's `field`. An entry has the id in `key`, and the label in `labels`."""
+    """Return the entries of the list in the body's `field`.
+
+    `key` is the name of the field with an entry's id. `labels` are the names of the fields that make up its label;
+    empty fields are left out. Raises `ResponseError` if `field` is not a list of objects, or if an entry has no id.
+    """
     return [
         Listed(require_str(response, entry, key), ", ".join(str(entry[name]) for name in labels if entry.get(name)))
         for entry in require_list(response, body, field)

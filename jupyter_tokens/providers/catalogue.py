@@ -47,8 +47,8 @@ def provider_ids() -> list[str]:
 def provider_class(provider_id: str) -> type[Provider]:
     """Return a provider's class.
 
-    Raises KeyError for an unknown id. For another package's provider, raises any error of the package's import, and
-    TypeError if the entry point is not a subclass of `Provider`.
+    Raises KeyError for an unknown id. For another package's provider, also raises any error that its import raises,
+    and TypeError if the entry point is not a subclass of `Provider`.
     """
     if provider_id in _BUILT_IN:
         module, _, name = _BUILT_IN[provider_id].partition(":")

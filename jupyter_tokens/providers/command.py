@@ -1,4 +1,4 @@
-"""`command`: the token that a program prints: gcloud, az, aws, gh, vault, oidc-token, htgettoken or any script.
+"""`command`: reads the token that a program prints, such as gcloud, az, aws, gh, vault, oidc-token or any script.
 
 Source of the field names: RFC 6749, section 5.1; Kubernetes, "client-go credential plugins" (ExecCredential); Google,
 "Executable-sourced credentials"; the recorded output of `az account get-access-token`; the documented output of
@@ -38,7 +38,7 @@ _EXPIRY_FIELDS = (
     "expiration_time",
 )
 _LOCAL = "expiresOn"
-"""A time without a zone is local time in this field, which az prints beside `expires_on`, and UTC in other fields."""
+"""The field, printed by az, in which a time without a zone is local time. In other fields such a time is UTC."""
 _NESTED_OBJECTS = ("status", "credential", "auth", "Credentials")
 """The objects that hold the token in the output of ExecCredential, gcloud, Vault and AWS."""
 _ACCESS_KEYS = (
@@ -50,7 +50,7 @@ _ACCESS_KEYS = (
 )
 """The names of a temporary access key's three values, in the output of aws and aliyun, and in the vendors' APIs."""
 _NO_EXPIRY_HINT = (
-    "Make the program print the token alone, without an expiry: the expiry of a JWT is in the token itself."
+    "Make the program print the token alone, without an expiry. If the token is a JWT, its expiry is read from it."
 )
 _OUTPUT_HINT = "Run the program in a terminal to see what it prints. Messages must go to standard error."
 _CODE = re.compile(r"[\w.-]{1,64}", re.ASCII)
@@ -189,7 +189,7 @@ class Command(Provider):
     def _token(self, value: str) -> Secret:
         if not is_token(value):
             raise self._problem(
-                "a text with spaces, control characters or characters outside ASCII, which a token cannot have",
+                "text with spaces, control characters or characters outside ASCII, which a token cannot have",
                 _OUTPUT_HINT,
             )
         return Secret(value)

@@ -73,7 +73,10 @@ class DashScope(RegionalProvider):
     api_key = Reference("API key; the temporary key has all its rights.", secret=True, label="API key", required=True)
 
     def check(self) -> None:
-        """Check the settings as `RegionalProvider.check` does, and that `workspace` is valid and without `endpoint`."""
+        """Check the settings as `RegionalProvider.check` does.
+
+        `workspace` must be valid, and cannot be given together with `endpoint`.
+        """
         super().check()
         if self.workspace and self.endpoint:
             raise SettingProblem("workspace", "and endpoint cannot both be given: a workspace selects an endpoint")

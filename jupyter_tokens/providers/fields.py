@@ -149,7 +149,7 @@ class Field(ABC):
     unless
         Another setting that can be given instead, if this setting is required.
     advanced
-        Whether only few profiles need it; forms show it under "Advanced".
+        Whether only a few profiles need it; forms show it under "Advanced".
     """
 
     type_schema: ClassVar[Mapping[str, Any]]
@@ -239,7 +239,7 @@ class Setting(Field):
 
 
 class Endpoint(Setting):
-    """A URL without user, query and fragment: https, or http on loopback only."""
+    """A URL without user name, password, query or fragment: https, or http on loopback only."""
 
     type_schema: ClassVar = {"type": "string", "format": "uri"}
 
@@ -256,7 +256,7 @@ class Endpoint(Setting):
         if parts.scheme not in {"https", "http"} or not host or not is_url(url):
             raise SettingProblem(key, "must be a URL such as https://host")
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise SettingProblem(key, "must be a URL without user, query and fragment")
+            raise SettingProblem(key, "must be a URL without user name, password, query or fragment")
         if parts.scheme == "http" and not is_loopback(url):
             raise SettingProblem(key, "must be https: http is allowed on loopback only")
 
@@ -308,7 +308,7 @@ class Reference(Setting):
 
 @dataclass(eq=False, kw_only=True)
 class Program(Reference):
-    """A program and its arguments, run as for a `command:` reference; `Provider.credential` gets its output."""
+    """A program and its arguments. It is run like a `command:` reference, and `Provider.credential` gets its output."""
 
     # The command is not a secret; its output is.
     secret: bool = field(default=False, init=False)
@@ -321,7 +321,7 @@ class Number(Field):
     Parameters
     ----------
     unit
-        Its unit, for errors.
+        Its unit, for error messages.
     maximum
         The largest allowed value.
     """

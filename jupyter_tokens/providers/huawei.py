@@ -1,4 +1,4 @@
-"""Base class of providers of Huawei Cloud and T Cloud, which reads their error responses and logins to their IAM."""
+"""The base class of Huawei Cloud and T Cloud providers: signed requests, error responses and logins to IAM."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ class HuaweiProvider(RegionalProvider):
     def signed(
         self, call: Call, key: AccessKey, method: str, target: str, body: bytes = b"", *, project: str = ""
     ) -> httpx.Request:
-        """Return a request, signed with an access key. `target` is the path and query."""
+        """Return a request, signed with an access key.
+
+        `target` is the path and query, and `project` the id of the project to send in the header X-Project-Id.
+        """
         url = parsed_url(self.base() + target)
         path, _, query = url.raw_path.decode("ascii").partition("?")
         headers = {"host": url.netloc.decode("ascii"), "content-type": "application/json"}

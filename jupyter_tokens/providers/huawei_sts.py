@@ -74,7 +74,7 @@ class HuaweiSts(HuaweiProvider):
             shape="iam::ACCOUNT:agency:NAME",
         ),
         "agency_session_name": Param(
-            "Name of the session, for the agency's logs; with agency_urn.",
+            "Name of the session, for the agency's logs; needed with agency_urn.",
             pattern=r"[A-Za-z0-9_+=,.@-]{2,128}",
             shape="2 to 128 letters, digits, or _ + = , . @ -",
         ),
@@ -96,13 +96,13 @@ class HuaweiSts(HuaweiProvider):
             shape="5 to 64 characters without blanks",
         ),
         "duration_seconds": Param(
-            "Life of the key in seconds: by default 3600, at most 43200 and what the agency allows. With an IAM token: "
-            "by default 900, at most 86400.",
+            "Life of the key in seconds: by default 3600, at most 43200 and no more than the agency allows. With an "
+            "IAM token: by default 900, at most 86400.",
             type="integer",
             minimum=900,
             maximum=86400,
         ),
-        "policy": Param("A policy in JSON, which narrows what the key may do; with an IAM token, in OBS only."),
+        "policy": Param("A policy in JSON, which narrows what the key may do; with an IAM token, it affects only OBS."),
         "policy_ids": Param("Ids of up to 20 policies, which narrow what the key may do.", type="array"),
         "external_id": Param(
             "The external id that the agency's trust policy requires; only with an access key.",

@@ -60,7 +60,7 @@ class Server:
 
 
 def discover(issuer: str) -> Driven[Server]:
-    """Read an issuer's metadata, at the address of OpenID Connect or else at the address of RFC 8414.
+    """Fetch an issuer's metadata from the URL that OpenID Connect defines, or else from the URL that RFC 8414 defines.
 
     Raises `ResponseError` if no metadata is returned, or if the metadata is invalid or names another issuer.
     """
@@ -79,7 +79,7 @@ def discover(issuer: str) -> Driven[Server]:
             break
     raise ResponseError(
         f"{parts.hostname} returned no issuer metadata.",
-        hint="Check issuer, or give endpoint and the other endpoints one by one.",
+        hint="Check the setting issuer, or give endpoint and the other endpoints in the profile instead.",
         status=response.status_code,
         retryable=response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR,
     )
@@ -89,7 +89,7 @@ def _server(issuer: str, response: httpx.Response, body: dict[str, Any]) -> Serv
     # RFC 8414, section 3.3: metadata that names another issuer must not be used.
     if body.get("issuer") != issuer:
         raise ResponseError(
-            "The issuer's metadata names another issuer than the profile.",
+            "The issuer's metadata names another issuer than the profile does.",
             hint="Write issuer exactly as the server does in its metadata, with or without a slash at the end.",
             status=response.status_code,
         )
@@ -129,14 +129,15 @@ def verify_id_token(id_token: str, server: Server, client_id: str, now: float) -
     """Return the claims of an id_token after checking its signature, issuer, audience and expiry.
 
     The signature is checked with the issuer's published keys, by PyJWT and cryptography (extra `oauth2`). Raises
-    `ResponseError` for an id_token that fails a check, and `ConfigurationError` if a package is missing.
+    `ResponseError` if the keys cannot be read or the id_token fails a check, and `ConfigurationError` if a package is
+    missing.
     """
     try:
         import jwt  # noqa: PLC0415 (an extra)
         from cryptography.hazmat.primitives import hashes  # noqa: F401, PLC0415 (PyJWT comes without it)
     except ImportError:
         raise ConfigurationError(
-            "A login with token 'id_token' needs the packages PyJWT and cryptography, which check the signature.",
+            "A login with token 'id_token' needs the packages PyJWT and cryptography to check the token's signature.",
             hint="Install them: pip install 'jupyter-tokens[oauth2]'",
         ) from None
     response = yield httpx.Request("GET", parsed_url(server.jwks), headers=COMMON_HEADERS)
@@ -166,7 +167,7 @@ def verify_id_token(id_token: str, server: Server, client_id: str, now: float) -
 def _key(keys: Any, wanted: object) -> dict[str, Any]:
     """Return the published signature key with the id `wanted`; None means any id.
 
-    Raises LookupError unless exactly one key fits.
+    Raises LookupError unless exactly one key matches.
     """
     known = [key for key in keys if isinstance(key, dict) and key.get("use", "sig") == "sig"]
     fitting = [key for key in known if wanted in (None, key.get("kid"))]

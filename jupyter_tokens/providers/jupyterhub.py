@@ -27,10 +27,13 @@ REFRESH_SECONDS = 300.0
 """How long a token without a known expiry is used, in seconds: the default of the hub's `auth_refresh_age`."""
 _SCOPES = "read:users:name!user and admin:auth_state!user"
 _API, _USER, _TOKEN = "JUPYTERHUB_API_URL", "JUPYTERHUB_USER", "JUPYTERHUB_API_TOKEN"
+_SCOPES_HINT = (
+    f"Ask the hub's administrator for the scopes {_SCOPES} for the roles user and server; then restart your server."
+)
 _MEANINGS = {
     "401": Meaning(Forbidden, "Restart your server: the hub no longer accepts its token."),
-    "403": Meaning(Forbidden, f"Ask for the scopes {_SCOPES} for the roles user and server; then restart your server."),
-    "404": Meaning(Forbidden, f"Ask for the scopes {_SCOPES} for the roles user and server; then restart your server."),
+    "403": Meaning(Forbidden, _SCOPES_HINT),
+    "404": Meaning(Forbidden, _SCOPES_HINT),
 }
 
 
@@ -86,9 +89,10 @@ class JupyterHub(Provider):
         return str(response.status_code), body.get("message")
 
     def retrieve(self, call: Call) -> Flow:
-        """Read the token. A JWT expires at its `exp`; any other token is read again after `REFRESH_SECONDS`.
+        """Fetch the token. A JWT expires at its `exp`; any other token is fetched again after `REFRESH_SECONDS`.
 
-        Raises `LoginNeeded` if the hub has no token of the user's login, or if the token has expired.
+        Raises `LoginNeeded` if the hub has no token of the user's login, or if the token has expired. Raises
+        `Forbidden` if the hub does not let this server read the login.
         """
         server: _Server = call.credential
         requested_at = call.clock.now()

@@ -29,7 +29,8 @@ class Login:
     server, client_id : str
         The token endpoint and client that the login is for. The login is never sent to another server.
     revocation : str
-        The server's revocation endpoint at the login; "" if it has none. The login is never sent to another one.
+        The server's revocation endpoint when the person logged in; "" if it had none. The login is never sent to
+        another revocation endpoint.
     since : float
         When the person logged in, in seconds since the epoch.
     who, subject : str
@@ -37,9 +38,9 @@ class Login:
     params : Mapping
         The parameters (scope, audience, resource) of the login.
     refresh_token : Secret or None
-        The refresh token, with which further tokens are fetched; None if the server issued none.
+        The refresh token, used to fetch further tokens; None if the server issued none.
     kind : str
-        The field of the server's responses that the profile used as its token at the login: access_token or id_token.
+        The profile's setting `token` when the person logged in: access_token or id_token.
     token, expires_at : Secret or None, float or None
         If there is no refresh token: the login's only token, and its expiry in seconds since the epoch, if known.
     key : Secret

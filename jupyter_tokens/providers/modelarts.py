@@ -157,7 +157,10 @@ class ModelArts(HuaweiProvider):
         self._last_api = "notebooks"
 
     def check(self) -> None:
-        """Check the settings as `RegionalProvider.check` does; also `iam_endpoint`, if the profile gives `username`."""
+        """Check the settings as `RegionalProvider.check` does.
+
+        With `username` and without `iam_endpoint`, the region must have a known endpoint of IAM.
+        """
         super().check()
         if self.username:
             self._iam()
@@ -196,7 +199,7 @@ class ModelArts(HuaweiProvider):
     def _set_login_endpoint(self, login: IamLogin) -> None:
         """Set the endpoint of an OpenStack login to `iam_endpoint`, if the profile gives it.
 
-        Otherwise raise `SecretError` if a password must not be sent to the login's own URL.
+        Otherwise raise `SecretError` if a password must not be sent to the URL in OpenStack's configuration.
         """
         if self.iam_endpoint:
             login.endpoint = self.iam_endpoint
@@ -227,8 +230,8 @@ class ModelArts(HuaweiProvider):
 
         Notes
         -----
-        With `auto`, the API that last returned a token is tried first, at the beginning `notebooks`. If the instance or
-        the call does not exist there, the other API is tried once.
+        With `auto`, the API that last returned a token is tried first; for the first token, this is `notebooks`. If the
+        instance or the call does not exist there, the other API is tried once.
         """
         requested_at = call.clock.now()
         errors: dict[str, ApiError] = {}
@@ -335,10 +338,10 @@ class ModelArts(HuaweiProvider):
 
 
 def _choose_error(errors: Mapping[str, ApiError]) -> ApiError:
-    """Return the error to raise after one or two refused calls. `refused` has their errors by API, in order.
+    """Return the error to raise after one or two refused calls. `errors` has their errors by API, in order.
 
-    After two calls, this is the first error. If the second error is not "not found", it is the second error instead,
-    because the instance then exists in the second API only. The message also contains the other call's error.
+    After two calls, this is the first error if both are "not found". Otherwise it is the second error, because the
+    instance then exists in the second API only. The message also contains the other call's error.
     """
     if len(errors) == 1:
         return next(iter(errors.values()))
@@ -350,9 +353,9 @@ def _choose_error(errors: Mapping[str, ApiError]) -> ApiError:
 
 
 def _end_of_lease(response: httpx.Response, body: Mapping[str, Any], requested_at: float) -> datetime | None:
-    """Return when a notebook's lease ends and stops it, so that its token opens nothing. None without a lease.
+    """Return when a notebook's lease ends. The notebook then stops, and its token opens nothing. None without a lease.
 
-    Also None if the lease has ended already: as the notebook still runs, the lease was extended in a way that the
+    Also None if the lease has ended already: the notebook still runs, so the lease was extended in a way that the
     response does not show.
     """
     lease = body.get("lease")

@@ -86,7 +86,7 @@ _MEANINGS = {
     "unsupported_grant_type": Meaning(InvalidRequest, "Choose another grant: the endpoint does not support this one."),
     "access_denied": Meaning(Forbidden, "Log in again and allow the access, or ask the login server's administrator."),
     "expired_token": Meaning(InvalidRequest, "Start the login again."),
-    "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may not be allowed all of it."),
+    "invalid_scope": Meaning(InvalidRequest, "Check scope: the client may lack permission for a part of it."),
     "invalid_target": Meaning(InvalidRequest, "Check resource and audience."),
     # RFC 6749 has these two codes for the authorization endpoint only, but servers also send them from other endpoints.
     "server_error": Meaning(ServiceUnavailable, "Try again later."),
@@ -143,7 +143,10 @@ class TokenEndpoint(Provider):
         return body.get("error", body.get("error_code")), body.get("error_description", body.get("error_msg"))
 
     def read(self, call: Call, response: httpx.Response, body: Mapping[str, Any], requested_at: float) -> Token:
-        """Return the token of a successful response; `requested_at` is in seconds since the epoch."""
+        """Return the token of a successful response; `requested_at` is in seconds since the epoch.
+
+        Raises `ResponseError` if the response has no valid token, and `UnusableToken` if the token has expired already.
+        """
         check_bearer(response, body)
         values = {name: body.get(name) for name in (ACCESS_TOKEN, ID_TOKEN)}
         if self.token == ID_TOKEN and not values[ID_TOKEN]:
@@ -173,9 +176,9 @@ class TokenEndpoint(Provider):
     def _expiry(
         self, response: httpx.Response, body: Mapping[str, Any], requested_at: float, value: str
     ) -> datetime | None:
-        """Return the expiry by `expires_in` or `default_life`, or an id_token's own `exp` if that is earlier.
+        """Return the expiry by `expires_in` or else `default_life`, or by an id_token's `exp` if that is earlier.
 
-        None if there is none of these. Raises `UnusableToken` if the token has expired already.
+        Return None if none of these is known. Raises `UnusableToken` if the token has expired already.
         """
         life = get_lifetime(response, body)
         life = self.default_life if life is None else life
@@ -314,7 +317,10 @@ class OAuth2(TokenEndpoint):
         return self.grant in _LOGINS
 
     def check(self) -> None:
-        """Check the settings as `Provider.check` does, and that they fit the grant and that `extra_params` is valid."""
+        """Check the settings as `Provider.check` does.
+
+        The settings must also fit the grant, and `extra_params` must be valid.
+        """
         super().check()
         if self.grant == CLIENT_CREDENTIALS and self.auth_method == "none":
             raise SettingProblem(
@@ -355,8 +361,8 @@ class OAuth2(TokenEndpoint):
     def server(self, call: Call) -> Driven[Server]:
         """Return the server's endpoints, from the profile or from the issuer's metadata.
 
-        Raises `ConfigurationError` if the profile's token is a login's id_token, and the metadata names no keys with
-        which to verify it.
+        The metadata is read at most once an hour. Raises `ResponseError` if it cannot be read, and `ConfigurationError`
+        if a login's id_token is to be used but the metadata names no keys to verify it.
         """
         if self.endpoint:
             # No metadata is read: `issuer` is only compared with `iss` in the server's responses.
@@ -407,7 +413,10 @@ class OAuth2(TokenEndpoint):
         return self.read(call, response, body, requested_at)
 
     def post(self, call: Call, server: Server, url: str, form: Mapping[str, str]) -> httpx.Request:
-        """Return a POST of a form to the server's endpoint `url`, with the client's authentication."""
+        """Return a POST of a form to the server's endpoint `url`, with the client's authentication.
+
+        Raises `SecretError` if the client's private key cannot sign an assertion.
+        """
         client: Client = call.credential
         headers = {**COMMON_HEADERS, "Accept": "application/json"}
         fields = dict(form)
@@ -432,7 +441,10 @@ class OAuth2(TokenEndpoint):
         return httpx.Request("POST", parsed_url(url), headers=headers, data={**self.extra(), **fields})
 
     def _use_login(self, call: Call, server: Server) -> Flow:
-        """Fetch a token with the login's refresh token; without a refresh token, return the login's only token."""
+        """Fetch a token with the login's refresh token; without a refresh token, return the login's only token.
+
+        Raises `LoginNeeded` if the login has ended, or is for another server or client than the profile names.
+        """
         in_use = call.login
         assert in_use is not None
         login = in_use.login
@@ -473,7 +485,7 @@ class OAuth2(TokenEndpoint):
             raise ParameterError(
                 "The server gave no refresh token, so this login has only one token, with the parameters of the login.",
                 hint="Leave the parameters out of the call, or log in again if the profile's params have changed. "
-                "Calls with other parameters need a login with offline access, if the server has it.",
+                "Calls with other parameters need a login with offline access, if the server offers it.",
             )
         now = call.clock.now()
         if login.token is None or (login.expires_at is not None and login.expires_at <= now):
@@ -488,7 +500,7 @@ class OAuth2(TokenEndpoint):
         # OpenID Connect Core 1.0, section 12.2: a refresh must not change `sub`.
         if login.subject and claims.get("sub") != login.subject:
             raise ResponseError(
-                "The id_token belongs to another person than the login.", hint="Log out and log in again."
+                "The id_token belongs to another person than the login does.", hint="Log out and log in again."
             )
 
     def extra(self) -> dict[str, str]:

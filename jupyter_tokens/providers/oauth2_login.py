@@ -182,7 +182,8 @@ def poll_device(provider: OAuth2, call: Call, device: DeviceCode) -> Driven[Logi
 def revoke(provider: OAuth2, call: Call, login: Login) -> Driven[bool]:
     """Revoke a login at its server. Return whether the server has revoked it.
 
-    Nothing is sent if the token endpoint, the revocation endpoint or the client has changed since the login.
+    Nothing is sent if the server has no revocation endpoint, or if the token endpoint, the revocation endpoint or the
+    client has changed since the login.
     """
     server = yield from provider.server(call)
     value, hint = login.refresh_token, "refresh_token"
@@ -209,11 +210,11 @@ def _check_issuer(call: Call, server: Server, answer: Mapping[str, str]) -> None
 
 
 def _login_params(provider: OAuth2, call: Call, server: Server) -> dict[str, str]:
-    """Return the parameters of a login.
+    """Return the parameters of a login; empty ones are left out.
 
-    Without a scope in the profile, the scope of the preset is used. Without a preset's scope, if the metadata names the
-    server's keys, the login requests those of OpenID Connect's usual scopes that the metadata lists; only `openid` if
-    it lists no scopes.
+    The scope is that of the call, or else that of the preset. If neither has a scope, and the server's metadata names
+    its keys, the scope consists of those in `_OPENID_SCOPES` that the metadata lists. If the metadata lists no scopes,
+    it is `openid`.
     """
     params = as_strings(call.params)
     if "scope" not in params and provider.preset and provider.preset.scope:

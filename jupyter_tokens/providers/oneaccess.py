@@ -45,8 +45,8 @@ class OneAccess(TokenEndpoint):
     meanings: ClassVar = _MEANINGS
     life_hint = "Check the validity period under API Authentication in the administrator portal."
     without_id_hint = (
-        "There is no scope to ask for: check under API Authentication in the administrator portal that the application "
-        "may call enterprise APIs, or set token to access_token."
+        "Check under API Authentication in the administrator portal that the application may call enterprise APIs, or "
+        "set token to access_token."
     )
 
     endpoint = Endpoint("Base URL of the API.", example="https://acme.huaweioneaccess.com", required=True)

@@ -92,7 +92,7 @@ class PaiDsw(_Pai):
             "Access: to work in the instance; View: to read its status, configuration and logs.",
             choices=("Access", "View"),
         ),
-        "Audience": Param("Aliyun, or ThirdParty if a web application of your own opens DSW's page."),
+        "Audience": Param("Aliyun, or ThirdParty if your own web application opens DSW's page."),
     }
 
     lists: ClassVar = {"InstanceId": ()}

@@ -36,7 +36,8 @@ class Hosts:
     regions : collection of str
         The regions in which `public` is valid; empty if the vendor documents it for every region.
     others : mapping
-        The hosts of regions in which the host has another form than `public`. No host within a VPC is known there.
+        The hosts of regions whose host does not have the form `public`. No host within a VPC is known in these
+        regions.
     """
 
     api: str
@@ -48,7 +49,7 @@ class Hosts:
     def host(self, region: str, *, vpc: bool = False, setting: str = "endpoint") -> str:
         """Return the host in a region.
 
-        Raises `SettingProblem` if no host is known there. The error names the setting that the profile has to give.
+        Raises `SettingProblem` if no host is known there. The error names the setting that can be given instead.
         """
         if region in self.others:
             if vpc:
@@ -60,7 +61,9 @@ class Hosts:
         if self.regions and region not in self.regions:
             near = difflib.get_close_matches(region, [*sorted(self.regions), *self.others], 1)
             meant = f" (did you mean {near[0]}?)" if near else ""
-            raise SettingProblem("region", f"has no known endpoint of {self.api}{meant}: give {setting}")
+            raise SettingProblem(
+                "region", f"names a region without a known endpoint of {self.api}{meant}: give {setting}"
+            )
         return (self.vpc if vpc else self.public).format(region=region)
 
 

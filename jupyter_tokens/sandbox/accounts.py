@@ -15,14 +15,17 @@ _LISTS = ("astra", "dashscope")
 
 
 def is_secret(known: str | None, given: str | bytes) -> bool:
-    """Whether a given secret is the known secret, compared in constant time. Nothing is equal to None."""
+    """Whether a given secret is the known secret, compared in constant time. False if `known` is None."""
     data = given if isinstance(given, bytes) else given.encode("utf-8", "replace")
     return hmac.compare_digest((known or "").encode(), data) and known is not None
 
 
 @dataclass(frozen=True, repr=False)
 class TemporaryKey:
-    """A temporary access key that the sandbox has issued. It is valid only together with its security token."""
+    """A temporary access key that the sandbox has issued. It is valid only together with its security token.
+
+    `expires_at` is in seconds since the epoch.
+    """
 
     secret: str
     security_token: str

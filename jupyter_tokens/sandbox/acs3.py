@@ -42,11 +42,11 @@ class Acs3Verifier:
         self._nonces: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def add_key(self, key_id: str, key: TemporaryKey) -> None:
-        """Accept a temporary access key too."""
+        """Accept this temporary access key from now on."""
         remember(self._temporary, key_id, key)
 
     def verify(self, request: Request) -> None:
-        """Check the signature. Raises RefusedError."""
+        """Check the signature, date, security token and nonce. Raises RefusedError if the request fails a check."""
         for name, code in _REQUIRED.items():
             if not request.header(name):
                 raise RefusedError(400, code, f"The request header {name} is mandatory for this action.")
@@ -66,7 +66,7 @@ class Acs3Verifier:
         self.use_nonce(access_key, request.header("x-acs-signature-nonce") or "")
 
     def check_date(self, text: str) -> None:
-        """Check that a date is well formed and not too far from the clock. Raises RefusedError."""
+        """Raise RefusedError if a date is malformed, or too far from the sandbox's clock."""
         try:
             moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
         except ValueError:
@@ -85,7 +85,7 @@ class Acs3Verifier:
             raise RefusedError(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
 
     def use_nonce(self, access_key: str, nonce: str) -> None:
-        """Accept a nonce once for an access key ("": without a signature). Raises RefusedError."""
+        """Record a nonce of an access key ("" for an unsigned call). Raises RefusedError if it was used before."""
         now = self._clock()
         # A request can be dated one window ahead, so it is valid for two windows at most. Older nonces are not needed.
         while self._nonces and next(iter(self._nonces.values())) < now - 2 * _WINDOW:
@@ -96,7 +96,7 @@ class Acs3Verifier:
 
 
 def _authorization(request: Request) -> tuple[str, list[str], str]:
-    """Return the access key, the signed headers and the signature."""
+    """Return the access key's id, the names of the signed headers, and the signature. Raises RefusedError."""
     values = request.values("authorization")
     bearer = request.header("x-acs-bearer-token") or ("SignatureType", "BEARERTOKEN") in request.params
     if bearer or request.header("x-acs-signature-type"):

@@ -111,7 +111,7 @@ class AlibabaApi(Api):
         return self.error(request, RefusedError(400, "Throttling.User", message))
 
     def retry_header(self, seconds: float) -> dict[str, str]:
-        """Return the vendor's header for the waiting time, which is in milliseconds."""
+        """Return the vendor's header that says how long to wait, in milliseconds."""
         return {"x-acs-retry-after": str(round(seconds * 1000))}
 
 

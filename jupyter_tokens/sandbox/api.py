@@ -110,7 +110,7 @@ class Api(ABC):
     variants: ClassVar[frozenset[str]] = frozenset({"expired", "stalled"})
     """Which of the faults `expired`, `stalled` and `disabled` this API supports."""
     default_errors: ClassVar[ErrorTable]
-    """A plausible code and message for each status; those of 400 and 500 are also for the other statuses."""
+    """A plausible code and message by status. For a status that is not listed, those of 400 or 500 are used."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -146,9 +146,9 @@ class Api(ABC):
         return self.refuse(request, RefusedError(status))
 
     def throttled(self, request: Request) -> Response:
-        """Create the vendor's error for too many requests, without a waiting time."""
+        """Create the vendor's error for too many requests, without the header of `retry_header`."""
         return self.failure(request, 429)
 
     def retry_header(self, seconds: float) -> dict[str, str]:
-        """Return the vendor's header for the waiting time."""
+        """Return the vendor's header that says how many seconds to wait."""
         return {"Retry-After": str(math.ceil(seconds))}

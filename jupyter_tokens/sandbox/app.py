@@ -74,7 +74,7 @@ class Sandbox:
     requests : Counter
         Number of calls that request a token, by API.
     issued : mapping
-        The issued tokens by their values.
+        The facts about each issued token, by the token's value.
     """
 
     def __init__(

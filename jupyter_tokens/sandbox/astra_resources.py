@@ -110,7 +110,7 @@ def _is_metadata(value: Any) -> bool:
 def query(resources: Iterable[Resource], params: list[tuple[str, str]]) -> tuple[list[Any], int | None]:
     """Return the items that the query selects and, if the query has `count`, their number before `skip` and `limit`.
 
-    Raises RefusedError.
+    Raises RefusedError for an invalid query.
     """
     given = dict(params)
     patterns = {"include": _INCLUDE, "limit": _NUMBER, "skip": _NUMBER, "orderBy": _ORDER, "filter": _FILTER}

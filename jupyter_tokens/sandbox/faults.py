@@ -55,7 +55,7 @@ class Plan:
         self._lock = threading.Lock()
 
     def add(self, wanted: Mapping[str, Any]) -> None:
-        """Plan a fault. Raises FaultError."""
+        """Plan a fault. Raises FaultError if it is invalid."""
         fault = self.parse(wanted)
         with self._lock:
             self._faults = [*self._faults, fault]
@@ -70,7 +70,7 @@ class Plan:
         return [{"api": fault.api, "kind": fault.kind, "times": fault.times} for fault in self._faults]
 
     def next_fault(self, api: str) -> Fault | None:
-        """Return the first planned fault that affects this API, or None. Count the call in the fault's `times`."""
+        """Return the first planned fault that affects a call of this API, or None. The call counts towards `times`."""
         with self._lock:
             for fault in self._faults:
                 if fault.api == api or (fault.api == "*" and self._fits(api, fault.kind)):
@@ -85,9 +85,9 @@ class Plan:
         return kind not in TOKEN_KINDS or kind in self._variants[api]
 
     def parse(self, wanted: Mapping[str, Any]) -> Fault:
-        """Convert a fault from JSON, and check it. Raises FaultError."""
+        """Convert a fault from JSON. Raises FaultError if it is invalid."""
         if not isinstance(wanted, Mapping) or not {"api", "kind"} <= set(wanted):
-            raise FaultError("a fault is an object with at least 'api' and 'kind'")
+            raise FaultError("a fault must be an object with at least 'api' and 'kind'")
         unknown = sorted(map(str, set(wanted) - {*_OPTIONS, "api", "kind", "times"}))
         if unknown:
             raise FaultError(f"unknown option {unknown[0]!r}; known options: times, {', '.join(sorted(_OPTIONS))}")
@@ -115,7 +115,9 @@ def _kind(kind: Any) -> str:
 
 def _times(times: Any) -> int | None:
     if times is not None and not (_is_int(times) and times >= 0):
-        raise FaultError("'times' must be a whole number; 0 or null means all calls until the fault is cleared")
+        raise FaultError(
+            "'times' must be null or a whole number from 0; null and 0 mean all calls until the fault is cleared"
+        )
     return times or None
 
 

@@ -133,7 +133,7 @@ def json_object(text: str | bytes) -> dict[str, Any] | None:
 
 
 def whole_number(text: str, allowed: range) -> int | None:
-    """Return the number that a text of ASCII digits spells; None if it is another text, or not one of `allowed`."""
+    """Convert a text of ASCII digits to a number. Return None for any other text, or if the number is not allowed."""
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(allowed[-1]))):
         return None
     return int(text) if int(text) in allowed else None

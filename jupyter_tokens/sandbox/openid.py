@@ -51,7 +51,7 @@ _STYLE = (
 
 @dataclass
 class _Grant:
-    """What a client may do, for a person or for itself, and the grant's access tokens and latest refresh token."""
+    """What a client may do, for a person or for itself, with the access tokens and the latest refresh token for it."""
 
     client_id: str
     scope: tuple[str, ...]
@@ -65,9 +65,10 @@ class _Grant:
 
 @dataclass
 class _Consent:
-    """What a page asks a person to allow: a device, or a redirect with a code, which then ends at `expires_at`.
+    """What a page asks a person to allow: the login of a device, or of a client that gets a code by redirect.
 
-    `cookie` binds the page to the browser that shows it.
+    `expires_at` is when the page expires and, after the person has allowed a redirect, when the code expires. `cookie`
+    binds the page to the browser that shows it.
     """
 
     grant: _Grant
@@ -532,7 +533,7 @@ def _is_registered(uri: str) -> bool:
 
 
 def _requested_scope(given: Mapping[str, str]) -> tuple[str, ...]:
-    """Check an authorization request; return its scope."""
+    """Check an authorization request; return its scope. Raises RefusedError."""
     if given.get("response_type") != "code":
         raise RefusedError(400, "unsupported_response_type", "response_type must be code.")
     if given.get("response_mode", "query") != "query":

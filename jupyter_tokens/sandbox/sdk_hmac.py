@@ -46,11 +46,11 @@ class SdkHmacVerifier:
         self._locked_until: dict[str, float] = {}
 
     def add_key(self, key_id: str, key: TemporaryKey) -> None:
-        """Accept a temporary access key too."""
+        """Accept this temporary access key from now on."""
         remember(self._temporary, key_id, key)
 
     def verify(self, request: Request) -> None:
-        """Check the signature. Raises RefusedError, an error of the gateway (APIGW)."""
+        """Check the signature, date and security token. Raises RefusedError with a code of the gateway (APIGW)."""
         match = _PARTS.fullmatch(request.header("authorization") or "")
         if match is None or len(request.values("authorization")) > 1:
             raise _refused("verify aksk signature fail, the Authorization header is malformed")

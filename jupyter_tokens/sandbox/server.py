@@ -86,7 +86,7 @@ class Server:
         except asyncio.CancelledError:
             writer.transport.abort()  # Not raised again: `stop` cancelled this task, and nothing else waits for it.
         except OSError:
-            _log.debug("a client went away")
+            _log.debug("a client disconnected")
         finally:
             connection.close()
             self._connections.discard(task)

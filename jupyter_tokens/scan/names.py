@@ -15,8 +15,8 @@ __all__ = ["find_named", "is_named", "named_kind"]
 class _Rule(NamedTuple):
     """What a value with a certain kind of name must look like.
 
-    `shortest` is the minimum length. `uuid`: the value may be a UUID. `mixed`: the value must have small letters,
-    capital letters and digits.
+    `shortest` is the minimum length. `uuid`: the value may be a UUID. `mixed`: the value must have lower-case
+    letters, upper-case letters and digits.
     """
 
     shortest: int = 16
@@ -105,7 +105,7 @@ _COMMAND = re.compile(r"(?:(?<![\w-])--?|%env |\bsetx? |\blogin \S{1,100} )\Z")
 _DIGIT = re.compile(r"\d")
 _CONSTANT = re.compile(r"[A-Z]+(?:_[A-Z0-9]+)+")
 _LONG_ALONE = 20
-"""The minimum length of a quoted value without digits and with only small or only capital letters."""
+"""The minimum length of a quoted value without digits and with letters of only one case."""
 _DIGITS_UNQUOTED, _LONG_UNQUOTED = 2, 30
 _KEY_ID = re.compile(r"[A-Z0-9]{16,24}")
 
@@ -141,7 +141,7 @@ def is_named(name: str, value: str, *, quoted: bool = True) -> bool:
 def _has_variety(rule: _Rule, value: str, *, quoted: bool) -> bool:
     """Whether a value has the digits and letters that a secret of this kind nearly always has."""
     digits, cases = len(_DIGIT.findall(value[:_BEGINNING])), (value != value.lower()) + (value != value.upper())
-    both = cases == 2  # noqa: PLR2004 (small and capital letters)
+    both = cases == 2  # noqa: PLR2004 (lower-case and upper-case letters)
     if (rule.mixed and not (digits and both)) or (rule is _TOKEN and not (digits and cases)):
         return False
     if quoted:

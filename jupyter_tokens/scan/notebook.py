@@ -182,7 +182,10 @@ def _redacted_parts(text: _Text, spans: list[Span], known: Known) -> list[str]:
 
 
 def _replaced(parts: Sequence[str], spans: Sequence[Span]) -> list[str]:
-    """Replace each span in the parts of a text by its label. The first of several parts gets the label."""
+    """Replace each span in a text by its label. The text is given and returned in parts.
+
+    If a span crosses several parts, its label is put into the first part, and the rest of the span is removed.
+    """
     result = []
     begin = first = 0
     for part in parts:

@@ -58,12 +58,12 @@ _FAILURES = Counter("jupyter_tokens_refresh_failures", "Refreshes that failed wh
 _HELD = Gauge("jupyter_tokens_held", "Valid tokens in the cache")
 
 counted: WeakSet[TokenSource] = WeakSet()
-"""The sources whose tokens the gauge counts."""
+"""The token sources whose valid tokens the gauge `jupyter_tokens_held` counts."""
 _HELD.set_function(lambda: sum(source.count_valid() for source in tuple(counted)))
 
 
 class Activity:
-    """Reports events. Thread-safe. Reporting never raises, so that a failed report keeps no token from a client.
+    """Reports events. Thread-safe. Reporting never raises, so that clients get their tokens even if a report fails.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class Activity:
         self._report("login", logging.INFO, {"profile": profile, "what": what}, handler)
 
     def forgotten(self, handler: TokensHandler, profile: str, kernel_id: str | None = None) -> None:
-        """Report a profile's tokens that were removed on request from a kernel; by default from the server."""
+        """Report that a request removed a profile's tokens from a kernel; from the server if `kernel_id` is None."""
         self._report("forgotten", logging.DEBUG, {"profile": profile, "kernel_id": kernel_id}, handler)
 
     def refused(self, handler: TokensHandler, reason: str) -> None:
@@ -166,7 +166,7 @@ class Activity:
         self._report("found", logging.DEBUG, {"path": path, "outcome": outcome, "found": found})
 
     def _report(self, kind: str, level: int, facts: dict[str, Any], handler: TokensHandler | None = None) -> None:
-        """Report an event; with `handler`, also its request's user and, unless `facts` have one, its kernel."""
+        """Report an event. With `handler`, add the request's user, and its kernel unless `facts` has a `kernel_id`."""
         try:
             if handler is not None:
                 # Here, because a handler may not know its user or its kernel.
@@ -190,7 +190,7 @@ class Activity:
 
 
 class _AsJson(dict[str, Any]):
-    """Facts as JSON, so that a name cannot forge a line of the log. Only made for records that are written."""
+    """Facts that are logged as JSON, so that a name cannot forge a log line. Converted only if the line is written."""
 
     def __str__(self) -> str:
         return json.dumps(self)

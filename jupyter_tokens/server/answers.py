@@ -1,4 +1,4 @@
-"""Builds the JSON of the routes' answers field by field, so that no secret gets into an answer by accident."""
+"""Builds the JSON of responses field by field, so that no secret gets into a response by accident."""
 
 from __future__ import annotations
 

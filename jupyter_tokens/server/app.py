@@ -1,4 +1,4 @@
-"""The server extension: its configuration, its routes, and the one token source of the server."""
+"""The server extension: its configuration, its routes, and the server's token source."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ ROUTES: tuple[tuple[str, type[TokensHandler]], ...] = (
     (_KERNEL + "/sdk", KernelSdkHandler),
     (_KERNEL + r"/sdk/(?P<tool>[a-z]+)/(?P<name>[^/]+)", EndpointHandler),
 )
-"""All paths below the server's base URL. Tests compare them and the permissions that the handlers demand with
-rest-api.yml."""
+"""The extension's routes, as paths below the server's base URL. Tests compare the routes, and the permissions that the
+handlers require, with rest-api.yml."""
 
 
 class Served(NamedTuple):
@@ -213,7 +213,7 @@ class TokensExtension(ExtensionApp):
 
     @cached_property
     def source(self) -> LocalSource:
-        """The server's token source, opened at first use, on the server's event loop."""
+        """The server's token source. Opened at first use, always on the thread of the server's event loop."""
         source = self._open_source()
         source.observe(partial(self._on_fetched, source))
         source.watch(lambda key, _: self.server.io_loop.add_callback(self.renewals.on_token, key))
@@ -221,7 +221,7 @@ class TokensExtension(ExtensionApp):
         return source
 
     async def profiles(self) -> Profiles:
-        """Return this server's profiles and the profiles that the hub's service grants, if any. Raises `TokenError`."""
+        """Return this server's profiles, and the profiles that a hub's service grants. Raises `TokenError`."""
         source = self.source
         if source.refresh_due:
             await run_in_thread(source.refresh_profiles)
@@ -256,7 +256,7 @@ class TokensExtension(ExtensionApp):
 
     @property
     def issuer_address(self) -> tuple[str, str | None]:
-        """The issuer's URL for holders of handles, and the server's certificate (PEM) or None."""
+        """The server's URL for workers with a handle, and its certificate as PEM, or None without TLS."""
         server = self.server
         # Only the certificates: the file may also contain the private key.
         found = _CERTIFICATE.findall(Path(server.certfile).read_text()) if server.certfile and not server.sock else []
@@ -300,13 +300,13 @@ class TokensExtension(ExtensionApp):
         refresh : bool, default False
             Fetch even if the cached token is fresh.
         newer_than : datetime, optional
-            When the token was obtained that an API has refused. Fetch unless the cached token is newer. See
+            `obtained_at` of a token that an API has refused. Fetch unless the cached token is newer. See
             `TokenCache.get`.
 
         Raises
         ------
         TokenError
-            The profile is unknown or invalid, or the token could not be fetched.
+            The profile or a parameter is unknown or invalid, or the token could not be fetched.
         """
         source, profile = self.source, await self.profile(name)
         token, cached = await source.serve(source.key(name, params), refresh=refresh, newer_than=newer_than)

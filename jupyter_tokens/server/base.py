@@ -69,7 +69,7 @@ PROXY = "jupyter_tokens:proxy"
 CREATE = "jupyter_tokens:create"
 LOGIN = "jupyter_tokens:login"
 KERNELS = "kernels"
-"""Jupyter's own resource. Users who may "execute" on it can run code as the server's user."""
+"""A resource of Jupyter itself. Users who are allowed the action "execute" on it can run code as the server's user."""
 
 MAX_BODY_BYTES = 64 * 1024
 """Maximum size of a request's body, in bytes."""
@@ -105,7 +105,7 @@ def http_status(error: TokenError) -> int:
 
 
 def error_facts(error: TokenError) -> dict[str, Any]:
-    """Return an error as JSON for clients. Its message includes the hint, but, unlike `str(error)`, no profile."""
+    """Return the facts about an error that clients get, for JSON. `message` includes the hint."""
     setting = getattr(error, "setting", "")
     return {
         "message": f"{error.message} {error.hint}".strip(),
@@ -118,7 +118,7 @@ def error_facts(error: TokenError) -> dict[str, Any]:
 
 
 class Refused(HTTPError):
-    """A request that the server itself refuses.
+    """Raised to refuse a request, with an HTTP status and a message for the client.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class JsonHandler(web.RequestHandler):
     """Checks request bodies, answers errors as JSON and forbids caching. Works without a Jupyter server.
 
     An error has at least the fields `message`, `reason`, `code`, `request_id` and `retryable`. Bodies are received in
-    chunks, so that a body that is too large is neither stored nor parsed.
+    chunks, so that no more than `MAX_BODY_BYTES` of a body are stored.
     """
 
     log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ class JsonHandler(web.RequestHandler):
                 # "\\ud800" is valid JSON, but half of a surrogate pair, which cannot be signed or sent.
                 json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
-            problem = "The request's body must be JSON in valid UTF-8, without half surrogate pairs or deep nesting."
+            problem = "The request's body must be JSON in valid UTF-8, without unpaired surrogates or deep nesting."
             self.refuse(400, problem, "body")
         if not isinstance(data, dict):
             self.refuse(400, "The request's body must be a JSON object.", "body")
@@ -224,7 +224,7 @@ class JsonHandler(web.RequestHandler):
             if moment.tzinfo is not None:
                 return moment.astimezone(UTC)
         return self.refuse(
-            400, "The field 'newer_than' must be a time with offset, such as 2030-01-01T00:00:00+00:00.", "body"
+            400, "The field 'newer_than' must be a time with a UTC offset, such as 2030-01-01T00:00:00+00:00.", "body"
         )
 
     def refuse(self, status: int, message: str, reason: str, retry_after: float | None = None) -> NoReturn:
@@ -276,7 +276,7 @@ class JsonHandler(web.RequestHandler):
 
 
 class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
-    """Base of the handlers of the extension's routes."""
+    """Base class of the handlers of the extension's routes."""
 
     auth_resource = PROFILES
     # Not the module's logger, which lacks the server's log level.
@@ -287,10 +287,11 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
         self.check_site()
 
     def check_site(self) -> None:
-        """Refuse requests that another site makes the browser send with the user's cookie, as for a link or an image.
+        """Refuse requests that another site makes the browser send with the user's cookie, for example for an image.
 
-        The other site could not read the answer, but such requests would cause calls to an API. Requests with the
-        server's token are allowed, and so are requests from an origin that the administrator allows.
+        The other site could not read the response, but such requests would cause calls to an API. Requests with the
+        server's token are allowed, and so are requests from an origin that the administrator allows. If `allow_origin`
+        is `*`, no other origin counts as allowed here.
         """
         site = self.request.headers.get("Sec-Fetch-Site", "none")
         allowed = "Origin" in self.request.headers and self.allow_origin != "*"  # `check_origin` has checked the origin
@@ -313,7 +314,7 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
             self.refuse(403, "Profiles cannot be edited here: c.TokensExtension.allow_edit is false.", "edit_off")
 
     async def check_limits(self, profile: str, kernel_id: str) -> None:
-        """Refuse a profile that is limited to other kernels or notebooks. `kernel_id` is this server's id."""
+        """Refuse a profile that is limited to other kernels or notebooks. `kernel_id` is the id on this server."""
         if not await self.extensionapp.allows_kernel(profile, kernel_id):
             self.refuse(403, "This profile is limited to other kernels or notebooks.", "limited")
 
@@ -347,6 +348,6 @@ class TokensHandler(ExtensionHandlerMixin, JsonHandler, APIHandler):
             super().update_api_activity()
 
     def refused(self, status: int, reason: str) -> None:
-        """Report a request that was answered with 403."""
+        """Report the request if it was answered with 403."""
         if status == HTTPStatus.FORBIDDEN:
             self.extensionapp.activity.refused(self, reason)

@@ -11,8 +11,8 @@ first two of these rules apply to them:
   entry, and send the content to an endpoint of the user's choice. The same applies to a way to sign in for which the
   server finds the credential itself, such as a vendor's credential chain.
 - While the profile keeps a secret that it already has, uses a person's login, or has `inject_at_start`, the settings
-  that decide where its secrets are sent (provider, region, endpoints, `verify`) or how they are used (`grant`) cannot
-  change, and `allow_create` cannot be switched on.
+  that decide where its secrets are sent (provider, region, endpoints, `verify`) or how they are used (`grant`,
+  `login_store`) cannot change, and `allow_create` cannot be switched on.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def check_change(
         if after.get(key) != before.get(key):
             raise _refused(
                 key,
-                f"The field {key!r} cannot make the server read a secret, because you may not execute code in this "
-                "server's kernels",
+                f"The field {key!r} cannot make the server read a secret, because you are not allowed to execute "
+                "code in this server's kernels",
                 'Send the secret as {"value": SECRET, "store": "keyring" or "file"}.',
             )
     if (unsent or at_start or _logs_in(before)) and (changed := _changed_destination(profile.provider, before, after)):
@@ -95,15 +95,15 @@ def check_change(
             f"The field {changed!r} cannot change while the profile has inject_at_start, a person's login, or a secret "
             "that was not sent again",
             "Send all secrets again and leave out inject_at_start, or change the configuration file. If the profile "
-            "uses a login, remove it and add it again.",
+            "uses a login, remove the profile and add it again.",
         )
 
 
 def _ambient_credential_settings(provider: Provider) -> list[str]:
     """Return the names of the settings that make the server find the credential itself, on its own machine.
 
-    It does so if the chosen way to sign in needs no setting that can be a reference: a vendor's credential chain, for
-    example, or the provider `jupyterhub`.
+    The server does so if the chosen way to sign in needs no setting that can be a reference: for example, a vendor's
+    credential chain, or the provider `jupyterhub`.
     """
     known, sign_in = provider.settings(), provider.chosen_sign_in()
     needed = [*(key for key, setting in known.items() if setting.required), *(sign_in.required if sign_in else ())]
@@ -113,7 +113,7 @@ def _ambient_credential_settings(provider: Provider) -> list[str]:
 
 
 def _logs_in(settings: Mapping[str, Any]) -> bool:
-    """Whether a person may be logged in for a profile."""
+    """Whether a profile with these settings uses a person's login. Returns False if the settings are invalid."""
     try:
         return Profiles.from_settings({"old": settings})["old"].provider.logs_in
     except ConfigurationError:
@@ -121,7 +121,7 @@ def _logs_in(settings: Mapping[str, Any]) -> bool:
 
 
 def _changed_destination(provider: Provider, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-    """Return the first changed setting that would send a secret elsewhere or use it in a new way; None if none does."""
+    """Return the first changed setting that would send a secret elsewhere or use it in a new way, or None."""
     endpoints = (key for key, setting in provider.settings().items() if isinstance(setting, Endpoint))
     # Without `grant` and `login_store`, a profile with a login could change in several steps.
     destinations = ("provider", "region", "verify", "grant", "login_store", *endpoints)

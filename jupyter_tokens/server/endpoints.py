@@ -3,7 +3,7 @@
 An SDK may send a request for every call, so tokens come from the cache if possible. Each request contains a secret,
 which is valid for one kernel, profile and set of parameters. The kernel requests the secret with its proof. The secret
 stops working when the kernel's process ends. SDKs put error answers into logs and exceptions, so these answers contain
-nothing secret. Some SDKs also put the URL there, which may contain the secret, so it only works on this machine.
+nothing secret. Some SDKs also put the URL there, which may contain the secret, so the URL only works on this machine.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Secrets:
         return self._by_kernel.setdefault(self._process(kernel_id), {}).setdefault(key, secrets.token_urlsafe(32))
 
     def key(self, kernel_id: str, profile: str, given: str) -> Key | None:
-        """Return the cache key of the token that the secret `given` is for; None if it is invalid for the profile."""
+        """Return the cache key for the secret `given`; None if the secret is not valid for this kernel and profile."""
         known = self._by_kernel.get(self._process(kernel_id), {})
         # As bytes: `compare_digest` only accepts text in ASCII, and the received text may contain anything.
         matches = [hmac.compare_digest(secret.encode(), given.encode()) for secret in known.values()]

@@ -1,8 +1,8 @@
 """The routes for handles. Kernels and users issue, renew and revoke handles, and workers get tokens with them.
 
 Users who may run code in kernels may issue handles, because their kernels can do so anyway. The owner of a handle is a
-kernel, or all users of this server together. Only the owner can renew the handle. Users with the permission can revoke
-any handle.
+kernel, or all users of this server together. Only the owner can renew the handle. Users who are allowed the action
+"write" on `jupyter_tokens:tokens` can revoke any handle.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Issuing(Issuing, TokensHandler):
         self.extensionapp.activity.handle(what, self, issued)
 
     async def issue(self, owner: str, body: Mapping[str, Any]) -> IssuedHandle:
-        """Issue a handle. If the hub's service grants the profile, issue it there too, because workers use it there."""
+        """Issue a handle. If the hub's service grants the profile, issue the handle there too: workers use it there."""
         # The service comes first: a handle that it refuses must not be listed here.
         profile, params = body["profile"], body.get("params", {})
         self.check_call(profile, params)
@@ -77,9 +77,11 @@ class _Issuing(Issuing, TokensHandler):
         await self.revoke_at_service(issued.id, issued.profile)
 
     async def revoke_at_service(self, handle_id: str, profile: str = "") -> bool:
-        """Revoke a handle at the hub's service. Return False if the service does not know it, or there is no service.
+        """Revoke a handle at the hub's service. Return whether the service has revoked it.
 
-        `profile` is "" for a handle that is unknown here. The service may know it from before this server was started.
+        Returns False if there is no service, if the profile is this server's own, or if the service does not know the
+        handle. `profile` is "" for a handle that is unknown here: the service may have issued it before this server was
+        started.
         """
         with suppress(HandleRefused):
             return await self._forward(profile, lambda source: source.revoke(Handle(profile, (), handle_id, b"")))

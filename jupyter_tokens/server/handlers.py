@@ -92,7 +92,7 @@ class ImportHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=PROFILES)
     async def get(self) -> None:
-        """List credentials on this machine, without values; an empty list for users who may not write references."""
+        """List credentials on this machine, without values; an empty list if the user may not write references."""
         self.check_edit()
         known = await run_in_thread(find_credentials) if await self.is_authorized("execute", KERNELS) else []
         self.finish(json.dumps({"found": [one._asdict() for one in known]}))
@@ -106,7 +106,7 @@ class TokenHandler(TokensHandler):
     @web.authenticated
     @authorized(action="write", resource=TOKENS)
     async def post(self, name: str) -> None:
-        """Return facts about a token, fetched or from the cache; with `reveal` in the body, also its value."""
+        """Return facts about a token, fetched or from the cache; with `"reveal": true` in the body, also its value."""
         body = self.body({"reveal": bool, "refresh": bool, "params": dict})
         reveal = body.get("reveal", False)
         if reveal:
@@ -335,7 +335,10 @@ class InjectHandler(TokensHandler):
     def _check_queue(self, kernel_id: str) -> None:
         if self.extensionapp.injections.is_full(kernel_id):
             self.refuse(
-                429, "Too many injections or removals are waiting for this kernel.", "too_many", retry_after=5.0
+                429,
+                "Too many injections or removals are waiting for this kernel. Try again later.",
+                "too_many",
+                retry_after=5.0,
             )
 
     async def _kernel(self, kernel_id: str) -> KernelManager:

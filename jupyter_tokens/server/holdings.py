@@ -27,7 +27,8 @@ MAX_SLEEP_SECONDS = 30.0
 MAX_RETRY_SECONDS = 60.0
 """The longest pause between two attempts to fetch a token that is no longer cached, in seconds."""
 RETRY_SECONDS = 1.0
-"""The pause before the next attempt if there was no thread for a fetch, or if a send failed, in seconds."""
+"""The pause before the next attempt, in seconds, if a fetch could not start, or if a token expired before the kernel
+took it and no other token could be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ class Holding:
     Attributes
     ----------
     env : str or None
-        The environment variable that contains the token, if any.
+        The environment variable that contains the token; None if the token is in none.
     kept_by : {"kernel", "server"} or None
-        What keeps the token fresh in the kernel, if anything.
+        What keeps the token fresh in the kernel; None if nothing does.
     process : object
         An identifier of the kernel's process, which changes when the kernel restarts; None if it is unknown.
     """
@@ -70,7 +71,8 @@ class Holdings:
     kernels : MappingKernelManager
         The server's kernel manager.
     changed : callable
-        Called when a kernel's holdings change, with the kernel's id and the profiles whose tokens the kernel holds.
+        Called when a kernel's holdings change, with the kernel's id and the profiles whose tokens the kernel holds. Not
+        called when `current` drops holdings.
     """
 
     def __init__(self, kernels: Any, changed: Callable[[str, list[str]], None]) -> None:
@@ -179,7 +181,7 @@ class Renewals:
         renewal.task.add_done_callback(on_done)
 
     def release(self, kernel_id: str, variables: Iterable[str]) -> None:
-        """Stop renewing variables of a kernel: the kernel renews them itself, or their token is replaced or removed.
+        """Stop renewing variables of a kernel, because it renews them itself, or their token is replaced or removed.
 
         If a token fills several variables, releasing one variable releases all of them.
         """
@@ -277,7 +279,7 @@ class _Renewal:
         return outcome.token is not None
 
     async def _wait_until_due(self) -> None:
-        """Wait until there is a newer token or a refresh is due. Raises `Failed` if the kernel has ended."""
+        """Wait until there is a newer token or a refresh is due. Raises `Failed` if the kernel died or restarted."""
         while True:
             await self._injector.check()
             self.new_token.clear()

@@ -84,7 +84,7 @@ class Issuing(JsonHandler):
         """Return a handle, or None if it is unknown. Raises `Refused` if the handle has another owner."""
         issued = await self.find_handle(handle_id)
         if issued is not None and issued.owner != owner:
-            self.refuse(403, "The handle belongs to another owner, who alone may change it.", "handle")
+            self.refuse(403, "The handle belongs to another owner, and only its owner may change it.", "handle")
         return issued
 
     async def renew(self, handle_id: str) -> IssuedHandle:

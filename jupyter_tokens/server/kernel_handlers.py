@@ -1,8 +1,7 @@
 """The routes for kernels. A request is authenticated by a proof, made with the key in the kernel's connection file.
 
-These routes need no login, because a kernel has none, and no XSRF token, because they ignore cookies. Browsers cannot
-use them: they have no key for a proof, and requests with the headers of a browser are refused. The same holds for the
-routes for workers.
+These routes need no login, because a kernel has none, and no XSRF token, because they ignore cookies. Browsers have
+no key for a proof, and requests with the headers of a browser are refused. The same holds for the routes for workers.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _REFUSED: Mapping[str, tuple[int, str, str] | tuple[int, str, str, float]] = {
     "proof": (403, "The request does not prove that it comes from this kernel.", "proof"),
     "expired": (
         403,
-        "The proof is too old, or the clocks of kernel and server differ by more than a minute.",
+        "The proof is too old, or the clocks of the kernel and the server differ by more than a minute.",
         "expired",
     ),
     "replayed": (403, "The proof has been used already.", "replayed"),
@@ -61,7 +60,7 @@ class ProofHandler(TokensHandler):
         return error.to_dict()
 
     def check_site(self) -> None:
-        """Refuse all requests of browsers."""
+        """Refuse all requests from browsers."""
         if any(name in self.request.headers for name in _BROWSER):
             self.refuse(403, "This route is for kernels and workers, not for browsers.", "browser")
 
@@ -94,7 +93,7 @@ class KernelTokenHandler(KernelHandler):
 
     @allow_unauthenticated
     async def post(self, kernel_id: str) -> None:
-        """Return a token, including its value."""
+        """Return a token, including its value. With `"create": true` in the body, create the token."""
         kernel_id = await self.check_proof(kernel_id, "token")
         body = self.body(
             {"profile": str, "params": dict, "refresh": bool, "newer_than": (str, NoneType), "create": bool}, "profile"

@@ -56,7 +56,8 @@ BUSY_SECONDS = 3600.0
 POLL_SECONDS = 0.5
 """Seconds between two checks whether the kernel is still alive, while an injection waits for its answer."""
 MAX_SENDS = 10
-"""How often an injection is sent at most: again if a failed cell made the kernel drop it, or if the token expired."""
+"""Maximum number of times that an injection is sent. It is sent again if a failed cell made the kernel drop it, or if
+the token expired meanwhile."""
 
 _NOTHING: Mapping[str, str] = {}
 _ABORTED = {"aborted", "abort"}
@@ -75,7 +76,7 @@ class Outcome(NamedTuple):
     Attributes
     ----------
     kept_by : {"kernel", "server"} or None
-        What keeps the token fresh in the kernel, if anything.
+        What keeps the token fresh in the kernel; None if nothing does.
     token : Token or None
         The token that the server has sent; None if the kernel has fetched it itself.
     """
@@ -152,7 +153,7 @@ class InjectionQueue:
         return len(waiting) >= MAX_QUEUED
 
     def get(self, injection_id: str) -> Injection | None:
-        """Return an injection by its id, if it is still known."""
+        """Return an injection by its id; None if it is unknown or has been dropped."""
         return self._known.get(injection_id)
 
     def start(self, injection: Injection, work: Callable[[], Awaitable[Outcome]]) -> asyncio.Task[None]:
@@ -304,7 +305,7 @@ class Injector(_KernelOperation):
     """Puts one token into one kernel: asks the kernel to fetch the token, or sends the token.
 
     `params` are the parameters of the client's request; the profile's own parameters are added. The constructor raises
-    `TokenError` for a kernel language without support, or an invalid name of a variable or parameter.
+    `TokenError` for an unsupported kernel language, or an invalid profile, parameter or variable.
     """
 
     _failure_message = "The kernel did not take the token"

@@ -5,7 +5,8 @@ adds an argument to the kernel's command, and environment variables. It becomes 
 a provisioner. Kernelspecs are not changed, and no error here keeps a kernel from starting.
 
 Two variables tell the kernel what was done. `JUPYTER_TOKENS_START` is a JSON object with the outcome by profile: "ok",
-or an error in the form of the REST interface. `JUPYTER_TOKENS_FILLED` names the variables that were filled.
+or an error in the form of the REST interface. If no profile can be read, the error is under the key "".
+`JUPYTER_TOKENS_FILLED` names the variables that were filled.
 
 A kernel with the extension loaded takes over the filled variables: it redacts their values from the start, and keeps
 the tokens fresh itself. In other kernels, the server keeps the tokens fresh if the kernel's language is supported.
@@ -61,7 +62,7 @@ _FACTORY_VARIABLE = KernelProvisionerFactory.default_provisioner_name_env
 def set_default_provisioner(kernels: Configurable) -> None:
     """Make `TokensProvisioner` the default provisioner, unless the user has chosen one.
 
-    Loads neither the profiles nor the provisioner factory: each would slow down every start of the server.
+    Neither reads the profiles nor creates the provisioner factory, because each would slow down the server's start.
 
     Parameters
     ----------
@@ -228,12 +229,13 @@ class _KernelStart:
             if variable in self._preset:
                 raise ConfigurationError(
                     f"The variable {variable} is already set by the kernelspec or the client.",
-                    hint="Choose another variable in env.",
+                    hint="Choose another variable in the profile's env.",
                 )
             first = self._claimed.get(variable, profile.name)
             if first != profile.name:
                 raise ConfigurationError(
-                    f"Profile {first!r} already fills the variable {variable}.", hint="Choose another variable in env."
+                    f"Profile {first!r} already fills the variable {variable}.",
+                    hint="Choose another variable in the profile's env.",
                 )
         self._claimed |= dict.fromkeys(variables.values(), profile.name)
         return variables

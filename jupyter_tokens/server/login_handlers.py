@@ -108,7 +108,10 @@ class LoginHandler(_LoginHandler):
         await _log_out(self, name)
 
     def _callback(self) -> str:
-        """Return the callback's URL. Uses the header Origin: behind a proxy, only the browser knows scheme and port."""
+        """Return the callback's URL.
+
+        If the header Origin names this host, its scheme is used: behind a proxy, only the browser knows the scheme.
+        """
         origin = urlsplit(self.request.headers.get("Origin", ""))
         # An allowed origin may be another site, which must not get the code of the login.
         if origin.netloc != self.request.host:

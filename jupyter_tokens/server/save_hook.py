@@ -128,7 +128,7 @@ class SaveHook:
             log.warning("%s: saved, but the notebook contains secrets: %s", path, _describe(left))
 
     def add_token(self, key: Key, token: Token) -> None:
-        """Look for a token from now on, until it expires."""
+        """Search notebooks for this token from now on, until it expires. Ignores a token without a value."""
         if token.has_value:
             with self._lock:
                 for value in token.values().values():

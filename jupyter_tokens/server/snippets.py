@@ -96,7 +96,7 @@ def filled_entries(env: Env, profile: str, params: Mapping[str, Any]) -> dict[st
 
 
 def with_record(env: Env, profile: str, params: Mapping[str, Any], sent: Snippet) -> Snippet:
-    """Return a Python snippet that also records which token the variables contain, for an extension loaded later."""
+    """Extend a Python snippet to record which token the variables contain, in case the extension is loaded later."""
     environ, loads = "__import__('os').environ", "__import__('json').loads"
     entry = _text(json.dumps(filled_entries(env, profile, params)))
     both = f"{{**{loads}({environ}.get('{FILLED_VARIABLE}', '{{}}')), **{loads}({entry})}}"
@@ -244,7 +244,7 @@ def snippet(language: str, values: Mapping[str, str], expected: Mapping[str, str
 def unset(language: str, name: str, expected: str | None = None) -> Snippet:
     """Create a snippet that removes an environment variable set by `snippet` and, in Python, its record.
 
-    Languages of other packages can only set variables. There, the variable becomes empty, whatever its value was.
+    In a language that another package adds, variables can only be set: the variable becomes empty, whatever its value.
 
     Parameters
     ----------

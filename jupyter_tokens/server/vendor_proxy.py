@@ -2,7 +2,7 @@
 
 A client's request is never forwarded. Ids and parameters are read from it, checked against the declarations of the
 profile's provider, and put into a new request. So a client can only reach the documented hosts, paths and methods, and
-sends no header of its own. The client's own credentials (Authorization, X-Auth-Token, cookies, signatures, client
+none of its headers are sent. The client's own credentials (Authorization, X-Auth-Token, cookies, signatures, client
 secrets) are not passed on.
 """
 
@@ -210,7 +210,7 @@ def _pattern(documented: str) -> re.Pattern[str]:
 
 
 def _parse_params(documented: Documented, request: HTTPServerRequest, body: bytes) -> dict[str, str | list[str]]:
-    """Return the parameters in query and form. Raises `Refused` or `ParameterError` for anything undocumented."""
+    """Return the parameters in the query and the form. Raises `Refused` or `ParameterError` if one is undocumented."""
     for name, value in documented.headers.items():
         if request.headers.get(name, value) != value:
             raise Refused(404, f"The header {name} must be {value}.", "no_such_call")
@@ -257,4 +257,4 @@ def _parse_form(encoded: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(encoded, keep_blank_values=True, errors="strict")
     except ValueError:
-        raise Refused(400, "Query and form must be UTF-8.", "parameter") from None
+        raise Refused(400, "The query and the form must be encoded in UTF-8.", "parameter") from None

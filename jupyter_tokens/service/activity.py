@@ -173,7 +173,7 @@ class Audit:
             try:
                 act()
             except TokenError as problem:
-                _log.debug("event not stored: %s", problem)
+                _log.debug("event or holding not stored: %s", problem)
             finally:
                 self._count(-1)
 
@@ -185,7 +185,7 @@ class Audit:
             THREADS.start("audit", run)
         except (TokenError, RuntimeError) as problem:
             self._count(-1)
-            _log.debug("event not stored: %s", problem)
+            _log.debug("event or holding not stored: %s", problem)
 
     def _count(self, change: int) -> None:
         with self._stored:

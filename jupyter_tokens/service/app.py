@@ -192,10 +192,10 @@ class TokenService(Configurable):
         )
 
     def check_still_granted(self, issued: IssuedHandle) -> None:
-        """Raise `NotGranted` if the profile is no longer granted, or if the handle's owner has left the granted groups.
+        """Raise `NotGranted` if nobody is granted the profile, or if the handle's owner is in no granted group.
 
-        The owner's groups are the groups that the hub last reported. If the hub has not reported the owner, no error is
-        raised. A grant with scopes is not checked here, because a worker's request does not show the owner's scopes.
+        The owner's groups are the groups that the hub last reported; they are not checked if the hub has not reported
+        the owner. A grant with scopes is not checked here, because a worker's request does not show the owner's scopes.
         Such a grant is checked when the handle is renewed.
         """
         groups, grant = (

@@ -139,12 +139,12 @@ class Callers:
         return self._groups.get(user)
 
     def parse_model(self, model: Mapping[str, Any]) -> Caller:
-        """Convert the hub's description of a user or service. Raises `Refused` if it has no access to the service."""
+        """Convert the hub's description of a user or service. Raises `Refused` if it may not use the token service."""
         if not self.hub.check_scopes(self._access, model):
             hint = (
                 "Set c.Spawner.server_token_scopes as in `jupyter tokens hub-config`; then start the server again."
                 if model["kind"] == "user"
-                else "Add it to a role of the token's service, in c.JupyterHub.load_roles."
+                else "Add the scope to a role of the service that has this token, in c.JupyterHub.load_roles."
             )
             raise Refused(
                 403, f"The JupyterHub token needs the scope {' or '.join(sorted(self._access))}. {hint}", "scope"

@@ -44,7 +44,7 @@ OWNER = "user "
 
 
 class ServiceHandler(JsonHandler):
-    """Base class of the handlers. For refusals, `profile` is the request's profile if this profile exists."""
+    """Base class of the handlers. The audit log of refused requests uses `caller` and `profile`, if they are known."""
 
     caller: Caller | None = None
     profile: str | None = None
@@ -109,7 +109,7 @@ class ProfilesHandler(ServiceHandler):
     """The route `v1/profiles`."""
 
     async def post(self) -> None:
-        """List the profiles that the user is granted. What is wrong with an invalid profile is only in the log."""
+        """List the profiles that the user is granted. An invalid profile has a general error; details are logged."""
         caller = await self.user()
         self.body({})
         entries = [self._entry(name) for name in self.service.granted_to(caller)]
@@ -211,7 +211,7 @@ class OwnHandleHandler(_Issuing):
     async def post(self, handle_id: str, action: str) -> None:
         """Renew a handle's lease, or revoke the handle.
 
-        If the user is no longer granted the profile, a request to renew revokes the handle too.
+        If the user is no longer granted the profile, a request to renew the handle revokes it, and is refused.
         """
         issued = await self.own_handle(handle_id)
         self.body({})

@@ -44,7 +44,7 @@ _MAX_EVENTS = 50
 
 
 def login(prefix: str, max_age: int) -> HubOAuth | None:
-    """Return the hub's login for people, or None if this service has no hub token of its own.
+    """Return the hub's login for people, or None if the service has no hub token (JUPYTERHUB_API_TOKEN).
 
     Parameters
     ----------

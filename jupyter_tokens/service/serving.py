@@ -66,7 +66,7 @@ async def serve(
     OSError
         The port or the socket cannot be opened.
     TokenError
-        The store's keys are missing or invalid.
+        The token store's URL or keys are missing or invalid.
     """
     parent = os.getppid()
     server = HTTPServer(service.application(address.prefix), max_body_size=_MAX_BYTES)

@@ -38,7 +38,7 @@ class Endpoint(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _Renewal:
-    """Gets a fresh token for `Token.renewed_by`. A function would need several times the memory for each token."""
+    """Gets a newer token for `Token.renewed_by`. A function would take several times the memory for each token."""
 
     source: TokenSource
     key: Key
@@ -162,7 +162,7 @@ class TokenSource(TokenCache, ABC):
         return login
 
     def logout(self, profile: str) -> bool | None:
-        """Log the person out. Raises `TokenError`.
+        """Log the person out. Blocks. Raises `TokenError`.
 
         Returns whether the authorization server has revoked the login; None if nobody was logged in.
         """
@@ -198,7 +198,7 @@ class TokenSource(TokenCache, ABC):
         )
 
     def expire_config(self) -> None:
-        """Read the configuration again before the next call."""
+        """Make the next call check whether the configuration has changed."""
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
         """Report the tokens that this process holds to the process that fetches them. Raises `TokenError`."""
@@ -236,6 +236,8 @@ class TokenSource(TokenCache, ABC):
         or an error, otherwise the profile's last key in `keys`. If the profile has no key in `keys`, the state is
         "none". If there is no error under the chosen key, but the refresh of another token of the profile has failed,
         the error and the key of the other token are returned.
+
+        Raises `TokenError` for an unknown or invalid profile.
         """
         keys = [key for key in self.keys() if key.profile == profile]
         shown: Key | None = keys[-1] if keys else None

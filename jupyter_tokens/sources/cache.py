@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 logging.getLogger("jupyter_tokens").addHandler(logging.NullHandler())
 
 _STEP_SECONDS = 1.0
-"""If a new token expires at most this many seconds later, it counts as no newer: APIs report whole seconds."""
+"""A new token counts as no newer if it expires at most this many seconds after the old: APIs report whole seconds."""
 _MAX_BACKOFF_SECONDS = 60.0
 _MIN_SWEEP = 1024
 
@@ -249,11 +249,14 @@ class TokenCache:
                 return token
 
     def start_fetch(self, key: Key) -> Future[Token]:
-        """Start a fetch in the background, unless this key is being fetched already. Returns the fetch's future."""
+        """Start a fetch in the background, unless this key is being fetched already. Returns the fetch's future.
+
+        Raises `Busy` if too many calls are waiting, or RuntimeError if the system cannot start a thread.
+        """
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
             flight = self._join(key, entry, Ask(newer_than=entry.obtained_at()))
-        _log.debug("%s: refresh %s", key.profile, "begun" if flight.leads else "under way already")
+        _log.debug("%s: refresh %s", key.profile, "begun" if flight.leads else "already under way")
         if flight.leads:
             self._run_in_background(flight)
         return flight.future
@@ -275,7 +278,7 @@ class TokenCache:
             return Standing(entry.state(self.clock.elapsed()), entry.token, entry.error)
 
     def keys(self) -> list[Key]:
-        """Return the keys that have a token or whose last fetch failed. A key moves to the end with each new token."""
+        """Return the keys that have a token or an error. A key moves to the end with each new token."""
         with self._lock:
             return [key for key, entry in self._entries.items() if entry.token is not None or entry.error is not None]
 

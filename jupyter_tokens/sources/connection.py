@@ -1,4 +1,4 @@
-"""Sends calls to another process of jupyter_tokens: proof, certificates, reused connections, time limits."""
+"""Sends calls to another process that runs jupyter_tokens: proof, certificates, reused connections, time limits."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Connection:
         ServerGone
             The server cannot be reached.
         ServerUntrusted
-            One of the two processes does not accept the other's certificate, or TLS fails in another way.
+            A certificate is missing or not accepted by the other process, or TLS fails in another way.
         """
         reused: http.client.HTTPConnection | None = None
         if not fresh:
@@ -227,7 +227,7 @@ def tls_context(trust: Trust | None, *, shows_cert: bool) -> ssl.SSLContext:
 def _load_client_certificate(context: ssl.SSLContext) -> None:
     cert, key = os.environ.get(_HUB_CERT), os.environ.get(_HUB_KEY)
     hint = (
-        f"Pass {_HUB_CERT} and {_HUB_KEY}, which JupyterHub sets with internal_ssl, on to kernels. "
+        f"Pass the variables {_HUB_CERT} and {_HUB_KEY}, which JupyterHub sets with internal_ssl, to the kernels. "
         "Or set TokenProfiles.mode to 'direct': then the kernel itself reads the secrets."
     )
     if not cert or not key:

@@ -1,4 +1,4 @@
-"""`HandleSource`: gets tokens in a worker, with the handles that the driver has sent."""
+"""`HandleSource`: gets tokens in a worker, with handles from the process that started the worker."""
 
 from __future__ import annotations
 
@@ -89,14 +89,19 @@ class HandleSource(TokenSource):
             return self._fetch_locally(key, ask)
         raise HandleRefused(
             "This process has a handle for the profile, but not for calls with these parameters.",
-            hint="In the driver, issue a handle for these parameters: issue_handle(profile, name=value).",
+            hint="In the process that starts the workers, issue a handle for these parameters: "
+            "issue_handle(profile, name=value).",
             profile=key.profile,
             unsent=True,
         )
 
     def create(self, profile: str, params: Mapping[str, Any]) -> NoReturn:
         """Raise `HandleRefused`: a handle only allows fetching."""
-        raise HandleRefused("A worker cannot create tokens.", hint="Create the token in the driver.", profile=profile)
+        raise HandleRefused(
+            "A worker cannot create tokens.",
+            hint="Create the token in the process that starts the workers.",
+            profile=profile,
+        )
 
     def entries(self) -> list[ProfileEntry]:
         """Return the profiles of this process's own configuration. Profiles of handles are not listed."""
@@ -113,8 +118,10 @@ class HandleSource(TokenSource):
         return self._local.about(profile)
 
     def issue(self, handle: Handle, lease: float) -> NoReturn:
-        """Raise `ConfigurationError`: only the driver issues handles."""
-        raise ConfigurationError("A worker cannot issue handles.", hint="Issue handles in the driver.")
+        """Raise `ConfigurationError`: only the process that starts the workers issues handles."""
+        raise ConfigurationError(
+            "A worker cannot issue handles.", hint="Issue handles in the process that starts the workers."
+        )
 
     def close(self) -> None:
         """Close the connections to issuers. Tokens already returned stay valid."""
@@ -134,8 +141,8 @@ class HandleSource(TokenSource):
                 raise
             raise UnknownProfile(
                 unknown.message,
-                hint="The handle has no issuer, so add the profile to the configuration of each worker. Or run the "
-                "driver in a kernel of a Jupyter server with jupyter_tokens, which then issues the handle.",
+                hint="The handle has no issuer, so add the profile to the configuration of each worker. Or start the "
+                "workers from a kernel of a Jupyter server with jupyter_tokens, which then issues the handle.",
                 profile=key.profile,
             ) from None
 

@@ -1,4 +1,4 @@
-"""`HubSource`: a server's own profiles, and the profiles that the hub's service grants to the server's user."""
+"""`HubSource`: gets tokens for a server's own profiles, and for profiles that the hub's service grants to its user."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class HubSource(LocalSource):
         return self._merged[2]
 
     def fetch(self, key: Key, ask: Ask = Ask()) -> Token:  # noqa: B008 (a tuple)
-        """Fetch one token of an own profile, or get the token of a granted profile. Blocks. Raises `TokenError`."""
+        """Fetch one token, through the hub's service if the profile is granted. Blocks. Raises `TokenError`."""
         if self._is_local(key.profile):
             return super().fetch(key, ask)
         try:

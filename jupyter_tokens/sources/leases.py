@@ -81,7 +81,10 @@ class Leases:
         return handle.id in self._running
 
     def revoke(self, handle: Handle) -> None:
-        """Revoke a handle. If this raises `TokenError`, the handle ends with its lease, which is no longer renewed."""
+        """Stop renewing the lease of a handle, and revoke the handle. Does nothing for any other handle.
+
+        If this raises `TokenError`, the handle ends with its lease.
+        """
         with self._changed:
             lease = self._running.pop(handle.id, None)
             self._changed.notify()

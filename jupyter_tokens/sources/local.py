@@ -165,7 +165,7 @@ class LocalSource(TokenSource):
                 self._keys.clear()
                 changed = self._profiles.changed_from(before) if before is not None else set()
                 if changed:
-                    _log.debug("the configuration of %s changed: their tokens are dropped", ", ".join(sorted(changed)))
+                    _log.debug("changed profiles, whose tokens are forgotten: %s", ", ".join(sorted(changed)))
                     self.forget_profiles(changed)
             return self._profiles
 
@@ -187,7 +187,7 @@ class LocalSource(TokenSource):
         """Do nothing. In `HubSource`, this updates the list of granted profiles."""
 
     def expire_config(self) -> None:
-        """Check the configuration files before the next call."""
+        """Make the next call check whether the configuration files have changed."""
         self._check_at = -inf
 
     def key(self, profile: str, params: Mapping[str, Any] = _NONE) -> Key:
@@ -213,7 +213,7 @@ class LocalSource(TokenSource):
     def entries(self) -> list[ProfileEntry]:
         """Return the configured profiles; an invalid profile has an `error`.
 
-        Raises `ConfigurationError` if there are no profiles, and a configuration file cannot be read.
+        Raises `ConfigurationError` if there are no profiles and a configuration file cannot be read.
         """
         profiles = self.profiles()
         profiles.check_readable()
@@ -325,7 +325,7 @@ class LocalSource(TokenSource):
         return ask._replace(newer_than=forgotten if ask.newer_than is None else max(ask.newer_than, forgotten))
 
     def _open_shared(self) -> SharedTokens | None:
-        """Return the tokens in the store, or None if the configuration has no store. Raises `ConfigurationError`."""
+        """Return the tokens in the store, or None if there is no store. Raises `ConfigurationError`."""
         with self._opening:
             if self._shared_fingerprint != self._fingerprint:
                 settings = TokenStore.configured()

@@ -39,7 +39,7 @@ class LoginStore:
         self._last_read: dict[str, Login | None] = {}
 
     def read(self, profile: Profile) -> Login | None:
-        """Return the login of a profile, or None. Raises `SecretError`."""
+        """Return the login of a profile; None if there is none, or if it cannot be parsed. Raises `SecretError`."""
         reference = SecretRef.parse(
             _reference(profile),
             origin=f"the login of profile {profile.name!r}",
@@ -67,7 +67,7 @@ class LoginStore:
             yield LoginInUse(login, lambda changed: self._write(profile, changed))
 
     def put(self, profile: Profile, login: Login, check: Callable[[], object]) -> None:
-        """Call `check`, then store a new login in place of the old login. Raises `TokenError`, also from `check`."""
+        """Call `check`, then store a new login in place of the old one. Raises `TokenError`, also if `check` does."""
         with self._locked(profile):
             check()
             self._write(profile, login)

@@ -84,7 +84,7 @@ class Attempt:
     on_login: Callable[[], object] = field(default=lambda: None, repr=False)
 
     def belongs_to(self, session: str) -> bool:
-        """Whether this session has started the login."""
+        """Whether this session started the login."""
         return hmac.compare_digest(self.session.reveal().encode(), session.encode())
 
 
@@ -343,7 +343,7 @@ class Logins:
 def _unknown(attempt: Attempt | None) -> LoginNeeded:
     error = LoginNeeded(
         "This login cannot be finished: it is not known here, was finished already, belongs to another session, took "
-        "too long, or ended because the profile was changed or logged out.",
+        "too long, or ended because the profile was changed or somebody logged out.",
         hint="Start the login again.",
     )
     if attempt is not None:

@@ -114,7 +114,7 @@ class Loopback:
             return _error_page(400, f"{error.message} {error.hint}")
         except Exception as error:
             self._result.set_exception(error)
-            return _error_page(500, "The login has failed. See where you started it.")
+            return _error_page(500, "The login has failed. The terminal in which you started it shows the reason.")
         self._result.set_result(attempt)
         return 200, dict(PAGE_HEADERS), page(*success_text(attempt))
 

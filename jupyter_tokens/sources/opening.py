@@ -46,7 +46,7 @@ def open_source(
     open_local = partial(_open_local, profiles, clock, transport)
     installed = list(handles)
     if profiles is None and HANDLE_VARIABLE in os.environ:
-        _log.debug("source: the handle of %s", HANDLE_VARIABLE)
+        _log.debug("source: the handle in the file that %s names", HANDLE_VARIABLE)
         installed.insert(0, Handle.read(os.environ[HANDLE_VARIABLE]))
     return HandleSource(open_local, installed, clock=clock) if installed else open_local()
 

@@ -73,8 +73,8 @@ class RemoteSource(TokenSource):
     is_remote = True
 
     token_seconds: ClassVar[float] = 660.0
-    """Time limit for fetching a token, in seconds. The `timeout` of every profile is shorter, because the server's own
-    error says more. `_check_alive` notices long before this limit if the server hangs."""
+    """Time limit for fetching a token, in seconds. The `timeout` of every profile is shorter, so that the server's own
+    error, which says more, comes first. If the server hangs, `_check_alive` notices this long before the limit."""
 
     def __init__(self, caller: Caller, *, fallback: TokenSource | None = None, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
@@ -94,7 +94,7 @@ class RemoteSource(TokenSource):
         return self._about.get(profile) or About(profile, None, sandbox=False)
 
     def entries(self) -> list[ProfileEntry]:
-        """Return the profiles that the server lets this kernel use, or without a server, the profiles of the fallback.
+        """Return the profiles that the server lets this process use, or the fallback's if the server is gone.
 
         The time limit is short, because a person is waiting for the list. Raises `TokenError`.
         """
@@ -154,7 +154,7 @@ class RemoteSource(TokenSource):
         return Endpoint(f"{self.routes_url}/sdk/{{tool}}/{quote(key.profile, safe='')}", secret)
 
     def report(self, held: Sequence[Mapping[str, Any]]) -> None:
-        """Report the tokens that this kernel holds to the server. Raises `TokenError`."""
+        """Report to the server which tokens this kernel holds, at most 300 of them. Raises `TokenError`."""
         self._call("holdings", {"holdings": list(held[:_MAX_HOLDINGS])}, seconds=_QUICK_SECONDS)
 
     def issue(self, handle: Handle, lease: float) -> Handle:

@@ -1,4 +1,6 @@
-"""Shares tokens between processes, with one API call in each token's lifetime: read, lock, read again, call, write.
+"""Shares tokens between processes, so that one API call in each token's lifetime is usually enough.
+
+A process reads the store. If there is no token, it takes a lock, reads again, calls the API, and writes the token.
 
 An entry's name and encryption key are derived from the installation's key and from the provider's credential. So a
 process that could not fetch a token cannot find or read it in the store.
@@ -93,7 +95,7 @@ class SharedTokens:
                 if found is not None and found.seal is seals[0] and self._satisfies(key, found, ask, fence_before=None):
                     return self._accept(key, found)
                 if refusal is not None and isinstance(refusal[0], Unauthorized) and not ask.refresh:
-                    _log.debug("%s: refused a moment ago", key.profile)
+                    _log.debug("%s: the API refused this credential a moment ago; not calling it again", key.profile)
                     raise refusal[0]
                 fence_before = found.fence if found is not None else 0
                 refused = refusal[1] if refusal is not None else 0
@@ -125,10 +127,10 @@ class SharedTokens:
         self._store.close()
 
     def _seals(self, wanted: Wanted) -> list[_Seal]:
-        """Return the token's slot under each installation key, encrypting key first; [] if it cannot be shared."""
+        """Return the token's slot under each installation key, the encrypting key first; [] if it cannot be shared."""
         identity = _identity(wanted)
         if identity is None:
-            _log.debug("%s: not shared, because its credential has no identity", wanted.profile.name)
+            _log.debug("%s: not shared, because processes cannot compare its credential", wanted.profile.name)
             return []
         try:
             return [_Seal(secret, identity) for secret in self._settings.sealing_keys()]
@@ -192,7 +194,8 @@ class SharedTokens:
     def _satisfies(self, key: Key, found: _Found, ask: Ask, fence_before: int | None) -> bool:
         """Whether a stored token satisfies the request.
 
-        `fence_before` is the fence of the token found before the lock was taken (0: no token); None if it is not taken.
+        `fence_before` is the fence of the token found before the lock was taken (0: no token); None before
+        the lock is taken.
         """
         token = found.token
         life = inf if token.expires_at is None else (token.expires_at - token.obtained_at).total_seconds()
@@ -225,7 +228,9 @@ class SharedTokens:
         now = self._clock.elapsed()
         if now >= self._warned.get(problem, -inf):
             self._warned[problem] = now + _WARNING_SECONDS
-            _log.warning("The token store is not used: %s. This process fetches for itself.", problem.rstrip("."))
+            _log.warning(
+                "The token store is not used: %s. This process fetches tokens without it.", problem.rstrip(".")
+            )
 
 
 class _Seal:
@@ -252,7 +257,7 @@ class _Seal:
         try:
             facts: dict[str, Any] = json.loads(self._fernet.decrypt(content.sealed))
         except self._damage:
-            _log.debug("a damaged slot is ignored")
+            _log.debug("a damaged entry of the token store is ignored")
             return None
         name = self.refusal_name if "error" in facts else self.name
         return facts if (facts["slot"], facts["fence"]) == (name, content.fence) else None

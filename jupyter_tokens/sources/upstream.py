@@ -1,4 +1,7 @@
-"""Makes calls to token APIs: resolves a profile's secrets, and runs a flow of its provider."""
+"""Makes calls to token APIs: resolves a profile's secrets, and runs a flow of its provider.
+
+A flow is a generator that yields requests and gets their responses.
+"""
 
 from __future__ import annotations
 
@@ -325,7 +328,7 @@ def _iter_secrets(credential: object) -> Iterator[Secret]:
 
 
 def _redact(text: str | None, secrets: Iterable[Secret]) -> str | None:
-    """Return a vendor's text with "…" in place of our secrets: some APIs echo what they were sent."""
+    """Return a vendor's text with "…" in place of these secrets: some APIs echo what they were sent."""
     values = [secret.reveal() for secret in secrets]
     # The vendor's text has passed through `plain`, so a secret may appear there as `plain` writes it.
     for value in dict.fromkeys([*values, *(plain(value, len(value)) for value in values)]):

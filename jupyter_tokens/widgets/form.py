@@ -30,7 +30,7 @@ _KINDS: dict[str, Callable[[str], Sequence[Place]]] = {
 
 
 class ParamsForm:
-    """One control for each request parameter.
+    """A form with a control for each request parameter.
 
     Parameters
     ----------

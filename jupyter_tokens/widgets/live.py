@@ -195,7 +195,7 @@ class Feed:
                 self._changed.notify_all()
 
     def _begin_read(self) -> bool:
-        """Note that a read begins, or that there is nothing more to read."""
+        """Note that a read begins, or that there is nothing more to read. Return whether a read begins."""
         with self._changed:
             self._reading, self._stale = self._stale, False
             if self._reading:

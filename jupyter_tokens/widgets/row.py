@@ -193,11 +193,11 @@ class ProfileRow:
         self._start_action("Forgetting …", self._forget)
 
     def show(self) -> None:
-        """Make the front end show the value for `SHOW_SECONDS` seconds."""
+        """Make the front end show the token's value for `SHOW_SECONDS` seconds. Fetches the token if necessary."""
         self._start_action("Asking the page to show the token …", lambda: self._reveal("show"))
 
     def copy(self) -> None:
-        """Make the front end copy the value."""
+        """Make the front end copy the token's value. Fetches the token if necessary."""
         self._start_action("Asking the page to copy the token …", lambda: self._reveal("copy"))
 
     def _start_action(self, progress: str, work: Callable[[], Sequence[str]]) -> None:

@@ -244,7 +244,7 @@ class TestOnATerminal:
         code, seen = machine.answers("add", "--no-test", "lab", "--provider=modelarts", to=asked)
         assert (code, profiles(machine)["lab"]["region"], profiles(machine)["lab"]["env"]) == (0, "eu-de", "LAB_TOKEN")
         assert "region must be a region's id" in seen
-        assert "region has no known endpoint of ModelArts" in seen
+        assert "region names a region without a known endpoint of ModelArts" in seen
         assert "env must be an environment variable's name" in seen
 
     def test_a_list_is_written_as_one(self, machine: Machine) -> None:
@@ -409,7 +409,7 @@ class TestSetSecret:
             (["acm"], "x", "Did you mean acme?"),
             (["acme"], "", "The secret is empty"),
             (["acme", "client_secret", "--store=clay"], "x", "--store must be one of keyring, file"),
-            (["mine"], "x", "a reference of your own (env:)"),
+            (["mine"], "x", "a reference (env:) that `jupyter tokens add` did not create"),
             (["lab"], "x", "takes a KEY"),
         ],
     )

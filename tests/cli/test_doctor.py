@@ -370,7 +370,7 @@ class TestCredentials:
                 [],
                 {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tDoctor", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": CANARY},
                 "ok",
-                "credential from its own chain, a call can be signed",
+                "credential from the vendor's credential chain, a call can be signed",
             ),
         ],
     )

@@ -57,7 +57,7 @@ def test_folders_of_checkpoints_are_named(run: Run) -> None:
         written(f"{number}/.ipynb_checkpoints/a-checkpoint.ipynb", shown(ACCESS_KEY))
     status, out, err = run()
     assert (status, out) == (0, "No tokens found in 1 notebook.\n")
-    assert "not scanned, unless given as an argument: 0/.ipynb_checkpoints, " in err
+    assert "not scanned (to scan a folder, give it as an argument): 0/.ipynb_checkpoints, " in err
     assert err.endswith("4/.ipynb_checkpoints and 2 more\n")
     assert len(json.loads(run("--json")[1])["skipped"]) == 7
     assert run("0/.ipynb_checkpoints")[0] == 1

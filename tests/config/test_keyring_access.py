@@ -52,11 +52,12 @@ def test_the_answer_is_that_of_the_question() -> None:
     assert call_keyring(lambda keyring: keyring.__name__, seconds=30) == "keyring"
 
 
-def test_an_error_is_raised_as_it_is() -> None:
+@pytest.mark.parametrize("error", [PermissionError, SystemExit])
+def test_an_error_is_raised_as_it_is(error: type[BaseException]) -> None:
     def fail(_keyring: Any) -> None:
-        raise PermissionError("no")
+        raise error("no")
 
-    with pytest.raises(PermissionError):
+    with pytest.raises(error):
         call_keyring(fail, seconds=30)
     assert call_keyring(lambda keyring: 1, seconds=30) == 1
 

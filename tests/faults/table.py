@@ -58,7 +58,7 @@ UNTRUSTED = Gets(
     hint="Check the endpoint. For a private CA, set the profile's verify to the path of the CA bundle.",
     calls=0,
 )
-MISNAMED = replace(UNTRUSTED, hint="Check the endpoint: its host has to be a name that the certificate is for.")
+MISNAMED = replace(UNTRUSTED, hint="Check the endpoint: the certificate is not valid for its host.")
 OUTDATED = replace(
     UNTRUSTED, hint="Check this machine's clock. If it is right, the certificate of the endpoint has to be renewed."
 )

@@ -378,7 +378,7 @@ WRONG: dict[str, tuple[str, type[TokenError], str, str]] = {
         "more than one line",
         "",
     ),
-    "a sentence": (printing(f"Log in first: {CANARY}"), ResponseError, "a text with spaces", "in a terminal"),
+    "a sentence": (printing(f"Log in first: {CANARY}"), ResponseError, "text with spaces", "in a terminal"),
     "not ASCII": (printing(json.dumps({"token": f"{CANARY}é"})), ResponseError, "outside ASCII", "in a terminal"),
     "half of JSON": (printing('{"access_token": "' + CANARY), ResponseError, "JSON that cannot be read", ""),
     "deep JSON": (program("print('{\"a\":' + '[' * 60000)"), ResponseError, "JSON that cannot be read", ""),

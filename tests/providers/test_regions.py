@@ -92,7 +92,7 @@ def test_hosts_that_the_documents_name(hosts: Hosts, region: str, host: str) -> 
     ("hosts", "region", "words"),
     [
         (EIAM, "cn-hangzou", r"region: .* of EIAM \(did you mean cn-hangzhou\?\): give endpoint"),
-        (EIAM, "mars", "region: has no known endpoint of EIAM: give endpoint"),
+        (EIAM, "mars", "region: names a region without a known endpoint of EIAM: give endpoint"),
         (MODELARTS, "eu-dee", r"\(did you mean eu-de\?\)"),
         (MODELARTS, "eu-ch2", "of ModelArts.*: give endpoint"),
         (IAM, "cn-southwest-3", "of IAM.*: give endpoint"),
@@ -117,12 +117,12 @@ def test_a_profile_within_a_vpc() -> None:
         ({**PAI, "region": "me-east-1", "network": "vpc"}, "key 'network' cannot be vpc: no VPC endpoint of PAI-DLC"),
         ({**PAI, "endpoint": "https://h", "network": "vpc"}, "key 'network' cannot be vpc if endpoint is given"),
         ({**PAI, "region": "cn-hangzhou", "network": "x"}, "key 'network' must be one of public, vpc"),
-        ({"provider": "eiam", **KEY, "region": "cn-beijing"}, "key 'region' has no known endpoint of EIAM"),
+        ({"provider": "eiam", **KEY, "region": "cn-beijing"}, "names a region without a known endpoint of EIAM"),
         ({"provider": "eiam", **KEY, "region": "cn-hangzhou", "network": "vpc"}, "key 'network' is not a setting"),
-        ({**LOGIN, "region": "eu-ch2"}, "key 'region' has no known endpoint of ModelArts"),
+        ({**LOGIN, "region": "eu-ch2"}, "key 'region' names a region without a known endpoint of ModelArts"),
         (
             {**LOGIN, "region": "cn-southwest-3"},
-            "key 'region' has no known endpoint of IAM (did you mean cn-southwest-2?): give iam_endpoint",
+            "names a region without a known endpoint of IAM (did you mean cn-southwest-2?): give iam_endpoint",
         ),
     ],
 )

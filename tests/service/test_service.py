@@ -292,7 +292,7 @@ def test_an_event_for_which_there_is_no_thread_fails_no_request(
     with caplog.at_level(logging.DEBUG):
         audit.forgotten(Caller("alice", None, frozenset(), frozenset()), "oneaccess")
     audit.close()
-    assert "event not stored" in caplog.text
+    assert "event or holding not stored" in caplog.text
 
 
 def test_metrics_by_user_and_profile(ask: Ask) -> None:

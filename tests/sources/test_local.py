@@ -210,7 +210,7 @@ def test_what_was_read_and_called_is_logged_at_debug_and_no_value_is(
         f"{file}: read, 1 profiles",
         "dlc: calling the API of provider pai-dlc",
         "the configuration files changed",
-        "the configuration of dlc changed: their tokens are dropped",
+        "changed profiles, whose tokens are forgotten: dlc",
     ):
         assert message in caplog.messages
     assert any("reading its literal reference" in message for message in caplog.messages)

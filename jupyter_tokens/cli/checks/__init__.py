@@ -1,4 +1,4 @@
-"""The checks of `jupyter tokens doctor`, which print nothing. Here: the type of their results, and a time limit."""
+"""The checks of `jupyter tokens doctor`. This module defines their results, and runs calls with a time limit."""
 
 from __future__ import annotations
 

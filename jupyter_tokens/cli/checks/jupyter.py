@@ -106,7 +106,7 @@ def kernel_route(*, offline: bool) -> Iterator[CheckResult]:
     if offline:
         yield ok("kernel route", f"{URL_VARIABLE} is set; not checked (--offline)")
         return
-    timeout_error = TokenError("the server does not answer in time")
+    timeout_error = TokenError(f"the server does not answer within {_ROUTE_SECONDS:g} s")
     [answer] = within(_ROUTE_SECONDS, [partial(_request_as_unknown_kernel, url)], timeout_error)
     # A server with the extension answers that there is no such kernel.
     if isinstance(answer, KernelUnknown):
@@ -131,7 +131,9 @@ def hub_service(*, offline: bool) -> Iterator[CheckResult]:
         yield ok("hub service", f"{url}; not checked (--offline)")
         return
     [answer] = within(
-        _ROUTE_SECONDS, [partial(_granted_profiles, HubServer(url, token))], TokenError("no answer in time")
+        _ROUTE_SECONDS,
+        [partial(_granted_profiles, HubServer(url, token))],
+        TokenError(f"no answer within {_ROUTE_SECONDS:g} s"),
     )
     if isinstance(answer, TokenError):
         do = answer.hint.rstrip(".") or "tell your administrator"
@@ -148,7 +150,7 @@ def _granted_profiles(server: HubServer) -> list[str]:
 def _request_as_unknown_kernel(url: str) -> NoReturn:
     identity = Identity(url, os.environ.get(CERT_VARIABLE), _NO_KERNEL, b"doctor", CLIENT_CERT_VARIABLE in os.environ)
     RemoteSource(identity).entries()
-    raise TokenError("the server knows a kernel that does not exist")
+    raise TokenError("the server accepts a kernel that does not exist")
 
 
 def _disabled() -> bool:

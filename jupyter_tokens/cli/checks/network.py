@@ -57,7 +57,7 @@ def endpoints(profiles: Iterable[Profile], *, seconds: float = SECONDS) -> Itera
     """Check each endpoint once. Blocks for at most `seconds`."""
     targets = {(url, profile.verify): None for profile in profiles for url in _urls(profile)}
     calls = [partial(probe, url, verify=verify, seconds=seconds - 1) for url, verify in targets]
-    timeout_error = TokenError("the endpoint cannot be reached: no answer in time", hint="check the network and DNS")
+    timeout_error = TokenError(f"cannot be reached: no answer within {seconds:g} s", hint="check the network and DNS")
     for (url, _), answer in zip(targets, within(seconds, calls, timeout_error), strict=True):
         if isinstance(answer, TokenError):
             yield fail("endpoint", f"{url}: {answer.message.rstrip('.')}", answer.hint.rstrip("."))
@@ -95,7 +95,10 @@ def _urls(profile: Profile) -> Iterator[str]:
 
 
 def _proxy_host(text: str) -> str:
-    """Return the host of a proxy, with its port. Raises ValueError for a text that is not a URL, and `TokenError`."""
+    """Return the host of a proxy, with its port. Raises ValueError if the text is not a URL.
+
+    Raises `TokenError` if this kind of proxy is not supported.
+    """
     parts = urlsplit(text if "://" in text else f"http://{text}")
     port = "" if parts.port is None else f":{parts.port}"
     if not parts.hostname:

@@ -113,8 +113,9 @@ def signatures(profiles: list[Profile], *, offline: bool) -> Iterator[CheckResul
             yield warn("credential", f"profile {profile.name}: its {skipped} (--offline)", "leave out --offline")
             continue
         # If the keyring waits for its password, it raises its own error within the profile's `timeout`.
-        timeout_error = TokenError("no credential in time", hint="check that its source answers")
-        [outcome] = within(max(SECONDS, profile.timeout), [partial(_sign, profile)], timeout_error)
+        seconds = max(SECONDS, profile.timeout)
+        timeout_error = TokenError(f"no credential within {seconds:g} s", hint="check that its source answers")
+        [outcome] = within(seconds, [partial(_sign, profile)], timeout_error)
         if isinstance(outcome, TokenError):
             do = outcome.hint.rstrip(".") or "correct the profile"
             yield fail("credential", f"profile {profile.name}: {_problem(outcome)}", do)
@@ -137,7 +138,7 @@ def _sign(profile: Profile) -> str:
     secrets = profile.secrets()
     credential = profile.provider.credential(secrets)
     if profile.provider.logs_in:
-        return "a person logs in; --live fetches a token with that login"
+        return "a person logs in; --live fetches a token with the stored login"
     missing = {name: param for name, param in profile.provider.params.items() if name not in profile.params}
     # Any value will do for required parameters, since only a signature is made.
     placeholders = {name: _any(param) for name, param in missing.items() if param.required or param.identifier}
@@ -151,7 +152,7 @@ def _sign(profile: Profile) -> str:
     finally:
         flow.close()
     where = ", ".join(dict.fromkeys(ref.kind for ref in profile.references.values() if ref.kind != "literal"))
-    source = "its own chain" if not profile.references else where or "the configuration"
+    source = "the vendor's credential chain" if not profile.references else where or "the configuration"
     if not sends:
         return f"token from {source}"
     given = ", ".join(name for name, param in missing.items() if param.required)

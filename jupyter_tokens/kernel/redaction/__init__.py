@@ -42,7 +42,7 @@ _MIN_DISTINCT = 8
 
 
 class Redaction:
-    """The redaction of one shell.
+    """Redacts known values in what one shell sends, from `open` until `close`.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ class KnownValues:
                 self._search.discard(value)
 
     def search(self) -> Search:
-        """Return the search for these values. It follows later changes."""
+        """Return the search for these values. Later changes to the values also change this search."""
         return self._search
 
     def __repr__(self) -> str:

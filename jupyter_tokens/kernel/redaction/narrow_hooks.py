@@ -22,7 +22,7 @@ _Call = Callable[..., Any]
 
 
 class NarrowHooks:
-    """The hooks of one shell.
+    """Redacts what one shell prints, displays and raises, until `close`.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class NarrowHooks:
 
 
 class _Stream:
-    """A wrapper around a stream, with another `write`."""
+    """Wraps a stream, and replaces its `write`."""
 
     def __init__(self, stream: Any, write: Callable[[str], Any]) -> None:
         self._stream = stream

@@ -22,7 +22,7 @@ _WRITERS = ("notebook", "history", "hist")
 
 
 class Records:
-    """The hooks of one shell.
+    """Redacts what IPython records of one shell's session, until `close`.
 
     Results are redacted when they are recorded, because a log or a database may get them soon after. All records
     are redacted again just before a magic writes them, when more values may be known. Input is not redacted.
@@ -51,7 +51,7 @@ class Records:
             self._cleanups.pop()()
 
     def redact(self) -> None:
-        """Redact everything recorded so far."""
+        """Redact everything recorded so far, except input."""
         search, history = self._search(), self._shell.history_manager
         if search is None or history is None:
             return

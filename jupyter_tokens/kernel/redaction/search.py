@@ -340,7 +340,10 @@ class Search:
     # Internals
 
     def _blocks(self, data: bytes, begin: int, end: int, sizes: Sequence[int] = _BLOCKS) -> Iterator[int]:
-        """Yield the start of each block of the last size that contains a known word or a whole short skeleton."""
+        """Yield the start of each block that contains a known word or a whole short skeleton.
+
+        The blocks have the last of the given sizes.
+        """
         size, *smaller = sizes
         for at in range(begin, end, size) if self._known else ():
             block = data[at : at + size + _OVERLAP]

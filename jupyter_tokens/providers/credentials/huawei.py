@@ -59,7 +59,7 @@ def chain() -> AccessKey:
     if key is None:
         raise SecretError(
             "Huawei Cloud's credential chain found no access key.",
-            hint=f"Set {_AK} and {_SK}, or write ak and sk under [{_SECTION}] in {file}. {_FILE} sets another file.",
+            hint=f"Set {_AK} and {_SK}, or write ak and sk under [{_SECTION}] in {file}. {_FILE} names another file.",
         )
     return key
 
@@ -75,7 +75,7 @@ def _key(values: Mapping[str, str], key_id: str, secret: str, security_token: st
 def _section(file: Path) -> Mapping[str, str]:
     """Return the section `basic` of the file, as the SDK reads it; empty if the file or the section does not exist.
 
-    Raises `SecretError` if the file cannot be read, or if its mode lets other users read it or its group change it.
+    Raises `SecretError` if the file cannot be read, or if its mode lets others access it or its group write to it.
     """
     parser = configparser.ConfigParser()
     try:

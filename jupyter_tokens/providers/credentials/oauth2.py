@@ -78,6 +78,6 @@ def assertion(client: Client, *, audience: str, algorithm: str, key_id: str, now
     except Exception as caught:
         # Report only the type of the error: its message and frames may contain parts of the key.
         raise SecretError(
-            f"private_key is not a key that {algorithm} can sign with ({type(caught).__name__}).",
+            f"private_key cannot be used to sign with {algorithm} ({type(caught).__name__}).",
             hint="Give an unencrypted private key in PEM, and the signing_algorithm that the client is registered for.",
         ) from None

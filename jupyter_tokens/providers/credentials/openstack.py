@@ -21,7 +21,8 @@ _FILES = ("clouds.yaml", "clouds.yml", "clouds.json")
 def login(cloud: str) -> IamLogin | Secret:
     """Return the password login for a cloud, or the IAM token in the cloud's configuration. Blocks.
 
-    The name "" means the cloud that OpenStack's tools use by default. Raises `SecretError` if there is no usable login.
+    The name "" means the cloud that OpenStack's tools use by default. Raises `SecretError` if there is no usable login,
+    or if openstacksdk is missing.
 
     Notes
     -----

@@ -70,8 +70,9 @@ def signed_headers(
 ) -> dict[str, str]:
     """Return the headers that the signature adds to a request.
 
-    `headers` are the headers that the request already has, with lower-case names. `host`, every `x-acs-*` and, with a
-    body, `content-type` are signed.
+    `request` is the method, the path and the query, in the form that `authorization` takes. `headers` are the headers
+    that the request already has, with lower-case names. `host`, every `x-acs-*` and, with a body, `content-type` are
+    signed.
     """
     payload_hash = sha256(body)
     added = {"x-acs-date": date, "x-acs-signature-nonce": nonce, "x-acs-content-sha256": payload_hash}

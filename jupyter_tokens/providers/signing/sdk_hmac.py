@@ -46,10 +46,15 @@ def authorization(
         Exactly the headers to sign, including `x-sdk-date`.
     payload_hash : str
         Hexadecimal SHA-256 of the body, or `UNSIGNED-PAYLOAD`.
+
+    Raises
+    ------
+    ValueError
+        If `x-sdk-date` is not among the headers.
     """
     date = next((value for name, value in headers.items() if name.lower() == "x-sdk-date"), None)
     if date is None:
-        raise ValueError("X-Sdk-Date has to be among the signed headers.")
+        raise ValueError("X-Sdk-Date must be among the signed headers.")
     uri = path if path.endswith("/") else path + "/"
     hashed, names = canonical_request(method, uri, query, headers, payload_hash)
     signature = hmac_sha256(key_secret, f"{ALGORITHM}\n{date}\n{hashed}")
@@ -69,8 +74,9 @@ def signed_headers(
 ) -> dict[str, str]:
     """Return the headers that the signature adds to a request.
 
-    `headers` are the headers that the request already has, with lower-case names. `host`, `content-type`,
-    `x-project-id`, `x-domain-id` and the added headers are signed.
+    `request` is the method, the path and the query, in the form that `authorization` takes. `headers` are the headers
+    that the request already has, with lower-case names. `host`, `content-type`, `x-project-id`, `x-domain-id` and the
+    added headers are signed.
     """
     added = {"x-sdk-date": date}
     if key.security_token is not None:

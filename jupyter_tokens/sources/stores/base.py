@@ -56,8 +56,8 @@ class Store(ABC):
     def lock(self, name: str, *, seconds: float) -> AbstractContextManager[int]:
         """Hold a slot's lock during a `with` block. Yields a fence: a number that rises with each holder.
 
-        The fences of a slot start again when the slot is empty. Waits for the lock for at most `seconds`, then raises
-        `LockTaken`. Releasing the lock never raises.
+        The fences of a slot may start again from 1 when the slot is empty. Waits for the lock for at most `seconds`,
+        then raises `LockTaken`. Releasing the lock never raises.
         """
 
     @abstractmethod

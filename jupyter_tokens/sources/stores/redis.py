@@ -105,7 +105,7 @@ class RedisStore(Store):
         keys = [f"{_PREFIX}{name}{_SLOT}", f"{_PREFIX}{name}{_FENCE}"]
         values: list[int | bytes] = [fence, sealed, max(1, int(life * 1000)), _FENCE_SECONDS * 1000]
         if not self.call(lambda: self._put(keys=keys, args=values)):
-            _log.debug("a later holder of the lock has filled the slot already")
+            _log.debug("not stored, because another process has already stored a newer token")
 
     def drop(self, name: str) -> None:
         self.call(lambda: self.client.delete(f"{_PREFIX}{name}{_SLOT}"))
@@ -167,7 +167,7 @@ class RedisStore(Store):
                 lock.reacquire()
             except self._failures as failure:
                 # Another process may now call the API too. The fences decide whose token stays.
-                _log.debug("a lock was lost: %s", type(failure).__name__)
+                _log.debug("a lock of the token store was lost: %s", type(failure).__name__)
                 return
 
     def _keys(self) -> list[bytes]:
