@@ -103,6 +103,8 @@ def _answers(port: int) -> bool:
 
 
 def _main() -> None:
+    # Where click is installed, as by tools of this environment, httpx also loads its command line: a third of the time.
+    sys.modules["click"] = None  # type: ignore[assignment]
     import aiohttp
     from jupyter_server.auth.decorator import authorized
     from jupyter_server.base.handlers import APIHandler

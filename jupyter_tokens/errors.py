@@ -328,7 +328,7 @@ class ServerGone(NetworkError):
 
 
 class KernelUnknown(ServerGone):
-    """The Jupyter server, or another issuer, answers, but does not know this process or does not run jupyter_tokens."""
+    """The Jupyter server, or another issuer, runs jupyter_tokens, but does not know this process."""
 
     reason = "kernel_unknown"
 

@@ -15,7 +15,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class NotText(ValueError):
-    """The bytes are not UTF-8. The message ("is not UTF-8 text") names no file, and does not quote the bytes."""
+    """The bytes are not UTF-8. The message, such as "is not UTF-8 text", names no file and does not quote the bytes."""
 
 
 def refuse_utf_16(data: bytes) -> None:

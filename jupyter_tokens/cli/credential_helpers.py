@@ -1,7 +1,7 @@
 """The credential helpers `git-credential-jupyter-tokens` and `docker-credential-jupyter-tokens`.
 
-A token is only sent to a host that the profile lists in `hosts`. If a profile lists no hosts, git's own configuration
-can name the profile for a host. The helpers store nothing that git or docker passes to them.
+A token is only sent to a host in the profile's `hosts`, with one exception: if a profile has no `hosts`, git's own
+configuration can name the profile for a host. The helpers store nothing that git or docker passes to them.
 """
 
 from __future__ import annotations

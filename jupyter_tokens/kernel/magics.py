@@ -68,10 +68,10 @@ def _with_profile_arguments(magic: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _parses_line(method: Callable[[TokenMagics, Namespace], None]) -> Callable[..., None]:
-    """Turn a method that takes the arguments into a magic that takes the line.
+    """Turn a method that takes parsed arguments into a magic that takes a line.
 
-    A `TokenError` or an interrupt fails the cell, so "run all" and papermill stop. The cell shows no traceback, because
-    it would only show our code. The error that is raised is a copy, which does not keep the method's frames alive.
+    A `TokenError` or an interrupt fails the cell, so "run all" and papermill stop. No traceback is shown, because it
+    would only show our code. The error that is raised is a copy, which does not keep the method's frames alive.
     """
 
     @wraps(method)

@@ -250,7 +250,9 @@ class TokenSession:
         Raises
         ------
         UnknownProfile
-            The profile is not configured, and no token of it is held.
+            The profile is not configured, and no token of it is held or `params` are given.
+        ParameterError
+            A parameter in `params` is invalid. Nothing has been forgotten.
         TokenError
             A file could not be restored; everything else has been forgotten. Or the profiles cannot be read; then
             nothing has been forgotten.

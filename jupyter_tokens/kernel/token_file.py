@@ -77,7 +77,7 @@ def absolute_path(written: str) -> str:
     if not encoded or b"\0" in encoded or not path.name:
         raise ParameterError(f"{written[:80]!r} is not a valid path of a file.")
     if written.endswith(("/", os.sep)):
-        raise ParameterError(f"{written[:80]!r} is a folder.", hint="Add a file name.")
+        raise ParameterError(f"{written[:80]!r} names a folder, not a file.", hint="Add a file name.")
     try:
         # The notebook may change its current folder later.
         return str(Path(os.path.abspath(path)))  # noqa: PTH100 (resolve() would follow the link that check() refuses)

@@ -306,7 +306,8 @@ class Handles:
                 problem = f"This kernel or user has issued {MAX_STORED_HANDLES} handles in a short time."
                 raise Throttled(
                     problem,
-                    hint="Use one handle for many workers. The issuer forgets a handle an hour after its lease.",
+                    hint="Use one handle for many workers, or wait: the issuer forgets a handle an hour after its "
+                    "lease ends.",
                     unsent=True,
                 )
             if self._records.add(_KIND, handle_id, new.facts, seconds=lease + _RETENTION_SECONDS):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..errors import ConfigurationError, ResponseError
-from .answers import json_object, malformed, try_json_object
+from .answers import get_request_id, json_object, malformed, try_json_object
 from .base import COMMON_HEADERS, Driven, Endpoint, SettingProblem, parsed_url
 
 __all__ = [
@@ -31,6 +31,7 @@ SIGNED_BY = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES3
 """The signature algorithms that an id_token may use: all that are checked with a public key. `none` and HMAC with the
 client's secret are not allowed."""
 _LEEWAY_SECONDS = 60
+_HINT = "Check the setting issuer, or give endpoint and the other endpoints in the profile instead."
 _OPENID, _OAUTH = ".well-known/openid-configuration", "/.well-known/oauth-authorization-server"
 _ENDPOINTS = {
     "token": "token_endpoint",
@@ -79,7 +80,7 @@ def discover(issuer: str) -> Driven[Server]:
             break
     raise ResponseError(
         f"{parts.hostname} returned no issuer metadata.",
-        hint="Check the setting issuer, or give endpoint and the other endpoints in the profile instead.",
+        hint=_HINT,
         status=response.status_code,
         retryable=response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR,
     )
@@ -99,18 +100,25 @@ def _server(issuer: str, response: httpx.Response, body: dict[str, Any]) -> Serv
         try:
             METADATA_ENDPOINT.check(field, value)
         except SettingProblem as problem:
-            raise malformed(
-                response, f"with the issuer's metadata has an invalid {field}: it {problem.problem}"
-            ) from None
+            raise _invalid(response, f"has an invalid {field}: it {problem.problem}") from None
         found[name] = value
     if not found["token"]:
-        raise malformed(response, "with the issuer's metadata has no token_endpoint")
+        raise _invalid(response, "has no token_endpoint")
     scopes = body.get("scopes_supported")
     return Server(
         issuer=issuer,
         scopes=tuple(name for name in scopes if isinstance(name, str)) if isinstance(scopes, list) else (),
         sends_issuer=body.get("authorization_response_iss_parameter_supported") is True,
         **found,
+    )
+
+
+def _invalid(response: httpx.Response, problem: str) -> ResponseError:
+    return ResponseError(
+        f"The issuer's metadata {problem}.",
+        hint=_HINT,
+        status=response.status_code,
+        request_id=get_request_id(response, None),
     )
 
 

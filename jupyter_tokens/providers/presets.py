@@ -156,4 +156,5 @@ class Issuer(Endpoint):
         except SettingProblem as problem:
             if "://" in str(value):
                 raise
-            raise SettingProblem(key, f"{problem.problem}, or one of {', '.join(PRESETS)}") from None
+            names = (f"{name}:TENANT" if preset.tenant else name for name, preset in PRESETS.items())
+            raise SettingProblem(key, f"{problem.problem}, or one of {', '.join(names)}") from None

@@ -62,7 +62,7 @@ class Hosts:
             near = difflib.get_close_matches(region, [*sorted(self.regions), *self.others], 1)
             meant = f" (did you mean {near[0]}?)" if near else ""
             raise SettingProblem(
-                "region", f"names a region without a known endpoint of {self.api}{meant}: give {setting}"
+                "region", f"names a region in which no endpoint of {self.api} is known{meant}; set {setting} instead"
             )
         return (self.vpc if vpc else self.public).format(region=region)
 

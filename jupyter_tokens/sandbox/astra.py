@@ -62,7 +62,7 @@ class Astra(Api):
         return self.error(request, RefusedError(refused.status, "about:blank", f"{title}.", title=title))
 
     def error(self, request: Request, refused: RefusedError) -> Response:
-        """Create a problem (RFC 9457)."""
+        """Create the response for a refusal: a problem document (RFC 9457)."""
         body = {"type": refused.code, "detail": refused.message, "status": str(refused.status), **refused.extra}
         body["correlationID"] = str(uuid.uuid4())
         return json_response(refused.status, body, (), "application/problem+json")

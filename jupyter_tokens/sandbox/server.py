@@ -72,7 +72,7 @@ class Server:
         return self._interruption
 
     def date(self) -> str:
-        """Return the current value of the header Date, by the sandbox's clock."""
+        """Return the current value of the Date header, by the sandbox's clock."""
         return formatdate(self._clock(), usegmt=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

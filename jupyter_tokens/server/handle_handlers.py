@@ -148,7 +148,7 @@ class HandleRenewalHandler(_Issuing):
     @web.authenticated
     @authorized(action="execute", resource=KERNELS)
     async def post(self, handle_id: str) -> None:
-        """Renew the lease of a handle that users have issued."""
+        """Renew the lease of a handle that a user, not a kernel, has issued."""
         self.body({})
         await self.find_owned(handle_id, _USER)
         self.send_handle(await self.renew(handle_id))

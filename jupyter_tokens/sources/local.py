@@ -267,7 +267,7 @@ class LocalSource(TokenSource):
     def create(self, profile: str, params: Mapping[str, Any]) -> Token:
         """Create a new token, if the API has a call for that. Blocks. Raises `TokenError`.
 
-        The call is not sent again once it may have arrived.
+        The call is not retried if the API may already have received it.
         """
         self.profiles()
         with detached_errors():

@@ -127,7 +127,7 @@ class Loopback:
 
 
 def success_text(attempt: Attempt) -> tuple[str, str]:
-    """Return title and text of the page after a login."""
+    """Return the title and the text of the page that is shown after a login."""
     return f"Logged in{f' as {attempt.who}' if attempt.who else ''}", "You can close this page."
 
 

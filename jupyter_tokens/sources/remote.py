@@ -47,7 +47,7 @@ _QUICK_SECONDS = 2.0
 """Time limit for calls that the server answers without a vendor's API, in seconds."""
 _MAX_HOLDINGS = 300
 """Maximum number of tokens in one report, so that the server accepts the size of the report."""
-# These reasons mean that the server no longer runs the extension, or that another server started this kernel.
+# These reasons mean that another server started this kernel, or that the server has no such route.
 _UNKNOWN_CALLER = {"unknown_kernel", "http"}
 _FAULT = http.client.INTERNAL_SERVER_ERROR
 
@@ -251,8 +251,7 @@ class RemoteSource(TokenSource):
                 )
             if http.client.BAD_REQUEST <= status < _FAULT and answer.get("reason") in _UNKNOWN_CALLER:
                 raise KernelUnknown(
-                    f"{self._caller.peer} does not know this {self._caller.kind}, or no longer runs jupyter_tokens "
-                    f"(HTTP {status}).",
+                    f"{self._caller.peer} does not know this {self._caller.kind} (HTTP {status}).",
                     status=status,
                 )
         except (ServerGone, TimedOut) as gone:

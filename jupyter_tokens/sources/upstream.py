@@ -139,7 +139,7 @@ class Upstream:
     def create(self, name: str, params: Mapping[str, object]) -> Token:
         """Create a new token, if the API has a call for that. Raises `TokenError`.
 
-        The call is not sent again once it may have arrived.
+        The call is not retried if the API may already have received it.
         """
         profile = self._profiles()[name]
         call_params = profile.create_params(params)

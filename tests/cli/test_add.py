@@ -244,7 +244,7 @@ class TestOnATerminal:
         code, seen = machine.answers("add", "--no-test", "lab", "--provider=modelarts", to=asked)
         assert (code, profiles(machine)["lab"]["region"], profiles(machine)["lab"]["env"]) == (0, "eu-de", "LAB_TOKEN")
         assert "region must be a region's id" in seen
-        assert "region names a region without a known endpoint of ModelArts" in seen
+        assert "region names a region in which no endpoint of ModelArts is known" in seen
         assert "env must be an environment variable's name" in seen
 
     def test_a_list_is_written_as_one(self, machine: Machine) -> None:

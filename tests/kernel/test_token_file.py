@@ -404,7 +404,7 @@ def test_a_path_is_made_absolute_when_it_is_given(tmp_path: Path, monkeypatch: p
     assert absolute_path("token") == str(tmp_path / "token")
     assert absolute_path("a/../token") == str(tmp_path / "token")
     assert absolute_path("~/token") == str(Path.home() / "token")
-    with pytest.raises(ParameterError, match="is a folder"):
+    with pytest.raises(ParameterError, match="names a folder"):
         absolute_path("token/")
 
 

@@ -135,7 +135,7 @@ def test_where_it_is(prepared: Prepare, changes: dict[str, str], base: str) -> N
     ("changes", "words"),
     [
         ({"region": ""}, "key 'endpoint' is missing (or give region)"),
-        ({"region": "us-east-1"}, "key 'region' names a region without a known endpoint of Model Studio"),
+        ({"region": "us-east-1"}, "key 'region' names a region in which no endpoint of Model Studio is known"),
         ({"region": "us-east-1", "workspace": "ws-1"}, "of Model Studio's workspaces"),
         ({"region": "", "workspace": "ws-1"}, "key 'endpoint' is missing (or give region)"),
         ({"workspace": "a.b"}, "key 'workspace' must be a workspace's id"),

@@ -256,8 +256,8 @@ def test_parameters_that_do_not_fit_never_become_a_call(
         ({**KEY, "id_token": "x"}, "cannot both be given"),
         ({**KEY, "secret_key": ""}, "key 'secret_key' is missing"),
         ({**KEY, "region": ""}, "key 'endpoint' is missing (or give region)"),
-        ({**KEY, "region": "eu-de"}, "of STS: give endpoint"),
-        ({**TOKEN, "region": "cn-southwest-3"}, "of IAM (did you mean cn-southwest-2?): give endpoint"),
+        ({**KEY, "region": "eu-de"}, "of STS is known; set endpoint instead"),
+        ({**TOKEN, "region": "cn-southwest-3"}, "of IAM is known (did you mean cn-southwest-2?); set endpoint instead"),
         ({**KEY, "env": "X"}, "3 values that belong together: access_key_id, secret_access_key, security_token"),
     ],
 )

@@ -91,12 +91,12 @@ def test_hosts_that_the_documents_name(hosts: Hosts, region: str, host: str) -> 
 @pytest.mark.parametrize(
     ("hosts", "region", "words"),
     [
-        (EIAM, "cn-hangzou", r"region: .* of EIAM \(did you mean cn-hangzhou\?\): give endpoint"),
-        (EIAM, "mars", "region: names a region without a known endpoint of EIAM: give endpoint"),
+        (EIAM, "cn-hangzou", r"region: .* of EIAM is known \(did you mean cn-hangzhou\?\); set endpoint instead"),
+        (EIAM, "mars", "region: names a region in which no endpoint of EIAM is known; set endpoint instead"),
         (MODELARTS, "eu-dee", r"\(did you mean eu-de\?\)"),
-        (MODELARTS, "eu-ch2", "of ModelArts.*: give endpoint"),
-        (IAM, "cn-southwest-3", "of IAM.*: give endpoint"),
-        (DASHSCOPE, "cn-hangzhou", "of Model Studio.*: give endpoint"),
+        (MODELARTS, "eu-ch2", "of ModelArts.*; set endpoint instead"),
+        (IAM, "cn-southwest-3", "of IAM.*; set endpoint instead"),
+        (DASHSCOPE, "cn-hangzhou", "of Model Studio.*; set endpoint instead"),
     ],
 )
 def test_where_a_table_ends_an_endpoint_is_asked_for(hosts: Hosts, region: str, words: str) -> None:
@@ -117,12 +117,12 @@ def test_a_profile_within_a_vpc() -> None:
         ({**PAI, "region": "me-east-1", "network": "vpc"}, "key 'network' cannot be vpc: no VPC endpoint of PAI-DLC"),
         ({**PAI, "endpoint": "https://h", "network": "vpc"}, "key 'network' cannot be vpc if endpoint is given"),
         ({**PAI, "region": "cn-hangzhou", "network": "x"}, "key 'network' must be one of public, vpc"),
-        ({"provider": "eiam", **KEY, "region": "cn-beijing"}, "names a region without a known endpoint of EIAM"),
+        ({"provider": "eiam", **KEY, "region": "cn-beijing"}, "names a region in which no endpoint of EIAM is known"),
         ({"provider": "eiam", **KEY, "region": "cn-hangzhou", "network": "vpc"}, "key 'network' is not a setting"),
-        ({**LOGIN, "region": "eu-ch2"}, "key 'region' names a region without a known endpoint of ModelArts"),
+        ({**LOGIN, "region": "eu-ch2"}, "key 'region' names a region in which no endpoint of ModelArts is known"),
         (
             {**LOGIN, "region": "cn-southwest-3"},
-            "names a region without a known endpoint of IAM (did you mean cn-southwest-2?): give iam_endpoint",
+            "no endpoint of IAM is known (did you mean cn-southwest-2?); set iam_endpoint instead",
         ),
     ],
 )

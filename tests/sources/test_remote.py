@@ -531,7 +531,7 @@ def test_a_server_that_does_not_know_the_kernel_is_fallen_back_from_until_it_doe
     source = opened(me, fallback=Direct())
     server.reply = lambda _: (403, {"message": "m", "reason": "unknown_kernel"})
     assert source.get(source.key("oneaccess")).reveal() == "direct"
-    why = "the Jupyter server does not know this kernel, or no longer runs jupyter_tokens (HTTP 403)"
+    why = "the Jupyter server does not know this kernel (HTTP 403)"
     assert source.mode == f"direct ({why})"
     server.reply = lambda _: (200, told())
     assert source.get(source.key("oneaccess"), refresh=True).reveal() == CANARY
