@@ -327,11 +327,12 @@ class _Connections(httpx.BaseTransport):
         )
         self._lock = threading.Lock()
         self._closed = False
-        # With the time at which each connection expires; the one that was used last is the last.
-        self._idle: list[tuple[float, httpcore.ConnectionInterface]] = []
+        self._idle: list[httpcore.ConnectionInterface] = []  # the connection that was used last is the last
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.SyncByteStream)
+        if request.url.scheme not in {"http", "https"}:
+            raise httpx.UnsupportedProtocol("The URL must begin with http:// or https://.")
         core_request = httpcore.Request(
             request.method,
             httpcore.URL(
@@ -358,36 +359,34 @@ class _Connections(httpx.BaseTransport):
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-        for _, connection in idle:
+        for connection in idle:
             connection.close()
 
     def _take(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
         """Return the idle connection that was used last, or a new one."""
         while True:
             with self._lock:
-                fitting = (kept for kept in reversed(self._idle) if kept[1].can_handle_request(origin))
-                kept = next(fitting, None)
-                if kept is None:
+                fitting = (kept for kept in reversed(self._idle) if kept.can_handle_request(origin))
+                connection = next(fitting, None)
+                if connection is None:
                     return self._pool.create_connection(origin)
-                self._idle.remove(kept)
-            _, connection = kept
+                self._idle.remove(connection)
             if not connection.has_expired():
                 return connection
             connection.close()
 
     def _keep(self, connection: httpcore.ConnectionInterface) -> None:
-        """Keep a connection for another request if it can be used again, and close those that have expired."""
-        now = time.monotonic()
-        unused = []
+        """Keep a connection for another request if it can be used again, and close those that have expired.
+
+        The connections that have been idle for the longest time are examined, up to the first that has not expired.
+        """
         with self._lock:
             if connection.is_idle() and not self._closed:
-                self._idle.append((now + _KEEPALIVE_SECONDS, connection))
+                self._idle.append(connection)
             else:
-                unused.append(connection)
-            while self._idle and self._idle[0][0] < now:
-                unused.append(self._idle.pop(0)[1])
-        for old in unused:
-            old.close()
+                connection.close()
+            while self._idle and self._idle[0].has_expired():
+                self._idle.pop(0).close()
 
 
 def _proxy(url: str, trust: ssl.SSLContext) -> httpcore.Proxy:
@@ -400,14 +399,17 @@ class _Stream(httpx.SyncByteStream):
     def __init__(self, response: httpcore.Response, on_close: Callable[[], None]) -> None:
         self._response = response
         self._on_close = on_close
+        self._closed = False
 
     def __iter__(self) -> Iterator[bytes]:
         with _as_httpx():
             yield from self._response.iter_stream()
 
     def close(self) -> None:
-        self._response.close()
-        self._on_close()
+        if not self._closed:
+            self._closed = True
+            self._response.close()
+            self._on_close()
 
 
 @contextmanager

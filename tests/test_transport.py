@@ -97,7 +97,7 @@ def real() -> Iterator[Transport]:
 def failed(transport: Transport, url: str, **options: Any) -> TokenError:
     began = time.monotonic()
     with pytest.raises(TokenError) as caught:
-        transport.run(asking(url), **{"timeout": BRIEF, **options})
+        transport.run(asking(url), **{"timeout": 50, **options})
     assert time.monotonic() - began < 200 * BRIEF
     assert "/token" not in str(caught.value)
     return caught.value
@@ -371,7 +371,7 @@ def test_an_answer_that_is_too_large_is_told_with_status_type_and_request_id(rea
         connection.sendall(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
 
     with loopback(handle) as served:
-        error = failed(real, served.url, timeout=50)
+        error = failed(real, served.url)
     assert isinstance(error, ResponseError)
     assert "is larger than 1048576 bytes (content type application/json)" in error.message
     assert (error.status, error.request_id) == (200, "rid")
@@ -432,7 +432,7 @@ def test_a_trickled_answer_ends_with_the_deadline(real: Transport, data: bytes) 
         trickle(data[len(prefix) :])(connection, request)
 
     with loopback(handle) as served:
-        error = failed(real, served.url)
+        error = failed(real, served.url, timeout=BRIEF)
     assert isinstance(error, TimedOut)
     assert not error.unsent
     assert len(served.requests) == 1
@@ -440,7 +440,7 @@ def test_a_trickled_answer_ends_with_the_deadline(real: Transport, data: bytes) 
 
 def test_a_server_that_hangs_ends_with_the_deadline(real: Transport) -> None:
     with loopback(lambda connection, request: None) as served:
-        error = failed(real, served.url)
+        error = failed(real, served.url, timeout=BRIEF)
     assert isinstance(error, TimedOut)
     assert "did not answer in time" in error.message
 
@@ -467,7 +467,7 @@ BROKEN: dict[str, Handle] = {
 @pytest.mark.parametrize("handle", BROKEN.values(), ids=BROKEN)
 def test_a_broken_connection_is_a_network_error_and_retried(real: Transport, handle: Handle) -> None:
     with loopback(handle) as served:
-        error = failed(real, served.url, timeout=50)
+        error = failed(real, served.url)
     assert type(error) is NetworkError
     assert (error.retryable, error.unsent) == (True, False)
     assert served.connections == MAX_ATTEMPTS
@@ -513,7 +513,7 @@ def test_a_connection_that_is_not_accepted_ends_with_the_deadline(
         raise TimeoutError
 
     monkeypatch.setattr(socket, "create_connection", fail)
-    error = failed(real, "https://api.example.com/")
+    error = failed(real, "https://api.example.com/", timeout=BRIEF)
     assert isinstance(error, TimedOut)
     assert "could not be reached in time" in error.message
     assert error.unsent
@@ -607,7 +607,7 @@ def test_a_wrong_certificate_is_refused_and_not_retried(
     *, authority: trustme.CA, bundle: str, real: Transport, issue: Issue, known: bool, words: str
 ) -> None:
     with loopback(serve, tls=serving(issue(authority)), host="localhost") as served:
-        error = failed(real, served.url, verify=bundle if known else True, timeout=50)
+        error = failed(real, served.url, verify=bundle if known else True)
     assert type(error) is NetworkError
     assert (error.retryable, error.unsent) == (False, True)
     assert error.message.startswith("TLS with localhost failed: ")
@@ -627,7 +627,7 @@ def test_a_server_without_tls_is_told(real: Transport) -> None:
 
     thread = threading.Thread(target=accept)
     thread.start()
-    error = failed(real, f"https://127.0.0.1:{listener.getsockname()[1]}/", timeout=50)
+    error = failed(real, f"https://127.0.0.1:{listener.getsockname()[1]}/")
     thread.join()
     listener.close()
     assert error.message.startswith("TLS with 127.0.0.1 failed")
@@ -672,8 +672,7 @@ def proxied(connection: socket.socket, request: bytes) -> None:
 def test_the_environments_proxy_is_used(real: Transport, monkeypatch: pytest.MonkeyPatch, name: str, form: str) -> None:
     with loopback(proxied) as proxy:
         monkeypatch.setenv(name, form.format(proxy.port))
-        # The brief limit of the others is for what never answers.
-        error = failed(real, URL, timeout=50)
+        error = failed(real, URL)
     assert proxy.requests[0].startswith(b"CONNECT api.example.com:443 ")
     assert type(error) is NetworkError
     assert error.message == "The proxy did not pass on the call to api.example.com."
@@ -881,7 +880,7 @@ def burst(real: Transport) -> Iterator[Burst]:
         real.close()
 
 
-def test_the_connection_that_was_used_last_is_used_again_and_no_other_is_examined(
+def test_the_connection_that_was_used_last_is_used_again_and_few_others_are_examined(
     real: Transport, burst: Burst, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, used = burst
@@ -896,7 +895,8 @@ def test_the_connection_that_was_used_last_is_used_again_and_no_other_is_examine
     for _ in range(3):
         real.run(asking(served.url))
     assert served.connections == 8
-    assert (len(set(used)), len(examined)) == (1, 3)
+    # With each call, the one that is used and the one that is idle for the longest time.
+    assert (len(set(used)), len(examined)) == (1, 6)
 
 
 def test_connections_that_have_expired_are_closed_with_the_next_call(
@@ -931,3 +931,37 @@ def test_a_connection_whose_call_outlasts_close_is_closed_after_it(real: Transpo
     with loopback(handle) as served:
         assert real.run(asking(served.url)).reveal() == "t0k3n"
         served.ended.get(timeout=30)
+
+
+def test_idle_connections_that_the_server_has_closed_are_closed_with_the_next_call_to_any_server(
+    real: Transport,
+) -> None:
+    with loopback(serve) as other:
+        with loopback(serve) as one:
+            together(4, lambda: real.run(asking(one.url)))
+            opened = one.connections
+        real.run(asking(other.url))
+        for _ in range(opened):
+            one.ended.get(timeout=30)
+        assert real.run(asking(other.url)).reveal() == "t0k3n"
+        real.close()
+
+
+def test_a_response_that_is_closed_twice_gives_its_connection_back_once() -> None:
+    with loopback(serve) as served, module.open_route(httpx.URL(served.url), verify=True) as route:
+        responses = [route.handle_request(httpx.Request("GET", served.url)) for _ in range(2)]
+        for response in responses:
+            response.read()
+            response.stream.close()  # type: ignore[union-attr]
+            response.stream.close()  # type: ignore[union-attr]
+        again = [route.handle_request(httpx.Request("GET", served.url)) for _ in range(3)]
+        assert served.connections == 3
+        for response in again:
+            response.read()
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "127.0.0.1/x"])
+def test_a_url_of_another_scheme_is_a_network_error(real: Transport, url: str) -> None:
+    error = failed(real, url)
+    assert type(error) is NetworkError
+    assert "UnsupportedProtocol" in error.message

@@ -8,7 +8,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from ..errors import Busy
@@ -27,8 +27,8 @@ class Threads:
     """A pool of daemon threads. Owners take turns, and the calls of an owner start in order.
 
     A call fails with `Busy` if `max_waiting` calls of its owner are waiting already. Threads are started when they are
-    needed, and stay for later calls. They are daemons because an interpreter that exits must not wait for an API that
-    hangs.
+    needed, and end when they have been idle for a while. They are daemons because an interpreter that exits must not
+    wait for an API that hangs.
 
     Parameters
     ----------
@@ -38,12 +38,21 @@ class Threads:
         Maximum number of threads for one owner.
     max_waiting : int
         Maximum number of calls of one owner that may wait for a thread.
+    idle_seconds : float
+        How long a thread without a call stays for the next one.
     """
 
-    def __init__(self, max_threads: int = 128, max_per_owner: int = MAX_PER_OWNER, max_waiting: int = 1000) -> None:
+    def __init__(
+        self,
+        max_threads: int = 128,
+        max_per_owner: int = MAX_PER_OWNER,
+        max_waiting: int = 1000,
+        idle_seconds: float = 10.0,
+    ) -> None:
         self._max_threads = max_threads
         self._max_per_owner = max_per_owner
         self._max_waiting = max_waiting
+        self._idle_seconds = idle_seconds
         self.reset()
 
     def reset(self) -> None:
@@ -97,13 +106,21 @@ class Threads:
 
     def _work(self) -> None:
         while True:
-            owner, work = self._ready.get()
+            try:
+                owner, work = self._ready.get(timeout=self._idle_seconds)
+            except Empty:
+                with self._lock:
+                    if self._ready.empty():
+                        self._idle -= 1
+                        return
+                continue
             try:
                 work()
             except BaseException as error:
                 # Report the error as `threading` does, but keep the thread for other calls.
-                args = (type(error), error, error.__traceback__, threading.current_thread())
-                threading.excepthook(threading.ExceptHookArgs(args))
+                facts = type(error), error, error.__traceback__, threading.current_thread()
+                threading.excepthook(threading.ExceptHookArgs(facts))
+                del facts
             with self._lock:
                 self._release(owner)
                 next_call = self._next_call()

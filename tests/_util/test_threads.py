@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -100,23 +101,41 @@ def test_a_call_too_many_is_refused_with_when_to_come_back_and_other_owners_are_
     calls.wait(done=4)
 
 
-def test_a_thread_is_a_daemon_that_makes_later_calls_and_keeps_nothing_of_the_last(calls: Calls) -> None:
-    threads, used, results = Threads(), SimpleQueue[threading.Thread](), weakref.WeakSet[Calls]()
-    calls.gate.set()
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_thread_is_a_daemon_that_makes_later_calls_and_keeps_nothing_of_the_last(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda facts: None)
+    threads, used, results = Threads(idle_seconds=PATIENCE), SimpleQueue[threading.Thread](), weakref.WeakSet[Calls]()
 
     def start() -> None:
         result = Calls()
         results.add(result)
-        threads.start("one", lambda: used.put((result, threading.current_thread())[1]))
+
+        def work() -> None:
+            used.put((result, threading.current_thread())[1])
+            if fails:
+                raise ZeroDivisionError(result)
+
+        threads.start("one", work)
 
     start()
     thread = used.get(timeout=PATIENCE)
     assert thread.daemon
-    while results:
+    until = time.monotonic() + PATIENCE
+    while results and time.monotonic() < until:
         # The thread forgets the call a moment after the call has ended.
-        time.sleep(0)
+        gc.collect()
+    assert not results
     start()
     assert used.get(timeout=PATIENCE) is thread
+
+
+def test_an_idle_thread_ends_and_a_later_call_gets_another() -> None:
+    threads, used = Threads(idle_seconds=0.0), SimpleQueue[threading.Thread]()
+    for _ in range(100):
+        threads.start("one", lambda: used.put(threading.current_thread()))
+        used.get(timeout=PATIENCE).join(PATIENCE)
 
 
 def test_a_call_that_fails_is_reported_and_leaves_its_thread_to_the_others(
