@@ -39,102 +39,110 @@ def _share(rounds: int, of: int) -> int:
 
 GROUPS = {
     "cached": Group(
-        "A token that is held",
-        "The call that code makes again and again: the token is there, and good for long. First beside a look-up in a "
-        "dict, which is the 1; then each library's own refreshable credential, with ours as the 1.",
+        "A cached token",
+        "The call that code makes again and again, when the token is cached and valid for a long time. First in "
+        "comparison with a look-up in a dict, then with the refreshable credentials of other libraries. The "
+        "ratios are relative to the dict, and to jupyter_tokens.",
         lambda _: chain(tokens.cached(), libraries.held()),
     ),
     "cold": Group(
-        "A token that is fetched",
-        "One call to each API on a kept connection, from a server with ready answers that costs all of them the same. "
-        "A bare GET of the same bytes by `httpx.Client` is the 1: it neither signs nor reads what it gets. What ours "
-        "adds to it may be at most what the vendor's SDK adds.",
+        "A fetched token",
+        "One call to each API over a kept connection. The server has its responses ready, and takes the same "
+        "time for all callers. The ratios are relative to a GET of the same bytes with `httpx.Client`, which "
+        "signs nothing and parses nothing. What `get_token` adds to this GET should be at most what the vendor's "
+        "SDK adds.",
         tokens.cold,
     ),
     "sandbox": Group(
-        "A token that is fetched, from the sandbox",
-        "The same calls to the sandbox, which looks at each signature, beside the vendor's SDK. Ours is the 1, and a "
-        "part of each time is the sandbox's own.",
+        "A fetched token, from the sandbox",
+        "The same calls to the sandbox, which checks each signature, in comparison with the vendor's SDK. The "
+        "times include the work of the sandbox. The ratios are relative to `get_token`.",
         lambda rounds: tokens.strict(_share(rounds, 3)),
     ),
     "herd": Group(
-        "A herd",
-        f"{libraries.HERD} threads ask at the same moment for a token that has just expired, of an endpoint that takes "
-        "20 ms. The 1 is one upstream call, and the time of one bare POST. The calls are the most of all rounds.",
+        "Many threads at once",
+        f"{libraries.HERD} threads ask at the same moment for a token that has just expired. The endpoint takes "
+        "20 ms. The ratios are relative to one upstream call, and to the time of one bare POST. The number of "
+        "calls is the highest of all rounds.",
         lambda rounds: libraries.herd(_share(rounds, 40)),
     ),
     "short": Group(
         "Tokens that live for a minute, and for a quarter of an hour",
-        "A simulated hour in which somebody asks every 10 seconds. The 1 is what our windows say: a refresh when a "
-        "fifth of the life is left, in the background. An asker waits whose own thread makes the call. Where a margin "
-        "does not follow the life and is longer than it, each question is an upstream call.",
+        "A simulated hour in which a caller asks every 10 seconds. The ratios are relative to the number of "
+        "calls that our refresh windows need: one refresh in the background when a fifth of the life is left. A "
+        "caller has waited if its own thread made the upstream call. A library whose refresh margin is fixed, "
+        "and longer than the token's life, makes an upstream call each time.",
         lambda _: libraries.short(),
     ),
     "import": Group(
         "Import",
-        "What importing adds to Python, and loading the extension to IPython. The ratios are to the promises of 10 ms "
-        "and 60 ms; where nothing is promised, to 10 ms.",
+        "The time that an import adds to the start of Python, and the time to load the IPython extension. The "
+        "ratios are relative to the promises of 10 ms and 60 ms, and to 10 ms where nothing is promised.",
         lambda rounds: footprint.promised(_share(rounds, 40)),
     ),
     "footprint": Group(
-        "Import and memory beside others",
-        "Fresh interpreters that import what a call needs: the vendors' SDKs, other libraries, and all that our first "
-        "fetch loads, which is the 1. Memory is what it adds to a bare interpreter's resident set.",
+        "Import and memory, compared with other packages",
+        "New interpreters import what a call needs: the vendors' SDKs, other libraries, and everything that our "
+        "first fetch loads. The ratios are relative to ours. Memory is what the import adds to the resident set "
+        "of a bare interpreter.",
         lambda rounds: footprint.added(rounds // 150),
     ),
     "many": Group(
         "A session that holds 10,000 tokens",
-        "1,000 profiles, all injected and kept fresh. The ratios are to the promises.",
+        "Tokens of 1,000 profiles, all injected and kept fresh. The ratios are relative to the promises.",
         lambda _: held.many(),
     ),
     "redaction": Group(
         "Redaction",
-        "A cell that prints 10 MB in a kernel that knows 20 values, seen by the kernel's client; without redaction is "
-        "the 1.",
+        "A cell prints 10 MB in a kernel that knows 20 values. The time is until the kernel's client has "
+        "received the output. The ratios are relative to the same cell without redaction.",
         lambda rounds: redaction.added(_share(rounds, 40)),
     ),
     "scan": Group(
         "Scan",
-        "Notebooks of the kinds that people have: our tutorials, pictures, tables, sources with tracebacks; in seconds "
-        "of the processor, beside those that 30 MB a second would take. Then detect-secrets on our tutorials, and both "
-        "on made-up lines (tests/scan/lines) whose answers are known: the ratio is the share of wrong answers.",
+        "Typical notebooks: our tutorials, notebooks with pictures, tables, and sources with tracebacks. The "
+        "times are CPU seconds. The ratios are relative to a scan of 30 MB per second. Then detect-secrets on "
+        "our tutorials, and both tools on made-up lines (tests/scan/lines) with a known correct result: there "
+        "the ratio is the share of wrong results.",
         lambda rounds: scan.scanned(_share(rounds, 200)),
     ),
     "proxy": Group(
         "Over HTTP",
-        "The pass-through proxy beside one written with aiohttp on the same server, and a cached token beside a "
-        "trivial handler. A rate of at least 0.95 (with an API that takes 50 ms) and 0.9 of theirs is a time for each "
-        "request of at most 1.05 and 1.11.",
+        "The pass-through proxy in comparison with a proxy written with aiohttp on the same server, and a cached "
+        "token in comparison with a trivial handler. A rate of at least 0.95 (with an API that takes 50 ms) and "
+        "0.9 of theirs means a time for each request of at most 1.05 and 1.11.",
         lambda rounds: proxy.served(_share(rounds, 100), seconds=min(rounds / 400, 1.0)),
     ),
     "endpoints": Group(
         "Credential endpoints",
-        "How long an unmodified SDK in a kernel waits for a credential that the server has: of a hundred answers the "
-        "slowest but one, as the median of the rounds. For one SDK that asks again and again 50 ms are promised. All "
-        "of them together cost one upstream call for each of the two tokens.",
+        "How long an unmodified SDK in a kernel waits for a credential that the server has cached: the 99th "
+        "percentile, as the median of the rounds. The promise is 50 ms for one SDK that asks again and again. "
+        "All requests together need one upstream call for each of the two tokens.",
         lambda rounds: endpoints.answered(_share(rounds, 25), seconds=min(rounds / 400, 0.25)),
     ),
     "workers": Group(
         "In worker processes",
-        "A task that authorises its request with a pickled `auth`, whose handle a Jupyter server has issued, beside "
-        "one with a literal header. Of the cost of a task 50 µs are promised; of a job whose API takes 10 ms, 5 %.",
+        "A task that authorises its request with a pickled `auth`, whose handle a Jupyter server has issued, in "
+        "comparison with a task that sends a literal header. The promises are 50 µs for a task, and 5 % for a "
+        "job whose API takes 10 ms.",
         workers.added,
     ),
     "service": Group(
         "The hub's service",
-        "A cached token with one client, beside a bare handler on the same server that also has the hub say who asks, "
-        "and which is the 1; and with fifty clients, beside the 1,500 requests a second that a replica promises.",
+        "A cached token with one client, relative to a bare handler on the same server that also asks the hub "
+        "who the caller is. With 50 clients, relative to the promise of 1,500 requests per second for a replica.",
         lambda rounds: hub_service.served(_share(rounds, 25), seconds=min(rounds / 400, 0.25)),
     ),
     "start": Group(
         "The server's start",
-        "Of a server without JupyterLab, which loads httpx anyway. The ratios are to the promise of 100 ms.",
+        "A server without JupyterLab. JupyterLab itself loads httpx, which is part of the time here. The ratios "
+        "are relative to the promise of 100 ms.",
         lambda rounds: proxy.started(_share(rounds, 100)),
     ),
     "panel": Group(
         "The panel",
-        "What it adds to the page, and how long it takes to lay 200 profiles out in Chromium. The ratios are to the "
-        "promises.",
+        "What the panel adds to the page, and how long it takes to show 200 profiles in Chromium. The ratios are "
+        "relative to the promises.",
         lambda rounds: chain(panel.loaded(), panel.drawn(_share(rounds, 40))),
     ),
 }

@@ -13,21 +13,21 @@ _HEAD = """# Benchmarks
 
 <!-- Written by `python -m benchmarks --write`: edit benchmarks/, not this page. -->
 
-What is promised, whether it held, and how others do beside it: all in one run of `make bench ARGS=--write`. What is
-compared runs interleaved, so that what slows the machine slows all of it, and is told as a ratio of medians: a time by
-itself says more of the machine than of the code. *At most* is a promise for the ratio.
+Promises, whether they held, and the same measurements of other libraries, from one run of `make bench ARGS=--write`.
+Compared code runs interleaved, so that a slow machine slows all of it, and results are given as ratios of medians,
+because a time by itself depends more on the machine than on the code. *At most* is a promise for the ratio.
 
 ![Bars: jupyter_tokens beside other libraries and the vendors' SDKs.](images/benchmarks.svg)
 
 ![Bars: how much of each promise was used up.](images/benchmarks-promises.svg)
 """
-_BESIDE = """## How the others were asked
+_BESIDE = """## How the other libraries were called
 
-Each library is asked by its own refreshable credential and with its own HTTP client, of a token endpoint on loopback:
-botocore's container credentials, google-auth's credentials of a refresh token, azure-identity's
-`ClientSecretCredential`, msal's `ConfidentialClientApplication`, authlib's `OAuth2Session`, and our `oneaccess`
-profile. azure-identity and msal take https alone: an adapter of their session takes the same requests to loopback
-without TLS. Most of the others are made for clouds whose tokens live for an hour or longer, as their margins show.
+Each library uses its own refreshable credential and its own HTTP client, with a token endpoint on loopback: botocore's
+container credentials, google-auth's credentials of a refresh token, azure-identity's `ClientSecretCredential`, msal's
+`ConfidentialClientApplication`, authlib's `OAuth2Session`, and our `oneaccess` profile. azure-identity and msal only
+accept https, so an adapter of their session sends the same requests to loopback without TLS. Most of the other
+libraries are made for clouds whose tokens live for an hour or longer, as their refresh margins show.
 """
 
 
@@ -48,7 +48,7 @@ def _page(groups: Mapping[str, Sequence[Row]], date: str) -> Iterator[str]:
     broken = [row for row in promised if not row.held]
     yield _HEAD
     yield f"{about()}; {date}. Of {len(promised)} promises {len(promised) - len(broken)} held" + (
-        "." if not broken else f"; not: {', '.join(f'{row.group}, {row.name}' for row in broken)}."
+        "." if not broken else f"; not held: {'; '.join(f'{row.group}: {row.name}' for row in broken)}."
     )
     for name, rows in groups.items():
         yield from ("", f"## {GROUPS[name].title}", "", GROUPS[name].about, "")

@@ -232,6 +232,7 @@ FEW = [
         )
         for number, name in ((1, "jupyter_tokens"), (32, "msal"))
     ),
+    Row("cold eiam", "get_token(refresh=True)", 1e-3, 1.2),
     Row("cold eiam", "what ours adds to the GET, of what the SDK adds", 1e-4, 0.5, 1.0),
     Row("footprint: import", "httpx", 0.1, 1.0),
     Row("footprint: memory", "httpx", 0.0, 1.0, bytes=2**24),
