@@ -58,8 +58,9 @@ class Threads:
     def reset(self) -> None:
         """Start without threads and calls, as a forked child must: it has none of its parent's threads."""
         self._lock = threading.Lock()
-        self._idle = 0  # threads without a call
-        self._ready: SimpleQueue[tuple[str, Work]] = SimpleQueue()  # one call for each thread that is not idle
+        # Threads that wait for a call, without those for which a call is in `_ready`.
+        self._idle = 0
+        self._ready: SimpleQueue[tuple[str, Work]] = SimpleQueue()
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[Work]] = {}
 

@@ -118,7 +118,7 @@ def _invalid(response: httpx.Response, problem: str) -> ResponseError:
         f"The issuer's metadata {problem}.",
         hint=_HINT,
         status=response.status_code,
-        request_id=get_request_id(response, None),
+        request_id=get_request_id(response),
     )
 
 
